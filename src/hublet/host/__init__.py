@@ -1,0 +1,1 @@
+"""Fitting into the machine: service manager, waking."""

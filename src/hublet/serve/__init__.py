@@ -1,0 +1,1 @@
+"""Answering: Operation and Snapshot in, Response out."""

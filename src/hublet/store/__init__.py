@@ -1,0 +1,1 @@
+"""Keeping records: sealed SQLite, one transaction a pass."""
