@@ -15,7 +15,7 @@
     ├── SyncFailed             12   a pass brought nothing back
     └── DemoFailed             13   the demo's own checks did not hold
 
-An error is one clear sentence and, where something can be done, a hint that says what. Neither ever holds a secret value.
+An error is one clear sentence and, where something can be done, a hint that says what. Neither ever holds a secret.
 """
 
 from __future__ import annotations
@@ -77,7 +77,13 @@ class NotRunning(HubletError):
 
 
 class AdminError(HubletError):
+    """What the daemon answered to a command; the exit code is the one of the error that it met."""
+
     exit_code = 10
+
+    def __init__(self, message: str, *, hint: str = "", exit_code: int = 10) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code  # type: ignore[misc]  # the one class whose instances differ
 
 
 class CredentialError(HubletError):

@@ -75,6 +75,8 @@ class Response:
     status: int
     headers: Headers = ()
     body: bytes | AsyncIterator[bytes] = b""
+    encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    """The door's memo of this response's head in bytes: a Response served again is not encoded again."""
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)

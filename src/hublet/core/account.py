@@ -1,0 +1,56 @@
+"""The account that hublet is logged in to: its Hub key, and the one origin that key may be sent to."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from hublet.core.errors import CredentialError
+from hublet.core.secretstr import SecretStr
+
+KEY_PREFIX = "con_"
+_KEY = re.compile(r"con_[A-Za-z0-9_\-.~+/=]{1,500}")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """`origin` is the Hub's scheme, host and port; `from_environment` when CONTINUE_API_KEY gave the key."""
+
+    key: SecretStr
+    origin: str
+    from_environment: bool = False
+
+    def to_plain(self) -> dict[str, str]:
+        """For sealing only."""
+        return {"key": self.key.reveal(), "origin": self.origin}
+
+    @classmethod
+    def from_plain(cls, value: object) -> Account | None:
+        match value:
+            case {"key": str(key), "origin": str(origin)}:
+                return cls(SecretStr(key), origin)
+        return None
+
+
+def origin_of(url: str) -> str:
+    """`https://host:port` of a Hub's URL (RFC 6454): what a stored key is bound to."""
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host.lower()}:{port}"
+
+
+def check_key(text: str) -> SecretStr:
+    """A Hub key as typed or piped. Raises CredentialError, which never repeats what was given."""
+    key = text.strip()
+    if not key:
+        raise CredentialError("no key was given", hint="type it at the prompt, or pipe it in")
+    if not key.startswith(KEY_PREFIX):
+        raise CredentialError(
+            f"that is not a Hub key: keys begin with {KEY_PREFIX}",
+            hint="make one in the Hub's account settings, under API keys; a browser sign-in alone has none",
+        )
+    if not _KEY.fullmatch(key):
+        raise CredentialError("that key has characters that no Hub key has", hint="was it cut off or pasted twice?")
+    return SecretStr(key)

@@ -1,0 +1,116 @@
+"""What is remembered beside the records: when each Question was last confirmed, what went wrong since, what waits.
+
+The ledger is one small sealed row, written once a pass, so that a pass in which nothing changed writes no record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hublet.core.errors import StoreCorrupt
+from hublet.core.questions import Question, from_text, to_text
+
+TroubleKind = Literal["unreachable", "refused", "throttled", "malformed", "unsound", "missing", "held", "looser"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why the last asking did not replace what is kept: `since` the first such asking in a row, `at` the last."""
+
+    kind: TroubleKind
+    detail: str
+    since: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A quarantined answer: the Hub says that these are gone, and only the user can agree.
+
+    For a Roster `gone` are assistants' texts, for Organizations organizations' ids.
+    """
+
+    gone: tuple[str, ...]
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Secret values are not served. `refused`: the Hub no longer takes the key; `asked`: the user said so."""
+
+    why: Literal["refused", "asked"]
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All times are seconds of our own wall clock.
+
+    `confirmed`: when the Hub last said what is kept. `absent`: assistants that one pass did not list (or refused) and
+    that a second may withdraw. `looser`: text of a policy that would weaken the kept one, and when it was first said.
+    `refused_at`: the first pass of those in a row that were answered 401. `not_before`: the Hub asked not to be asked
+    sooner. `failures`: passes in a row that brought nothing.
+    """
+
+    confirmed: Mapping[Question, float] = field(default_factory=dict)
+    troubles: Mapping[Question, Trouble] = field(default_factory=dict)
+    absent: Mapping[Question, float] = field(default_factory=dict)
+    held: Mapping[Question, Held] = field(default_factory=dict)
+    looser: tuple[str, float] | None = None
+    refused_at: float | None = None
+    lock: Lock | None = None
+    not_before: float = 0.0
+    failures: int = 0
+    last_pass: float | None = None
+    last_success: float | None = None
+
+
+def ledger_to_plain(ledger: Ledger) -> dict[str, object]:
+    """A JSON value; the inverse is `ledger_from_plain`. It names assistants: it is sealed like a record."""
+    return {
+        "confirmed": {to_text(question): at for question, at in ledger.confirmed.items()},
+        "troubles": {to_text(question): [t.kind, t.detail, t.since, t.at] for question, t in ledger.troubles.items()},
+        "absent": {to_text(question): since for question, since in ledger.absent.items()},
+        "held": {to_text(question): [list(held.gone), held.since] for question, held in ledger.held.items()},
+        "looser": list(ledger.looser) if ledger.looser else None,
+        "refused_at": ledger.refused_at,
+        "lock": [ledger.lock.why, ledger.lock.since] if ledger.lock else None,
+        "not_before": ledger.not_before,
+        "failures": ledger.failures,
+        "last_pass": ledger.last_pass,
+        "last_success": ledger.last_success,
+    }
+
+
+def ledger_from_plain(plain: Mapping[str, object]) -> Ledger:
+    """Raises StoreCorrupt when it is not what `ledger_to_plain` writes."""
+    match plain:
+        case {
+            "confirmed": dict(confirmed),
+            "troubles": dict(troubles),
+            "absent": dict(absent),
+            "held": dict(held),
+            "looser": looser,
+            "refused_at": refused_at,
+            "lock": lock,
+            "not_before": not_before,
+            "failures": failures,
+            "last_pass": last_pass,
+            "last_success": last_success,
+        }:
+            return Ledger(
+                confirmed={from_text(text): at for text, at in confirmed.items()},
+                troubles={from_text(text): Trouble(*fields) for text, fields in troubles.items()},
+                absent={from_text(text): since for text, since in absent.items()},
+                held={from_text(text): Held(tuple(gone), since) for text, (gone, since) in held.items()},
+                looser=(looser[0], looser[1]) if isinstance(looser, list) else None,
+                refused_at=refused_at,  # type: ignore[arg-type]  # sealed: nobody but us wrote it
+                lock=Lock(*lock) if isinstance(lock, list) else None,
+                not_before=not_before,  # type: ignore[arg-type]
+                failures=failures,  # type: ignore[arg-type]
+                last_pass=last_pass,  # type: ignore[arg-type]
+                last_success=last_success,  # type: ignore[arg-type]
+            )
+    raise StoreCorrupt("the ledger can't be read although its seal is intact")

@@ -1,0 +1,281 @@
+"""What travels on the wire: one table, readable both ways.
+
+    read(method, segments, query, body) -> Operation      for the loopback API: what did the client ask?
+    write(operation) -> Call                              for the Hub client: how is it asked?
+
+A new endpoint is a new row. `read(write(operation)) == operation` for every Operation.
+Decisions where the published document is silent: `alwaysUseProxy` absent is false, other than true or false is refused
+(400); an empty `organizationId` is none; a parameter given twice is refused; unknown parameters are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+from urllib.parse import parse_qsl, quote, urlencode
+
+import orjson
+
+from hublet.core.messages import Malformed
+from hublet.core.questions import Fqsn, Scope, Slug
+
+
+@dataclass(frozen=True, slots=True)
+class ListAssistants:
+    scope: Scope
+    proxied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GetAssistant:
+    scope: Scope
+    proxied: bool
+    slug: Slug
+
+
+@dataclass(frozen=True, slots=True)
+class ListOrganizations:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class GetPolicy:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class GetFreeTrialStatus:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ListFullSlugs:
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class GetCheckoutUrl:
+    """Creates a Stripe session at every call: never cached, never asked ahead, never repeated."""
+
+    profile_id: str | None
+    vscode_uri_scheme: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSecrets:
+    """Resolve secrets. `asked` holds each element of the client's array as JSON text, so that order, length and
+    elements of an unknown shape survive; `fqsns` reads them."""
+
+    scope: Scope
+    scope_slug: str | None
+    asked: tuple[str, ...]
+
+    @property
+    def fqsns(self) -> tuple[Fqsn | None, ...]:
+        """Each element as a Fqsn, None where it is of an unknown shape."""
+        return tuple(Fqsn.from_wire(orjson.loads(text)) for text in self.asked)
+
+    @classmethod
+    def of(cls, scope: Scope, fqsns: tuple[Fqsn, ...]) -> SyncSecrets:
+        return cls(scope, None, tuple(orjson.dumps(fqsn.to_wire()).decode() for fqsn in fqsns))
+
+
+Operation = (
+    ListAssistants
+    | GetAssistant
+    | ListOrganizations
+    | GetPolicy
+    | GetFreeTrialStatus
+    | ListFullSlugs
+    | GetCheckoutUrl
+    | SyncSecrets
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request to a Hub, before it has an origin: path with its query, and a JSON body or none."""
+
+    method: str
+    target: str
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownPath(Exception):
+    """No row has this path: 404."""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodNotAllowed(Exception):
+    """The path is known, not with this method: 405 with `allow`."""
+
+    allow: tuple[str, ...]
+
+
+Parameters = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One endpoint. `path` is split at the slashes, `{}` stands for one parameter segment."""
+
+    method: str
+    path: tuple[str, ...]
+    read: Callable[[tuple[str, ...], Parameters, bytes], Operation]
+    write: Callable[[Operation], tuple[tuple[str, ...], dict[str, str | None], bytes | None]] = field(compare=False)
+    says: frozenset[int] = frozenset({401, 404})
+    """The error statuses that the Hub's document declares here (401 everywhere: it declares it as good as nowhere and
+    gives it everywhere)."""
+    wildcard: ClassVar[str] = "{}"
+
+    def match(self, segments: tuple[str, ...]) -> tuple[str, ...] | None:
+        if len(segments) != len(self.path):
+            return None
+        found = []
+        for want, have in zip(self.path, segments, strict=True):
+            if want == self.wildcard:
+                found.append(have)
+            elif want != have:
+                return None
+        return tuple(found)
+
+
+def _proxied(query: Parameters) -> bool:
+    match query.get("alwaysUseProxy"):
+        case None | "false":
+            return False
+        case "true":
+            return True
+    raise Malformed("alwaysUseProxy must be true or false")
+
+
+def _scope(query: Parameters) -> Scope:
+    return query.get("organizationId") or None
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _slug(arguments: tuple[str, ...]) -> Slug:
+    owner, package = arguments
+    if not owner or not package:
+        raise Malformed("the path needs an owner and a package")
+    return Slug(owner, package)
+
+
+def _read_secrets(_: tuple[str, ...], __: Parameters, body: bytes) -> SyncSecrets:
+    # Whatever the Content-Type says: IDEs post this body as text/plain.
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Malformed("the body is not JSON") from None
+    match value:
+        case {"fqsns": list(fqsns)}:
+            scope, slug = value.get("orgScopeId"), value.get("orgScopeSlug")
+            if not isinstance(scope, str | None) or not isinstance(slug, str | None):
+                raise Malformed("orgScopeId and orgScopeSlug must be strings or null")
+            if not all(isinstance(fqsn, dict) for fqsn in fqsns):
+                raise Malformed("every element of fqsns must be an object")
+            return SyncSecrets(scope or None, slug or None, tuple(orjson.dumps(fqsn).decode() for fqsn in fqsns))
+    raise Malformed("the body needs fqsns, an array of fully qualified secret names")
+
+
+def _write_secrets(op: SyncSecrets) -> bytes:
+    body: dict[str, object] = {"fqsns": [orjson.Fragment(text) for text in op.asked], "orgScopeId": op.scope}
+    if op.scope_slug is not None:
+        body["orgScopeSlug"] = op.scope_slug
+    return orjson.dumps(body)
+
+
+def _row(method: str, path: str, kind: type, read: object, write: object, *, says: frozenset[int] | None = None) -> Row:
+    row = Row(method, tuple(path.strip("/").split("/")), read, write)  # type: ignore[arg-type]  # one lambda an endpoint
+    _ROW_OF[kind] = row = row if says is None else Row(row.method, row.path, row.read, row.write, says)
+    return row
+
+
+_ROW_OF: dict[type, Row] = {}
+
+TABLE: tuple[Row, ...] = (
+    _row(
+        "GET", "/ide/list-assistants", ListAssistants,
+        lambda _, q, __: ListAssistants(_scope(q), _proxied(q)),
+        lambda op: ((), {"alwaysUseProxy": _flag(op.proxied), "organizationId": op.scope}, None),
+    ),
+    _row(
+        "GET", "/ide/get-assistant/{}/{}", GetAssistant,
+        lambda a, q, __: GetAssistant(_scope(q), _proxied(q), _slug(a)),
+        lambda op: (
+            (op.slug.owner, op.slug.package), {"alwaysUseProxy": _flag(op.proxied), "organizationId": op.scope}, None
+        ),
+        says=frozenset({401, 403, 404}),
+    ),
+    _row("GET", "/ide/list-organizations", ListOrganizations, lambda *_: ListOrganizations(), lambda _: ((), {}, None)),
+    _row("GET", "/ide/policy", GetPolicy, lambda *_: GetPolicy(), lambda _: ((), {}, None)),
+    _row(
+        "GET", "/ide/free-trial-status", GetFreeTrialStatus,
+        lambda *_: GetFreeTrialStatus(), lambda _: ((), {}, None),
+    ),
+    _row(
+        "GET", "/ide/list-assistant-full-slugs", ListFullSlugs,
+        lambda _, q, __: ListFullSlugs(_scope(q)),
+        lambda op: ((), {"organizationId": op.scope}, None),
+        says=frozenset({401, 429}),
+    ),
+    _row(
+        "GET", "/ide/get-models-add-on-checkout-url", GetCheckoutUrl,
+        lambda _, q, __: GetCheckoutUrl(q.get("profile_id"), q.get("vscode_uri_scheme")),
+        lambda op: ((), {"profile_id": op.profile_id, "vscode_uri_scheme": op.vscode_uri_scheme}, None),
+        says=frozenset({401, 404, 500}),
+    ),
+    _row(
+        "POST", "/ide/sync-secrets", SyncSecrets, _read_secrets,
+        lambda op: ((), {}, _write_secrets(op)),
+    ),
+)  # fmt: skip
+
+
+def row_of(operation: Operation) -> Row:
+    return _ROW_OF[type(operation)]
+
+
+def read(method: str, segments: tuple[str, ...], query: str, body: bytes) -> Operation:
+    """What a client asks. `segments` are decoded path segments; HEAD reads as GET.
+
+    Raises UnknownPath, MethodNotAllowed, or Malformed for parameters and bodies that make no sense.
+    """
+    asked = "GET" if method == "HEAD" else method
+    allow: list[str] = []
+    for row in TABLE:
+        arguments = row.match(segments)
+        if arguments is None:
+            continue
+        if row.method == asked:
+            return row.read(arguments, _parameters(query), body)
+        allow += ["GET", "HEAD"] if row.method == "GET" else [row.method]
+    if allow:
+        raise MethodNotAllowed(tuple(allow))
+    raise UnknownPath
+
+
+def _parameters(query: str) -> Parameters:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=64)
+    except ValueError:
+        raise Malformed("the query can't be read") from None
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Malformed("a query parameter is given twice")
+    return found
+
+
+def write(operation: Operation) -> Call:
+    """How a Hub is asked: slugs percent-encoded whole, absent parameters left out."""
+    row = row_of(operation)
+    arguments, query, body = row.write(operation)
+    rest = iter(arguments)
+    path = "/" + "/".join(quote(next(rest), safe="") if part == Row.wildcard else part for part in row.path)
+    given = urlencode({name: value for name, value in query.items() if value is not None}, quote_via=quote)
+    return Call(row.method, f"{path}?{given}" if given else path, body)

@@ -1,0 +1,91 @@
+"""What came back for an Operation, and what a pass over the Hub brought.
+
+An answer "says" something only when it is Hub-shaped: the declared status with the declared JSON. Everything else is
+Malformed or Unreachable, and says nothing about the world.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from hublet.core import operations as ops
+from hublet.core.questions import Assistant, FreeTrial, Organizations, Policy, Question, Roster, Secret
+from hublet.core.records import Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """The Hub confirms what is kept (RFC 9110 section 15.4.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A status that the Hub declares, with its JSON message."""
+
+    status: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """429 or 503: `retry_after` seconds if the Hub said."""
+
+    retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """No answer, or a 5xx: timeout, DNS, TLS, refused."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """An answer that is not the Hub's: HTML, not JSON, the wrong shape, too large, a redirect elsewhere."""
+
+    reason: str
+
+
+Outcome = Answered | NotModified | Refused | Throttled | Unreachable | Malformed
+
+
+@dataclass(frozen=True, slots=True)
+class PassReport:
+    """What one pass brought back. `whole` when it went over everything, not for one question asked in between."""
+
+    outcomes: tuple[tuple[ops.Operation, Outcome], ...]
+    icons: tuple[Fact, ...] = ()
+    whole: bool = True
+
+
+def root(operation: ops.Operation) -> Question:
+    """The Question whose confirmation an Operation's answer is; for many secrets the first."""
+    return roots(operation)[0]
+
+
+def roots(operation: ops.Operation) -> tuple[Question, ...]:
+    """The Questions that an Operation asks directly, in order; empty when its answers are not kept."""
+    match operation:
+        case ops.ListAssistants(scope, proxied):
+            return (Roster(scope, proxied),)
+        case ops.GetAssistant(scope, proxied, slug):
+            return (Assistant(scope, proxied, slug),)
+        case ops.ListOrganizations():
+            return (Organizations(),)
+        case ops.GetPolicy():
+            return (Policy(),)
+        case ops.GetFreeTrialStatus():
+            return (FreeTrial(),)
+        case ops.SyncSecrets(scope):
+            return tuple(Secret(scope, fqsn) for fqsn in operation.fqsns if fqsn is not None)
+        case ops.ListFullSlugs() | ops.GetCheckoutUrl():
+            return ()
+        case _:
+            assert_never(operation)

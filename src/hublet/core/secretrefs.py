@@ -1,0 +1,240 @@
+"""Finding the secrets of an assistant: which strings of its unrolled config are values, and whose.
+
+The Hub renders an assistant before it sends it: every user secret stands in clear wherever its variable stood. To keep
+the values apart, each string of the config is compared with what the author wrote at the same place (`rawYaml`), so
+that `Bearer ${{ secrets.X }}` tells that all behind `Bearer ` is the value of X. A string at a place made for secrets
+(`apiKey`, `env`, `headers`, `args`, `url`, `params`...) that no reference explains is taken for one without a name.
+Values are never searched for in texts: they repeat, they hide inside other words, some are one character long.
+
+What the author's text shows to be the author's own words in `args`, `url` and `params` is no secret: a locked cache can
+go on serving it. In `apiKey`, `env` and `headers` it is one all the same (it was pasted there), in rawYaml too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from hublet.core.questions import Fqsn, Slug
+from hublet.core.secretstr import SecretStr
+from hublet.core.yamltree import Leaf, Tree
+
+VARIABLE = re.compile(r"\$\{\{[ \t]*([^}\s]+)[ \t]*\}\}")
+"""Continue's template variable: one run of characters other than `}` and white space."""
+
+SECTIONS = ("models", "context", "data", "mcpServers", "prompts", "docs", "rules")
+_PREFIX = "secrets."
+_ALWAYS = frozenset({"apiKey", "env", "headers", "requestOptions", "extraBodyProperties"})
+_UNLESS_WRITTEN = frozenset({"args", "url", "params"})
+_TELLING = re.compile(r"api_?key|token|secret|passw|passphrase|credential|authorization", re.IGNORECASE)
+_NEVER = frozenset({"apiKeyLocation", "envSecretLocations", "name", "version", "schema", "provider", "model", "roles"})
+
+Path = tuple[str | int, ...]
+Pieces = tuple[str, ...]
+"""A string taken apart: literal texts at even indexes, binding names at odd ones."""
+
+
+@dataclass(slots=True)
+class Found:
+    """The holes of one assistant by path, with the values that stood in them."""
+
+    holes: dict[Path, Pieces]
+    bindings: dict[str, SecretStr]
+
+    def bind(self, path: Path, name: str | None, value: str) -> str:
+        """The binding's name for a value at a path: its own, or one made of the path when it has none or the name is
+        already another value's (a block's secret can have the name of one of the assistant's)."""
+        if name is None or self.bindings.get(name, SecretStr(value)).reveal() != value:
+            name = "/".join(["unnamed", *(str(step) for step in path)])
+            while self.bindings.get(name, SecretStr(value)).reveal() != value:
+                name += "+"
+        self.bindings[name] = SecretStr(value)
+        return name
+
+
+def find(config: object, raw_yaml: str, raw: Tree) -> Found:
+    """The secrets of an unrolled config and of the YAML text it was made from.
+
+    Paths begin with `config` or are exactly `("rawYaml",)`. `raw` is rawYaml's tree, None when it could not be read.
+    """
+    found = Found({}, {})
+    written = raw if isinstance(raw, dict) else {}
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if key in SECTIONS and isinstance(value, list):
+                for index, (item, source) in enumerate(_pairs(value, written.get(key))):
+                    _walk(found, ("config", key, index), item, source, "")
+            else:
+                _walk(found, ("config", key), value, written.get(key), _place("", key))
+    _cut_pasted(found, raw_yaml, written)
+    return found
+
+
+def _pairs(items: list[object], written: Tree) -> Iterator[tuple[object, Tree]]:
+    """Each unrolled item with what the author wrote for it: the item of that name, else the one at its index."""
+    sources = written if isinstance(written, list) else []
+    inline = {name: source for source in sources if (name := _own_name(source)) is not None}
+    for index, item in enumerate(items):
+        name = item.get("name") if isinstance(item, dict) else None
+        if isinstance(name, str) and name in inline:
+            yield item, inline[name]
+        elif len(sources) == len(items):
+            source = sources[index]
+            # Of a block only what the assistant itself put over it is known here.
+            yield item, source.get("override") if isinstance(source, dict) and "uses" in source else source
+        else:
+            yield item, None
+
+
+def _own_name(source: Tree) -> str | None:
+    match source:
+        case {"uses": _}:
+            return None
+        case {"name": Leaf(text=name)}:
+            return name
+    return None
+
+
+def _walk(found: Found, path: Path, value: object, source: Tree, place: str) -> None:
+    match value:
+        case dict():
+            children = source if isinstance(source, dict) else {}
+            for key, child in value.items():
+                _walk(found, (*path, key), child, children.get(key), _place(place, str(key)))
+        case list():
+            elements = source if isinstance(source, list) and len(source) == len(value) else [None] * len(value)
+            for index, child in enumerate(value):
+                _walk(found, (*path, index), child, elements[index], place)
+        case str():
+            pieces = _explain(found, path, value, source) or _suspect(found, path, value, source, place)
+            if pieces:
+                found.holes[path] = pieces
+
+
+def _place(place: str, key: str) -> str:
+    """The kind of place below a key: it stays what an outer key made it, unless the key is known for holding none."""
+    if place in _ALWAYS:
+        return place
+    if key in _NEVER:
+        return ""
+    if key in _ALWAYS or _TELLING.search(key):
+        return "apiKey"
+    return key if key in _UNLESS_WRITTEN else place if place in _UNLESS_WRITTEN else ""
+
+
+def _explain(found: Found, path: Path, value: str, source: Tree) -> Pieces | None:
+    """Compare a string with what was written there: each variable is a group, everything else must be the same."""
+    if not isinstance(source, Leaf):
+        return None
+    literals = VARIABLE.split(source.text)
+    names = literals[1::2]
+    if not any(name.startswith(_PREFIX) for name in names):
+        return None
+    texts = literals[0::2]
+    if any(not text for text in texts[1:-1]):
+        return _whole(found, path, value)  # two variables side by side: nobody can tell where one ends
+    shape = "(.*?)".join(re.escape(text) for text in texts)
+    match = re.fullmatch(shape, value, re.DOTALL)
+    if match is None:
+        return None
+    pieces = [texts[0]]
+    for name, inserted, text in zip(names, match.groups(), texts[1:], strict=True):
+        if not name.startswith(_PREFIX) or _is_reference(inserted) or not inserted:
+            pieces[-1] += inserted + text
+        else:
+            pieces += [found.bind(path, name.removeprefix(_PREFIX), inserted), text]
+    return tuple(pieces) if len(pieces) > 1 else None
+
+
+def _suspect(found: Found, path: Path, value: str, source: Tree, place: str) -> Pieces | None:
+    if not place or not value or _is_reference(value):
+        return None
+    if place in _UNLESS_WRITTEN and isinstance(source, Leaf) and source.text == value:
+        return None
+    return _whole(found, path, value)
+
+
+def _whole(found: Found, path: Path, value: str) -> Pieces:
+    return ("", found.bind(path, None, value), "")
+
+
+def _is_reference(text: str) -> bool:
+    match = VARIABLE.fullmatch(text.strip())
+    return match is not None and match[1].startswith(_PREFIX)
+
+
+def _cut_pasted(found: Found, raw_yaml: str, written: Mapping[str, Tree]) -> None:
+    """Secrets that the author pasted into the YAML itself, instead of referring to them."""
+    spans: list[tuple[int, int, Path]] = []
+
+    def visit(tree: Tree, path: Path, place: str) -> None:
+        match tree:
+            case dict():
+                for key, child in tree.items():
+                    visit(child, (*path, key), _place(place, key))
+            case list():
+                for index, child in enumerate(tree):
+                    visit(child, (*path, index), place)
+            case Leaf(text, start, end):
+                if place in _ALWAYS and text and not VARIABLE.search(text) and end > start:
+                    spans.append((start, end, path))
+
+    for section in SECTIONS:
+        visit(written.get(section), (section,), "")
+    pieces, done = [""], 0
+    for start, end, path in sorted(spans):
+        if start < done:
+            continue  # an alias: the anchor's own place is cut already
+        if raw_yaml[start] in "'\"" and raw_yaml[start] == raw_yaml[end - 1] and end - start >= 2:
+            start, end = start + 1, end - 1
+        if raw_yaml[start] in "|>" or start >= end:
+            # A block scalar's header has to stay where it is; its text begins on the next line.
+            start = raw_yaml.find("\n", start, end) + 1
+            if not 0 < start < end:
+                continue
+        pieces[-1] += raw_yaml[done:start]
+        pieces += [found.bind(("rawYaml", *path), None, raw_yaml[start:end]), ""]
+        done = end
+    if len(pieces) > 1:
+        pieces[-1] += raw_yaml[done:]
+        found.holes[("rawYaml",)] = tuple(pieces)
+
+
+def referred(slug: Slug, raw: Tree) -> tuple[Fqsn, ...]:
+    """The fully qualified names of the secrets that an assistant's own YAML refers to, in order of first appearance.
+
+    `secrets.X` outside of `with` is the assistant's own; inside an item's `with` it is asked through the block that the
+    item uses. A block's own secrets are not visible here.
+    """
+    names: dict[Fqsn, None] = {}
+
+    def visit(tree: Tree, packages: tuple[Slug, ...]) -> None:
+        match tree:
+            case dict():
+                uses = tree.get("uses")
+                block = _block(uses.text) if isinstance(uses, Leaf) else None
+                for key, child in tree.items():
+                    visit(child, (slug, block) if key == "with" and block is not None else packages)
+            case list():
+                for child in tree:
+                    visit(child, packages)
+            case Leaf(text=text):
+                for name in VARIABLE.findall(text):
+                    if name.startswith(_PREFIX):
+                        names[Fqsn(packages, name.removeprefix(_PREFIX))] = None
+
+    if isinstance(raw, dict):
+        for section in SECTIONS:
+            visit(raw.get(section), (slug,))
+    return tuple(names)
+
+
+def _block(uses: str) -> Slug | None:
+    """The package of a `uses:` value `owner/package[@version]`; None for a file's."""
+    if uses.startswith((".", "/", "~", "file:")):
+        return None
+    try:
+        return Slug.parse(uses.partition("@")[0])
+    except ValueError:
+        return None

@@ -1,0 +1,260 @@
+"""What can be answered at one moment: immutable, published by swapping a reference.
+
+A Snapshot is made when a pass has ended, when the cache is locked or unlocked, and when a record expires. Bodies are
+rendered then, once for each changed record (what did not change is taken over from the snapshot before), so that an
+answer is a look-up and a list is the join of its members.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import orjson
+
+from hublet.core import operations as ops
+from hublet.core.outcomes import root
+from hublet.core.questions import Assistant, FreeTrial, Icon, Organizations, Question, Roster, Scope, Secret
+from hublet.core.records import Known, Record, View, Withdrawn, render
+from hublet.core.state import State, confirmed_at, members, organizations
+
+Grade = Literal["fresh", "stale", "expired"]
+_NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a cache is shown: `icon` gives an icon's address, `etag_key` keys the ETags (so that one can't be used to try
+    out secrets), `interval` and `short_interval` are how long an answer is fresh, `max_stale` after how long without
+    confirmation secret values are no longer served; all in seconds."""
+
+    icon: Callable[[str], str]
+    etag_key: bytes
+    interval: float
+    short_interval: float
+    max_stale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A body as it would have come from the Hub, and how old the Hub's word is (`confirmed_at`, our wall clock)."""
+
+    status: int
+    body: bytes
+    etag: str
+    confirmed_at: float
+    fresh_for: float
+    withheld: bool = False
+    """Secret values were left out: the cache is locked, they have expired, or the reader may not see them."""
+
+    def grade(self, now: float) -> Grade:
+        if self.withheld:
+            return "expired"
+        return "fresh" if now - self.confirmed_at < self.fresh_for else "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Not cached: these Operations, asked of the Hub, would tell."""
+
+    ask: ops.Operation
+
+
+class Snapshot:
+    """All answers at one moment. `now` is when it was made; `next_expiry` when it has to be made anew."""
+
+    def __init__(self, state: State, terms: Terms, now: float, before: Snapshot | None = None) -> None:
+        self.state = state
+        self.terms = terms
+        self.locked = state.ledger.lock is not None
+        self.next_expiry = _NEVER
+        self._expired: set[Question] = set()
+        self._answers: dict[tuple[ops.Operation, bool], Answer] = {}
+        self._bodies: dict[tuple[Question, bool], tuple[Known, bytes, str]] = {}
+        self._scope_ids: dict[str, str] = {slug: id_ for id_, slug, _ in self.organizations()}
+        self._icons = {
+            terms.icon(question.url).rpartition("/")[2]: question
+            for question in state.records
+            if isinstance(question, Icon)
+        }
+        old = before._bodies if before is not None and before.terms == terms else {}
+        for question, known in state.records.items():
+            if isinstance(known, Record) and known.content.bindings:
+                expiry = (confirmed_at(state, question) or known.changed_at) + terms.max_stale
+                if expiry <= now:
+                    self._expired.add(question)
+                else:
+                    self.next_expiry = min(self.next_expiry, expiry)
+            if isinstance(known, Record) and not isinstance(question, Secret | Icon):
+                clear = self._clear(question, True)
+                taken = old.get((question, clear))
+                if taken is not None and taken[0] is known:
+                    self._bodies[question, clear] = taken
+                else:
+                    self._render(question, known, clear)
+
+    def organizations(self) -> tuple[tuple[str, str, str], ...]:
+        """(id, slug, name) of each organization of the account."""
+        return organizations(self.state.records.get(Organizations()))
+
+    def scope_of(self, operation: ops.SyncSecrets) -> Scope:
+        """The scope that secrets are asked in: an id wins over a slug; an unknown slug stands for itself."""
+        if operation.scope is not None or operation.scope_slug is None:
+            return operation.scope
+        return self._scope_ids.get(operation.scope_slug, operation.scope_slug)
+
+    def answer(self, operation: ops.Operation, *, clear: bool) -> Answer | Unknown:
+        """What the cache says to an Operation; `clear` when the reader may see secret values."""
+        key = (operation, clear)
+        found = self._answers.get(key)
+        if found is None:
+            joined = self._join(operation, clear)
+            if isinstance(joined, Unknown) or isinstance(operation, ops.SyncSecrets):
+                return joined  # not remembered: a client's own words would fill the memory
+            self._answers[key] = found = joined
+        return found
+
+    def icon(self, name: str) -> tuple[bytes, str] | None:
+        """(bytes, media type) of the icon that `terms.icon` names so."""
+        known = self.state.records.get(self._icons[name]) if name in self._icons else None
+        if not isinstance(known, Record):
+            return None
+        return known.content.template.text, known.content.traits["type"]
+
+    def confirmed_at(self, question: Question) -> float | None:
+        return confirmed_at(self.state, question)
+
+    def grade(self, question: Question, now: float) -> Grade | None:
+        """How good a Question's answer is; None when there is none."""
+        at = self.confirmed_at(question)
+        if at is None:
+            return None
+        if question in self._expired:
+            return "expired"
+        return "fresh" if now - at < self._fresh_for(question) else "stale"
+
+    def _fresh_for(self, question: Question) -> float:
+        return self.terms.short_interval if isinstance(question, FreeTrial) else self.terms.interval
+
+    def _clear(self, question: Question, wanted: bool) -> bool:
+        return wanted and not self.locked and question not in self._expired
+
+    def _render(self, question: Question, record: Record, clear: bool) -> tuple[Known, bytes, str]:
+        content = record.content
+        body = render(content.template, content.bindings, View(clear, self.terms.icon))
+        self._bodies[question, clear] = made = (record, body, self._etag(body))
+        return made
+
+    def _etag(self, body: bytes) -> str:
+        return f'"{hashlib.blake2b(body, key=self.terms.etag_key, digest_size=16).hexdigest()}"'
+
+    def _body(self, question: Question, record: Record, wanted: bool) -> tuple[bytes, str, bool]:
+        """(body, etag, withheld) of a record's content."""
+        clear = self._clear(question, wanted)
+        made = self._bodies.get((question, clear)) or self._render(question, record, clear)
+        return made[1], made[2], bool(record.content.bindings) and not clear
+
+    def _join(self, operation: ops.Operation, clear: bool) -> Answer | Unknown:
+        match operation:
+            case ops.ListAssistants(scope, proxied):
+                return self._list(operation, Roster(scope, proxied), clear)
+            case ops.ListFullSlugs(scope):
+                return self._full_slugs(Roster(scope, False))
+            case ops.SyncSecrets():
+                return self._secrets(operation, clear)
+            case ops.GetCheckoutUrl():
+                return Unknown(operation)
+        question = root(operation)
+        known = self.state.records.get(question)
+        at = self.confirmed_at(question)
+        if known is None or at is None:
+            return Unknown(operation)
+        fresh_for = self._fresh_for(question)
+        if isinstance(known, Withdrawn):
+            body = orjson.dumps({"message": known.message})
+            return Answer(known.status, body, self._etag(body), at, fresh_for)
+        body, etag, withheld = self._body(question, known, clear)
+        return Answer(200, body, etag, at, fresh_for, withheld)
+
+    def _members(self, roster: Roster) -> Iterator[tuple[Assistant, Record]]:
+        for slug in members(self.state.records.get(roster)):
+            question = Assistant(roster.scope, roster.proxied, slug)
+            known = self.state.records.get(question)
+            if isinstance(known, Record):
+                yield question, known
+
+    def _list(self, operation: ops.Operation, roster: Roster, clear: bool) -> Answer | Unknown:
+        at = self.confirmed_at(roster)
+        if at is None:
+            return Unknown(operation)
+        bodies: list[bytes] = []
+        tags: list[str] = []
+        withheld = False
+        for question, record in self._members(roster):
+            body, tag, without = self._body(question, record, clear)
+            bodies.append(body)
+            tags.append(tag)
+            withheld |= without
+            at = min(at, self.confirmed_at(question) or at)
+        return Answer(
+            200, b"[" + b",".join(bodies) + b"]", self._etag(",".join(tags).encode()), at, self.terms.interval, withheld
+        )
+
+    def _full_slugs(self, roster: Roster) -> Answer | Unknown:
+        at = self.confirmed_at(roster)
+        if at is None:
+            return Unknown(ops.ListAssistants(roster.scope, roster.proxied))
+        slugs = [
+            {
+                "ownerSlug": question.slug.owner,
+                "packageSlug": question.slug.package,
+                "versionSlug": record.content.traits.get("version", "latest"),
+            }
+            for question, record in self._members(roster)
+        ]
+        body = orjson.dumps({"fullSlugs": slugs})
+        return Answer(200, body, self._etag(body), at, self.terms.interval)
+
+    def _secrets(self, operation: ops.SyncSecrets, clear: bool) -> Answer | Unknown:
+        """What is known of each; Unknown with only those that never were asked."""
+        scope = self.scope_of(operation)
+        missing = tuple(
+            text
+            for text, fqsn in zip(operation.asked, operation.fqsns, strict=True)
+            if fqsn is not None and not isinstance(self.state.records.get(Secret(scope, fqsn)), Record)
+        )
+        if missing:
+            return Unknown(ops.SyncSecrets(scope, None, tuple(dict.fromkeys(missing))))
+        return self.secrets(operation, clear=clear)
+
+    def secrets(self, operation: ops.SyncSecrets, *, clear: bool) -> Answer:
+        """An answer for every element, in order: what is known, `not_found` for the rest. Never an error for all."""
+        scope = self.scope_of(operation)
+        results: list[bytes] = []
+        at, withheld = _NEVER, False
+        for text, fqsn in zip(operation.asked, operation.fqsns, strict=True):
+            known = self.state.records.get(Secret(scope, fqsn)) if fqsn is not None else None
+            if fqsn is None or not isinstance(known, Record):
+                results.append(not_found(text, fqsn.name if fqsn is not None else ""))
+                continue
+            question = Secret(scope, fqsn)
+            at = min(at, self.confirmed_at(question) or known.changed_at)
+            content = known.content
+            if content.bindings and not self._clear(question, clear):
+                withheld = True
+                results.append(not_found(text, fqsn.name))
+            elif content.template.text == b"null":
+                results.append(b"null")
+            else:
+                result = render(content.template, content.bindings, View(True, self.terms.icon))
+                results.append(b'{"fqsn":' + text.encode() + b"," + result[1:])
+        body = b"[" + b",".join(results) + b"]"
+        return Answer(200, body, self._etag(body), at, self.terms.interval, withheld)
+
+
+def not_found(asked: str, name: str) -> bytes:
+    """The Hub's own way to say that a secret has no value: clients then look into their own `.env` files."""
+    location = orjson.dumps({"secretType": "not_found", "secretName": name})
+    return b'{"found":false,"fqsn":' + asked.encode() + b',"secretLocation":' + location + b"}"

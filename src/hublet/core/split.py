@@ -1,0 +1,255 @@
+"""Taking a reply apart: what the Hub said to one Operation becomes facts, one for each Question it answers.
+
+Only the worker imports this: it is the one place where what came off the network is looked into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import orjson
+
+from hublet.core import operations as ops
+from hublet.core import questions as q
+from hublet.core import secretrefs, yamltree
+from hublet.core.records import Content, Fact, Hole, Template, View, render
+
+
+class WrongShape(ValueError):
+    """The reply is JSON, but not what the Hub's document declares: the sentence says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Harvest:
+    """What one reply brought: its facts, the secrets that they refer to, and where their icons can be fetched now.
+
+    `icons` maps an icon's URL without its query to the whole pre-signed URL, which is used once and never kept.
+    """
+
+    facts: tuple[Fact, ...]
+    secrets: tuple[q.Fqsn, ...] = ()
+    icons: tuple[tuple[str, str], ...] = ()
+    organizations: tuple[str, ...] = ()
+
+
+def split(operation: ops.Operation, reply: object, *, mark: str) -> Harvest:
+    """Facts from a 200's JSON value. `mark` is a fresh random word that stands for holes while a text is serialised.
+
+    Raises WrongShape. Operations whose answers are not kept give no facts.
+    """
+    match operation:
+        case ops.ListAssistants(scope, proxied):
+            return _assistants(scope, proxied, reply, mark)
+        case ops.GetAssistant(scope, proxied, slug):
+            return _assistant(scope, proxied, slug, reply, mark)
+        case ops.ListOrganizations():
+            return _organizations(reply, mark)
+        case ops.GetPolicy():
+            return _policy(reply)
+        case ops.GetFreeTrialStatus():
+            return _free_trial(reply)
+        case ops.SyncSecrets():
+            return _secrets(operation, reply, mark)
+        case ops.ListFullSlugs() | ops.GetCheckoutUrl():
+            return Harvest(())
+
+
+def _assistants(scope: q.Scope, proxied: bool, reply: object, mark: str) -> Harvest:
+    if not isinstance(reply, list):
+        raise WrongShape("the list of assistants is not an array")
+    facts: list[Fact] = []
+    secrets: dict[q.Fqsn, None] = {}
+    icons: dict[str, str] = {}
+    members: list[q.Slug] = []
+    for index, item in enumerate(reply):
+        slug, content, refers, icon = _one(item, f"element {index}", mark)
+        members.append(slug)
+        facts.append(Fact(q.Assistant(scope, proxied, slug), content))
+        secrets |= dict.fromkeys(refers)
+        icons |= _addresses(icon)
+    if len(set(members)) != len(members):
+        raise WrongShape("two assistants of the list have the same slug")
+    roster = orjson.dumps([[slug.owner, slug.package] for slug in members])
+    facts.append(Fact(q.Roster(scope, proxied), Content(Template(roster))))
+    return Harvest(tuple(facts), tuple(secrets), tuple(icons.items()))
+
+
+def _assistant(scope: q.Scope, proxied: bool, slug: q.Slug, reply: object, mark: str) -> Harvest:
+    said, content, refers, icon = _one(reply, "the assistant", mark)
+    if said != slug:
+        raise WrongShape("the assistant is another one than was asked for")
+    return Harvest((Fact(q.Assistant(scope, proxied, slug), content),), refers, tuple(_addresses(icon).items()))
+
+
+def _one(item: object, where: str, mark: str) -> tuple[q.Slug, Content, tuple[q.Fqsn, ...], list[str]]:
+    if not isinstance(item, dict):
+        raise WrongShape(f"{where} is not an object")
+    match item:
+        case {"configResult": dict(result), "ownerSlug": str(owner), "packageSlug": str(package)} if owner and package:
+            pass
+        case _:
+            raise WrongShape(f"{where} has no configResult, ownerSlug or packageSlug")
+    config, interrupted = result.get("config"), result.get("configLoadInterrupted")
+    if "config" not in result or not isinstance(config, dict | None) or not isinstance(interrupted, bool):
+        raise WrongShape(f"the configResult of {where} is not of the declared shape")
+    errors = result.get("errors")
+    if not isinstance(errors, list | None) or not all(isinstance(error, str | dict) for error in errors or ()):
+        raise WrongShape(f"the errors of {where} are not an array of strings or objects")
+    for name in ("iconUrl", "onPremProxyUrl", "rawYaml"):
+        if not isinstance(item.get(name), str | None):
+            raise WrongShape(f"{name} of {where} is not a string")
+    if not isinstance(item.get("useOnPremProxy"), bool | None):
+        raise WrongShape(f"useOnPremProxy of {where} is not a boolean")
+    slug = q.Slug(owner, package)
+    raw_yaml = item.get("rawYaml") or ""
+    tree = yamltree.read(raw_yaml)
+    found = secretrefs.find(config, raw_yaml, tree)
+    # Found paths are below the config, or the YAML text itself: both stand elsewhere in the item.
+    holes = {(("configResult", *path) if path[0] == "config" else path): pieces for path, pieces in found.holes.items()}
+    template, icons = _template(item, holes, mark)
+    content = Content(template, found.bindings, _traits(config, interrupted, errors or []))
+    _prove(content, item, icons, where)
+    return slug, content, secretrefs.referred(slug, tree), icons
+
+
+def _traits(config: dict[str, object] | None, interrupted: bool, errors: Sequence[object]) -> dict[str, str]:
+    traits: dict[str, str] = {}
+    for trait, key in (("title", "name"), ("version", "version")):
+        value = (config or {}).get(key)
+        if isinstance(value, str):
+            traits[trait] = value
+    fatal = [error for error in errors if isinstance(error, dict) and error.get("fatal") is True]
+    if fatal:
+        # The message may quote the author's YAML: only that there is one is kept outside the template.
+        traits["trouble"] = "a fatal error"
+    elif config is None:
+        traits["trouble"] = "no config"
+    elif interrupted:
+        traits["trouble"] = "loading was interrupted"
+    return traits
+
+
+def _organizations(reply: object, mark: str) -> Harvest:
+    match reply:
+        case {"organizations": list(organizations)}:
+            pass
+        case _:
+            raise WrongShape("there is no array of organizations")
+    ids: list[str] = []
+    for organization in organizations:
+        match organization:
+            case {"id": str(id_), "name": str(), "slug": str()} if id_:
+                ids.append(id_)
+            case _:
+                raise WrongShape("an organization has no id, name or slug")
+        if not isinstance(organization.get("iconUrl"), str | None):
+            raise WrongShape("an organization's iconUrl is not a string")
+    if len(set(ids)) != len(ids):
+        raise WrongShape("two organizations have the same id")
+    template, icons = _template(reply, {}, mark)
+    content = Content(template)
+    _prove(content, reply, icons, "the organizations")
+    return Harvest((Fact(q.Organizations(), content),), (), tuple(_addresses(icons).items()), tuple(ids))
+
+
+def _policy(reply: object) -> Harvest:
+    if not isinstance(reply, dict) or ("message" in reply and "policy" not in reply):
+        raise WrongShape("the policy is not an object of the declared shape")
+    if not isinstance(reply.get("policy"), dict | None) or not isinstance(reply.get("orgSlug"), str | None):
+        raise WrongShape("the policy or its orgSlug is of the wrong type")
+    return Harvest((Fact(q.Policy(), Content(Template(orjson.dumps(reply)))),))
+
+
+def _free_trial(reply: object) -> Harvest:
+    def number(value: object) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+
+    match reply:
+        case {"optedInToFreeTrial": bool(), "chatLimit": chat, "autocompleteLimit": complete}:
+            if number(chat) and number(complete):
+                return Harvest((Fact(q.FreeTrial(), Content(Template(orjson.dumps(reply)))),))
+    raise WrongShape("the free trial status is not of the declared shape")
+
+
+def _secrets(operation: ops.SyncSecrets, reply: object, mark: str) -> Harvest:
+    if not isinstance(reply, list) or len(reply) != len(operation.asked):
+        raise WrongShape("the answer has not as many secrets as were asked for")
+    facts: list[Fact] = []
+    for fqsn, result in zip(operation.fqsns, reply, strict=True):
+        if fqsn is None:
+            continue
+        match result:
+            case None:
+                content = Content(Template(b"null"))
+            case {"found": bool(), "secretLocation": {"secretType": str()}}:
+                # The name is echoed to each client as it asked; a value belongs to the secret, not to the question.
+                kept = {key: value for key, value in result.items() if key != "fqsn"}
+                found = secretrefs.Found({}, {})
+                value = kept.get("value")
+                if isinstance(value, str) and value:
+                    found.holes[("value",)] = ("", found.bind(("value",), fqsn.name, value), "")
+                elif not isinstance(value, str | None):
+                    raise WrongShape("a secret's value is not a string")
+                template, icons = _template(kept, found.holes, mark)
+                content = Content(template, found.bindings)
+                _prove(content, kept, icons, "a secret")
+            case _:
+                raise WrongShape("a secret's result is not of the declared shape")
+        facts.append(Fact(q.Secret(operation.scope, fqsn), content))
+    return Harvest(tuple(facts))
+
+
+def _template(value: object, holes: dict[secretrefs.Path, secretrefs.Pieces], mark: str) -> tuple[Template, list[str]]:
+    """Serialise a value with marks in place of secrets and icon URLs, then cut the text at the marks.
+
+    The list has the whole icon URLs in the order of their holes: two that differ in their queries only are one icon.
+    """
+    names: list[tuple[str, str]] = []
+    icons: list[str] = []
+
+    def hole(kind: str, name: str) -> str:
+        names.append((kind, name))
+        return f"{mark}{len(names) - 1};"
+
+    def marked(node: object, path: secretrefs.Path) -> object:
+        pieces = holes.get(path)
+        if pieces is not None:
+            return "".join(piece if at % 2 == 0 else hole("secret", piece) for at, piece in enumerate(pieces))
+        match node:
+            case dict():
+                return {key: marked(child, (*path, key)) for key, child in node.items()}
+            case list():
+                return [marked(child, (*path, index)) for index, child in enumerate(node)]
+            case str() if path[-1:] == ("iconUrl",) and "config" not in path and node.startswith(("https:", "http:")):
+                icons.append(node)
+                return hole("icon", _without_query(node))
+        return node
+
+    text = orjson.dumps(marked(value, ()))
+    pieces_ = text.split(mark.encode())
+    kept, cut = [pieces_[0]], []
+    at = len(pieces_[0])
+    for piece in pieces_[1:]:
+        number, _, rest = piece.partition(b";")
+        kind, name = names[int(number)]
+        cut.append(Hole(at, "icon" if kind == "icon" else "secret", name))
+        kept.append(rest)
+        at += len(rest)
+    return Template(b"".join(kept), tuple(cut)), icons
+
+
+def _addresses(icons: list[str]) -> dict[str, str]:
+    return {_without_query(url): url for url in icons}
+
+
+def _without_query(url: str) -> str:
+    return urlsplit(url)._replace(query="", fragment="").geturl()
+
+
+def _prove(content: Content, value: object, icons: list[str], where: str) -> None:
+    """A content is kept only if filling its template gives back exactly what the Hub said."""
+    rest = iter(icons)
+    if orjson.loads(render(content.template, content.bindings, View(True, lambda _: next(rest)))) != value:
+        raise WrongShape(f"{where} can't be taken apart without loss")

@@ -1,0 +1,82 @@
+"""What is known at one moment, and the changes that lead from one moment to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, assert_never
+
+import orjson
+
+from hublet.core.ledger import Ledger
+from hublet.core.questions import Question, Slug
+from hublet.core.records import Known, Record, Withdrawn
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    records: Mapping[Question, Known] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    question: Question
+    known: Known
+    why: Literal["added", "changed", "moved", "withdrawn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    question: Question
+
+
+Change = Put | Drop
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to write: changes of records, and the ledger that goes with them."""
+
+    changes: tuple[Change, ...]
+    ledger: Ledger
+
+
+def confirmed_at(state: State, question: Question) -> float | None:
+    """When the Hub last said what is kept of a Question; None when nothing is kept."""
+    known = state.records.get(question)
+    match known:
+        case Record():
+            return state.ledger.confirmed.get(known.source, known.changed_at)
+        case Withdrawn():
+            return state.ledger.confirmed.get(question, known.since)
+    return None
+
+
+def apply(state: State, verdict: Verdict) -> State:
+    records = dict(state.records)
+    for change in verdict.changes:
+        match change:
+            case Put(question, known):
+                records[question] = known
+            case Drop(question):
+                records.pop(question, None)
+            case _:
+                assert_never(change)
+    return State(records, verdict.ledger)
+
+
+def members(known: Known | None) -> tuple[Slug, ...]:
+    """The assistants of a roster's record, in order."""
+    if not isinstance(known, Record):
+        return ()
+    return tuple(Slug(owner, package) for owner, package in orjson.loads(known.content.template.text))
+
+
+def organizations(known: Known | None) -> tuple[tuple[str, str, str], ...]:
+    """(id, slug, name) of each organization of a record, in order."""
+    if not isinstance(known, Record):
+        return ()
+    # Holes are inside strings: without their icons' addresses the text is still JSON.
+    value = orjson.loads(known.content.template.text)
+    return tuple((org["id"], org["slug"], org["name"]) for org in value["organizations"])
