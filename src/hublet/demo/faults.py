@@ -1,0 +1,299 @@
+"""What can go wrong between a client and a Hub, as values to switch on with `Hub.inject`.
+
+    instead of the Hub   Status, Html, ErrorPage, RedirectTo, RedirectWithin, Reset, Disconnect
+    a bad body           Empty, NullBody, EmptyList, WrongShape, NotUtf8, NaN, DuplicateKeys, DeepNesting, HugeBody,
+                         GzipBomb
+    on the wire          Hang, SlowDrip, Truncated, WrongLength (and Reset, Disconnect)
+
+The first two are pure functions of the good answer; those of the wire mark the answer and the server carries them out.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from hublet.demo.reply import Fault, Reply, json_reply, message
+
+_BLANKS = b" " * 65536
+_HTML = (("Content-Type", "text/html; charset=utf-8"),)
+
+
+class Instead(Fault):
+    """One that answers where the Hub would have."""
+
+    reaches_hub: ClassVar[bool] = False
+
+    @abstractmethod
+    def reply(self) -> Reply: ...
+
+    def apply(self, good: Reply) -> Reply:
+        return replace(self.reply(), target=good.target)
+
+
+class Rewrite(Fault):
+    """One that changes the JSON of a 200; any other answer stays as it is."""
+
+    @abstractmethod
+    def rewrite(self, good: Reply) -> Reply: ...
+
+    def apply(self, good: Reply) -> Reply:
+        is_json = good.status == 200 and (good.header("content-type") or "").startswith("application/json")
+        return self.rewrite(good) if is_json else good
+
+
+@dataclass(frozen=True)
+class Status(Instead):
+    """A status with the Hub's `{"message": ...}`, or with no body when the message is None."""
+
+    code: int
+    message: str | None = "Internal server error"
+    retry_after: int | str | None = None
+
+    def reply(self) -> Reply:
+        reply = Reply(self.code) if self.message is None else message(self.code, self.message)
+        later = () if self.retry_after is None else (("Retry-After", str(self.retry_after)),)
+        return replace(reply, headers=reply.headers + later)
+
+
+@dataclass(frozen=True)
+class Html(Instead):
+    """A captive portal: 200 and a login page."""
+
+    def reply(self) -> Reply:
+        page = b"<!DOCTYPE html><html><head><title>Hotel WiFi</title></head><body>Please log in.</body></html>"
+        return Reply(200, _HTML, page)
+
+
+@dataclass(frozen=True)
+class ErrorPage(Instead):
+    """A proxy's error page."""
+
+    code: int = 502
+
+    def reply(self) -> Reply:
+        page = f"<html><head><title>{self.code}</title></head><body><h1>{self.code}</h1><hr>nginx</body></html>"
+        return Reply(self.code, _HTML, page.encode())
+
+
+@dataclass(frozen=True)
+class RedirectTo(Instead):
+    """A redirect to any URL."""
+
+    url: str
+    code: int = 302
+
+    def reply(self) -> Reply:
+        return Reply(self.code, (("Location", self.url),))
+
+
+@dataclass(frozen=True)
+class RedirectWithin(Fault):
+    """A redirect to the same target below `/moved`, where the Hub answers as ever."""
+
+    code: int = 307
+    reaches_hub: ClassVar[bool] = False
+
+    def apply(self, good: Reply) -> Reply:
+        return Reply(self.code, (("Location", f"/moved{good.target}"),))
+
+
+@dataclass(frozen=True)
+class Empty(Fault):
+    """200 with a body of no bytes."""
+
+    def apply(self, good: Reply) -> Reply:
+        return replace(good.with_body(b""), status=200)
+
+
+@dataclass(frozen=True)
+class NullBody(Fault):
+    """200 `null`."""
+
+    def apply(self, good: Reply) -> Reply:
+        return replace(json_reply(200, None), target=good.target)
+
+
+@dataclass(frozen=True)
+class EmptyList(Rewrite):
+    """Every list of the answer's top level without its members; an answer with none is `[]`."""
+
+    def rewrite(self, good: Reply) -> Reply:
+        value = good.json()
+        if isinstance(value, dict) and any(isinstance(each, list) for each in value.values()):
+            return json_reply(200, {k: [] if isinstance(each, list) else each for k, each in value.items()})
+        return json_reply(200, [])
+
+
+@dataclass(frozen=True)
+class WrongShape(Rewrite):
+    """The value at a path of keys and indices (the whole answer by default) has another JSON type."""
+
+    path: tuple[str | int, ...] = ()
+
+    def rewrite(self, good: Reply) -> Reply:
+        return replace(json_reply(good.status, _at(good.json(), self.path)), headers=good.headers)
+
+
+def _at(value: Any, path: tuple[str | int, ...]) -> Any:
+    if path and isinstance(value, dict):
+        return {k: _at(each, path[1:]) if k == path[0] else each for k, each in value.items()}
+    if path and isinstance(value, list):
+        return [_at(each, path[1:]) if n == path[0] else each for n, each in enumerate(value)]
+    match value:
+        case dict():
+            return [value]
+        case list():
+            return {"items": value}
+        case bool() | int() | float():
+            return str(value)
+        case str():
+            return 17
+    return [None]
+
+
+@dataclass(frozen=True)
+class NotUtf8(Rewrite):
+    """An extra string that is not UTF-8 in the first object."""
+
+    def rewrite(self, good: Reply) -> Reply:
+        return good.with_body(_with_extra(good.read(), b'"caf\xe9 \xff"'))
+
+
+@dataclass(frozen=True)
+class NaN(Rewrite):
+    """An extra NaN, which JSON does not have."""
+
+    def rewrite(self, good: Reply) -> Reply:
+        return good.with_body(_with_extra(good.read(), b"NaN"))
+
+
+@dataclass(frozen=True)
+class DeepNesting(Rewrite):
+    """An extra value of `depth` nested arrays."""
+
+    depth: int = 100_000
+
+    def rewrite(self, good: Reply) -> Reply:
+        return good.with_body(_with_extra(good.read(), b"[" * self.depth + b"]" * self.depth))
+
+
+def _with_extra(body: bytes, raw: bytes) -> bytes:
+    """The body with `"extra": raw` first in its first object; an array of it where there is no object."""
+    start = body.find(b"{") + 1
+    if not start:
+        return b"[" + raw + b"]"
+    comma = b"" if body[start : start + 1] == b"}" else b","
+    return body[:start] + b'"extra":' + raw + comma + body[start:]
+
+
+@dataclass(frozen=True)
+class DuplicateKeys(Rewrite):
+    """Every object says its first key once more at its end, with null."""
+
+    def rewrite(self, good: Reply) -> Reply:
+        return good.with_body(_doubled(good.json()).encode())
+
+
+def _doubled(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(map(_doubled, value))}]"
+    if isinstance(value, dict) and value:
+        members = [f"{json.dumps(key)}:{_doubled(each)}" for key, each in value.items()]
+        return f"{{{','.join([*members, f'{json.dumps(next(iter(value)))}:null'])}}}"
+    return json.dumps(value)
+
+
+@dataclass(frozen=True)
+class HugeBody(Fault):
+    """The good JSON after so many blanks that the body has `size` bytes; `declared` tells it in Content-Length."""
+
+    size: int = 64 * 1024 * 1024
+    declared: bool = True
+
+    def apply(self, good: Reply) -> Reply:
+        body = good.read()
+        said = (("Content-Length", str(max(self.size, len(body)))),) if self.declared else ()
+        return good.with_body(_Padded(body, max(0, self.size - len(body))), *said)
+
+
+@dataclass(frozen=True)
+class _Padded:
+    body: bytes
+    blanks: int
+
+    def __iter__(self) -> Iterator[bytes]:
+        for _ in range(self.blanks // len(_BLANKS)):
+            yield _BLANKS
+        yield _BLANKS[: self.blanks % len(_BLANKS)] + self.body
+
+
+@dataclass(frozen=True)
+class GzipBomb(Fault):
+    """The good JSON after `size` blanks, gzipped: a thousandth of that on the wire."""
+
+    size: int = 256 * 1024 * 1024
+
+    def apply(self, good: Reply) -> Reply:
+        return good.with_body(_bomb(good.read(), self.size), ("Content-Encoding", "gzip"))
+
+
+@lru_cache(maxsize=4)
+def _bomb(body: bytes, size: int) -> bytes:
+    squeeze = zlib.compressobj(1, wbits=31)
+    return b"".join(map(squeeze.compress, _Padded(body, size))) + squeeze.flush()
+
+
+class WireFault(Fault):
+    """One that the server carries out."""
+
+    def apply(self, good: Reply) -> Reply:
+        return replace(good, fault=self)
+
+
+@dataclass(frozen=True)
+class Hang(WireFault):
+    """No byte ever comes, or none of the body after the head, until the client goes or the server stops."""
+
+    after_head: bool = False
+
+
+@dataclass(frozen=True)
+class SlowDrip(WireFault):
+    """The body comes byte by byte; with `head` the whole answer does."""
+
+    bytes_per_second: float = 10.0
+    head: bool = False
+
+
+@dataclass(frozen=True)
+class Truncated(WireFault):
+    """Content-Length is true, but only `sent` of the body comes before the connection is closed."""
+
+    sent: float = 0.5
+
+
+@dataclass(frozen=True)
+class WrongLength(WireFault):
+    """The whole body comes, but Content-Length is off by `by`."""
+
+    by: int = -7
+
+
+@dataclass(frozen=True)
+class Reset(WireFault):
+    """The connection is reset (RST) where the answer should come."""
+
+    reaches_hub: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Disconnect(WireFault):
+    """The connection is closed where the answer should come."""
+
+    reaches_hub: ClassVar[bool] = False

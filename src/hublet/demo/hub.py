@@ -1,0 +1,231 @@
+"""The pretend Hub: its answers, what is wrong with them today, and one synchronous function that answers requests.
+
+    respond(method, target, headers, body) -> Reply
+
+No sockets here; `server.HubServer` puts it on a port. Every public method may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from hashlib import sha256
+from threading import RLock
+
+from hublet.demo.answers import Answers
+from hublet.demo.data import Organization, World, sample_world
+from hublet.demo.faults import RedirectWithin
+from hublet.demo.reply import Fault, Headers, Reply, Seen, message
+
+_OPEN = ("/registry/", "/v0/", "/icons/", "/auth/refresh")
+"""What the Hub answers whatever the Authorization is."""
+_ANONYMOUS = "/ide/get-assistant/continuedev/default-"
+"""What it answers also when there is none at all: the CLI asks so before anybody has signed in."""
+
+
+@dataclass(eq=False)
+class Injection:
+    """A fault that is switched on: for targets with this prefix (and `containing` that text), `times` more requests."""
+
+    fault: Fault
+    prefix: str = ""
+    containing: str = ""
+    times: int | None = None
+
+
+class Hub(Answers):
+    """A pretend Hub. Change it by its methods, or by `with hub.changing() as world`.
+
+    `clock` gives the time; `clock_skew` is how far the Hub's own clock is off, seen in Date and in icon URLs. With
+    `validators` every 200 has an ETag and If-None-Match is heeded. `llm_url` is where the two chat assistants go.
+    """
+
+    def __init__(
+        self,
+        llm_url: str | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        validators: bool = False,
+        world: World | None = None,
+    ) -> None:
+        super().__init__(world or sample_world(llm_url), clock)
+        self.validators = validators
+        self.requests: list[Seen] = []
+        self._injections: list[Injection] = []
+        self._lock = RLock()
+
+    def respond(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Reply:
+        """What the Hub says. `target` is path and query as sent, header names are lower-case."""
+        with self._lock:
+            target = "/" + target.lstrip("/")
+            kind = self._authorization_kind(headers)
+            kept = tuple((k, v) for k, v in headers.items() if k != "authorization")
+            self.requests.append(Seen(method, target, kind, self.clock(), kept, body))
+            fault = self._fault_for(target)
+            if fault is not None and not fault.reaches_hub:
+                return self._dated(fault.apply(Reply(200, target=target)))
+            real = target.removeprefix("/moved") if target.startswith("/moved/") else target
+            reply = self._refused(kind, real) or self.answer(method, real, _bearer(headers), body)
+            if self.validators and reply.status == 200 and isinstance(reply.body, bytes):
+                reply = _validated(reply, headers.get("if-none-match"))
+            return self._dated(reply if fault is None else fault.apply(replace(reply, target=target)))
+
+    # Faults
+
+    def inject(self, fault: Fault, prefix: str = "", *, containing: str = "", times: int | None = None) -> Injection:
+        """Switch a fault on. The one switched on last wins where several fit."""
+        injection = Injection(fault, prefix, containing, times)
+        with self._lock:
+            self._injections.append(injection)
+        return injection
+
+    def heal(self, injection: Injection | None = None) -> None:
+        """Switch one fault off, or all."""
+        with self._lock:
+            self._injections = [each for each in self._injections if injection is not None and each is not injection]
+
+    @contextmanager
+    def failing(self, fault: Fault, prefix: str = "", *, containing: str = "") -> Iterator[None]:
+        """A fault for as long as a with block."""
+        injection = self.inject(fault, prefix, containing=containing)
+        try:
+            yield
+        finally:
+            self.heal(injection)
+
+    # What was asked
+
+    def count(self, path_prefix: str = "") -> int:
+        """How many requests there were whose target starts so."""
+        with self._lock:
+            return sum(seen.target.startswith(path_prefix) for seen in self.requests)
+
+    def forget_requests(self) -> None:
+        with self._lock:
+            self.requests.clear()
+
+    # Changes of the world
+
+    @contextmanager
+    def changing(self) -> Iterator[World]:
+        """The world, held still for any change that has no method of its own."""
+        with self._lock:
+            yield self.world
+
+    def set_secret(self, name: str, value: str) -> None:
+        """Set or rotate a user secret."""
+        with self._lock:
+            self.world.secrets[name] = value
+
+    def remove_secret(self, name: str) -> None:
+        with self._lock:
+            self.world.secrets.pop(name, None)
+
+    def set_organization_secret(self, organization: str, name: str, value: str) -> None:
+        with self._lock:
+            self.world.organizations[organization].secrets[name] = value
+
+    def put_assistant(
+        self, slug: str, source: str, *, scopes: tuple[str | None, ...] | None = None, icon: bytes | None = None
+    ) -> None:
+        """Add or edit an assistant. `scopes` are the lists to be in (None: personal); without them, where it is, and a
+        new one in the personal list."""
+        with self._lock:
+            if scopes is None:
+                scopes = () if slug in self.world.sources else (None,)
+            self.world.sources[slug] = source
+            for scope in scopes:
+                roster = self._roster(scope)
+                if slug not in roster:
+                    roster.append(slug)
+            if icon is not None:
+                self.world.icons[slug] = icon
+
+    def edit_assistant(self, slug: str, old: str, new: str) -> None:
+        """Replace a text in an assistant's source; KeyError where it isn't."""
+        with self._lock:
+            if old not in self.world.sources[slug]:
+                raise KeyError(old)
+            self.world.sources[slug] = self.world.sources[slug].replace(old, new)
+
+    def remove_assistant(self, slug: str) -> None:
+        """Delete an assistant: it is in no list and nobody can get it."""
+        with self._lock:
+            self.world.sources.pop(slug, None)
+            for roster in (self.world.roster, *(each.roster for each in self.world.organizations.values())):
+                if slug in roster:
+                    roster.remove(slug)
+
+    def unlist_assistant(self, slug: str, scope: str | None = None) -> None:
+        """Take an assistant off one scope's list; it can still be asked for."""
+        with self._lock:
+            self._roster(scope).remove(slug)
+
+    def add_organization(self, organization: Organization) -> None:
+        with self._lock:
+            self.world.organizations[organization.id] = organization
+
+    def remove_organization(self, organization: str) -> None:
+        with self._lock:
+            del self.world.organizations[organization]
+
+    def set_policy(self, policy: dict[str, object] | None, slug: str | None = None) -> None:
+        """The policy that the account gets, and of which organization; None: no organization has one."""
+        with self._lock:
+            self.world.policy, self.world.policy_slug = policy, slug if policy is not None else None
+
+    def accept_key(self, key: str, organization: str | None = None) -> None:
+        with self._lock:
+            self.keys[key] = organization
+
+    def revoke_key(self, key: str) -> None:
+        with self._lock:
+            self.keys.pop(key, None)
+
+    def _roster(self, scope: str | None) -> list[str]:
+        return self.world.roster if scope is None else self.world.organizations[scope].roster
+
+    def _fault_for(self, target: str) -> Fault | None:
+        for each in reversed(self._injections):
+            if each.times == 0 or not target.startswith(each.prefix) or each.containing not in target:
+                continue
+            if isinstance(each.fault, RedirectWithin) and target.startswith("/moved/"):
+                continue
+            if each.times is not None:
+                each.times -= 1
+            return each.fault
+        return None
+
+    def _authorization_kind(self, headers: Mapping[str, str]) -> str:
+        if "authorization" not in headers:
+            return "none"
+        bearer = _bearer(headers)
+        if bearer in self.keys:
+            return "key" if bearer.startswith("con_") else "session"
+        return "unknown-key" if bearer.startswith("con_") else "undefined" if bearer == "undefined" else "other"
+
+    def _refused(self, kind: str, target: str) -> Reply | None:
+        if kind in ("key", "session") or target.startswith(_OPEN):
+            return None
+        if kind == "none" and target.startswith(_ANONYMOUS):
+            return None
+        return message(401, "Unauthorized")
+
+    def _dated(self, reply: Reply) -> Reply:
+        date: Headers = (("Date", formatdate(self.now(), usegmt=True)),)
+        return replace(reply, headers=date + reply.headers)
+
+
+def _bearer(headers: Mapping[str, str]) -> str:
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    return bearer.strip() if scheme.lower() == "bearer" else ""
+
+
+def _validated(reply: Reply, asked: str | None) -> Reply:
+    tag = f'"{sha256(reply.read()).hexdigest()[:32]}"'
+    if asked is not None and tag in [each.strip().removeprefix("W/") for each in asked.split(",")]:
+        return Reply(304, (("ETag", tag),))
+    return replace(reply, headers=(*reply.headers, ("ETag", tag)))
