@@ -1,0 +1,217 @@
+"""Asking a Hub over HTTP: one Operation out, one Outcome back. Never raises for what a network or a Hub can do.
+
+The key goes to the configured origin only: redirects are followed within it, and nowhere else. Every request has a time
+limit for connecting, for each read and for the whole, and a limit on the size of the answer as unpacked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Protocol, Self
+
+import httpx
+import orjson
+
+from hublet import __version__
+from hublet.core import operations as ops
+from hublet.core.outcomes import Answered, Malformed, Outcome, Refused, Throttled, Unreachable
+from hublet.core.questions import Icon
+from hublet.core.records import Content, Fact, Template
+from hublet.core.split import Harvest, WrongShape, split
+from hublet.upstream.order import Hub
+
+_NOTHING = Harvest(())
+_MOST_REDIRECTS = 3
+_ICON_LIMIT = 256 * 1024
+_IMAGE_TYPES: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"\x00\x00\x01\x00", "image/x-icon"),
+)
+
+
+class Upstream(Protocol):
+    """Whatever can be asked like a Hub."""
+
+    async def ask(self, operation: ops.Operation) -> tuple[Outcome, Harvest]:
+        """The outcome, and what a reply brought besides its facts (empty unless Answered)."""
+
+    async def fetch_icon(self, address: str) -> Content | None:
+        """The image at a pre-signed address; None when there is none that may be kept."""
+
+
+class HubClient:
+    """A Hub behind a URL. `transport` replaces the network in tests."""
+
+    def __init__(self, hub: Hub, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._hub = hub
+        self._origin = httpx.URL(hub.url)
+        timeout = httpx.Timeout(hub.timeout, connect=hub.connect_timeout)
+        headers = {"User-Agent": f"hublet/{__version__}", "Accept": "application/json"}
+        limits = httpx.Limits(max_connections=hub.parallel)
+        self._client = httpx.AsyncClient(
+            verify=trust(hub.ca_file), timeout=timeout, headers=headers, limits=limits, transport=transport
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def ask(self, operation: ops.Operation) -> tuple[Outcome, Harvest]:
+        call = ops.write(operation)
+        headers = {"Content-Type": "application/json"} if call.body is not None else {}
+        if self._hub.key is not None:
+            headers["Authorization"] = f"Bearer {self._hub.key.reveal()}"
+        url = self._url(call.target)
+        try:
+            async with asyncio.timeout(self._hub.timeout):
+                for _ in range(_MOST_REDIRECTS + 1):
+                    async with self._client.stream(call.method, url, headers=headers, content=call.body) as response:
+                        if not response.has_redirect_location:
+                            body = await self._read(response, self._hub.size_limit)
+                            return self._judge(operation, response, body)
+                        url = response.url.join(response.headers["location"])
+                    if (url.scheme, url.host, url.port) != (self._origin.scheme, self._origin.host, self._origin.port):
+                        return Malformed("a redirect to another origin"), _NOTHING
+                return Malformed("more redirects than a Hub needs"), _NOTHING
+        except _TooLarge:
+            return Malformed("the answer is larger than hub.size_limit"), _NOTHING
+        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            return _failure(error), _NOTHING
+
+    async def fetch_icon(self, address: str) -> Content | None:
+        """No Authorization (a pre-signed URL carries its own), no redirect, https or the Hub's own scheme."""
+        try:
+            url = httpx.URL(address)
+            if url.scheme not in ("https", self._origin.scheme) or url.userinfo:
+                return None
+            async with asyncio.timeout(self._hub.timeout), self._client.stream("GET", url) as response:
+                if response.status_code != 200:
+                    return None
+                body = await self._read(response, _ICON_LIMIT)
+        except (_TooLarge, TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError):
+            return None
+        media_type = image_type(body)
+        return Content(Template(body), {}, {"type": media_type}) if media_type else None
+
+    def _url(self, target: str) -> httpx.URL:
+        return httpx.URL(self._hub.url.rstrip("/") + target)
+
+    @staticmethod
+    async def _read(response: httpx.Response, limit: int) -> bytes:
+        declared = response.headers.get("content-length", "0")
+        if declared.isdigit() and int(declared) > limit:
+            raise _TooLarge
+        body = bytearray()
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) > limit:
+                raise _TooLarge
+        return bytes(body)
+
+    @staticmethod
+    def _judge(operation: ops.Operation, response: httpx.Response, body: bytes) -> tuple[Outcome, Harvest]:
+        status = response.status_code
+        if status == 429 or (status == 503 and "retry-after" in response.headers):
+            return Throttled(_retry_after(response.headers)), _NOTHING
+        if status >= 500:
+            return Unreachable(f"the Hub answered {status}"), _NOTHING
+        try:
+            value = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return Malformed(f"the answer ({status}) is not JSON"), _NOTHING
+        if status == 200:
+            try:
+                harvest = split(operation, value, mark=f"@hublet:{secrets.token_hex(16)}:")
+            except WrongShape as error:
+                return Malformed(str(error)), _NOTHING
+            except RecursionError:
+                return Malformed("the answer is nested too deeply"), _NOTHING
+            return Answered(harvest.facts), harvest
+        message = value.get("message") if isinstance(value, dict) else None
+        if status in ops.row_of(operation).says and isinstance(message, str):
+            return Refused(status, message[:500]), _NOTHING
+        return Malformed(f"status {status} is none that the Hub gives here"), _NOTHING
+
+
+class _TooLarge(Exception):
+    pass
+
+
+def trust(ca_file: str | None) -> ssl.SSLContext:
+    """Whom to believe: `hub.ca_file` alone when given, else SSL_CERT_FILE and SSL_CERT_DIR, else the usual roots."""
+    if ca_file is not None:
+        return ssl.create_default_context(cafile=ca_file)
+    return httpx.create_ssl_context()
+
+
+def _failure(error: Exception) -> Outcome:
+    """A sentence for what went wrong on the way. Never the exception's own text: it can quote a header."""
+    match error:
+        case httpx.ConnectTimeout():
+            return Unreachable("connecting timed out")
+        case httpx.TimeoutException() | TimeoutError():
+            return Unreachable("the answer timed out")
+        case httpx.ProxyError():
+            return Unreachable("the proxy refused")
+        case httpx.ConnectError():
+            return Unreachable(f"could not connect{_because(error)}")
+        case httpx.DecodingError():
+            return Malformed("the answer's compression is broken")
+        case httpx.RemoteProtocolError():
+            return Malformed("the answer was cut off or is not HTTP")
+        case httpx.InvalidURL() | httpx.UnsupportedProtocol():
+            return Malformed("a redirect to an address that can't be used")
+        case httpx.NetworkError():
+            return Unreachable("the connection broke")
+    return Unreachable(f"could not ask ({type(error).__name__})")
+
+
+def _because(error: BaseException) -> str:
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return f": certificate not trusted ({seen.verify_message})"
+        if isinstance(seen, ssl.SSLError):
+            return ": TLS failed"
+        if isinstance(seen, OSError) and seen.strerror:
+            return f": {seen.strerror}"
+        seen = seen.__cause__ or seen.__context__
+    return ""
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds (RFC 9110 section 10.2.3). A date is read against the Hub's own Date: its clock may be years off ours."""
+    text = headers.get("retry-after", "").strip()
+    if text.isdigit():
+        return float(text)
+    try:
+        until, now = parsedate_to_datetime(text), parsedate_to_datetime(headers.get("date", ""))
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def image_type(body: bytes) -> str | None:
+    """The media type of a raster image by its first bytes; None for everything else, SVG above all: it can run code."""
+    for magic, media_type in _IMAGE_TYPES:
+        if body.startswith(magic):
+            return media_type
+    if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
+        return "image/webp"
+    return None
+
+
+def icon_fact(url: str, content: Content) -> Fact:
+    return Fact(Icon(url), content)

@@ -1,0 +1,212 @@
+"""What a pass is told to do, and what it tells back: the words between the daemon and its worker.
+
+The work order is one JSON text on the worker's standard input (the account's key is in it, so it never is an argument
+or an environment variable). Back come frames on standard output, each `length, 4 bytes ‖ frame` (core/records.py): the
+facts of one reply, then its outcome; icons by themselves; at last an end. A missing end means that the worker died.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import orjson
+
+from hublet.core import operations as ops
+from hublet.core.messages import Head
+from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Refused, Throttled, Unreachable
+from hublet.core.questions import Fqsn, Scope, from_text, to_text
+from hublet.core.records import Fact, content_from_header, content_to_header, frame, unframe
+from hublet.core.secretstr import SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """How the Hub is reached: `url` is its origin (and path prefix, if any), times in seconds, sizes in bytes."""
+
+    url: str
+    key: SecretStr | None
+    ca_file: str | None = None
+    timeout: float = 30.0
+    connect_timeout: float = 5.0
+    size_limit: int = 64 * 1024 * 1024
+    parallel: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """One pass. When `whole`: policy, organizations, every scope's list, the secrets they refer to, icons.
+
+    `scopes` are the organizations known so far (for when their list can't be had), `proxied` the scopes whose proxied
+    variant is wanted (`every_proxied`: all), `secrets` the names to keep fresh in each scope, `icons` the URLs that
+    need no fetching. `ask` is asked besides, and alone when not `whole`.
+    """
+
+    hub: Hub
+    whole: bool = True
+    ask: tuple[ops.Operation, ...] = ()
+    scopes: tuple[str, ...] = ()
+    proxied: frozenset[Scope] = frozenset()
+    every_proxied: bool = False
+    secrets: tuple[tuple[Scope, Fqsn], ...] = ()
+    icons: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One operation's outcome, as it comes in."""
+
+    operation: ops.Operation
+    outcome: Outcome
+
+
+Word = Told | Fact
+"""What a pass says while it runs: outcomes, and the facts of icons."""
+
+
+def order_to_json(order: WorkOrder) -> bytes:
+    """Holds the key in clear: for a pipe only."""
+    hub = order.hub
+    return orjson.dumps(
+        {
+            "hub": [hub.url, hub.key.reveal() if hub.key else None, hub.ca_file, hub.timeout, hub.connect_timeout,
+                    hub.size_limit, hub.parallel],
+            "whole": order.whole,
+            "ask": [_call(operation) for operation in order.ask],
+            "scopes": order.scopes,
+            "proxied": list(order.proxied),
+            "every_proxied": order.every_proxied,
+            "secrets": [[scope, fqsn.to_wire()] for scope, fqsn in order.secrets],
+            "icons": list(order.icons),
+        }
+    )  # fmt: skip
+
+
+def order_from_json(text: bytes) -> WorkOrder:
+    """The inverse of `order_to_json`. Raises ValueError or KeyError: nobody but the daemon writes it."""
+    plain = orjson.loads(text)
+    url, key, *rest = plain["hub"]
+    return WorkOrder(
+        hub=Hub(url, SecretStr(key) if key is not None else None, *rest),
+        whole=plain["whole"],
+        ask=tuple(_operation(call) for call in plain["ask"]),
+        scopes=tuple(plain["scopes"]),
+        proxied=frozenset(plain["proxied"]),
+        every_proxied=plain["every_proxied"],
+        secrets=tuple((scope, fqsn) for scope, wire in plain["secrets"] if (fqsn := Fqsn.from_wire(wire)) is not None),
+        icons=frozenset(plain["icons"]),
+    )
+
+
+def _call(operation: ops.Operation) -> list[str | None]:
+    call = ops.write(operation)
+    return [call.method, call.target, call.body.decode() if call.body is not None else None]
+
+
+def _operation(call: list[str | None]) -> ops.Operation:
+    method, target, body = call
+    assert method is not None
+    assert target is not None
+    head = Head(method, target)
+    return ops.read(method, head.segments, head.query, (body or "").encode())
+
+
+_LENGTH = struct.Struct(">I")
+MOST_BYTES_A_FRAME = 128 * 1024 * 1024
+
+
+def _framed(header: dict[str, object], blob: bytes = b"") -> bytes:
+    data = frame(header, blob)
+    return _LENGTH.pack(len(data)) + data
+
+
+END = _framed({"end": True})
+
+
+def word_to_frames(word: Word) -> Iterator[bytes]:
+    if isinstance(word, Fact):
+        yield _fact("icon", word)
+        return
+    outcome = word.outcome
+    says: list[object]
+    match outcome:
+        case Answered(facts):
+            for fact in facts:
+                yield _fact("fact", fact)
+            says = ["answered"]
+        case NotModified():
+            says = ["not-modified"]
+        case Refused(status, message):
+            says = ["refused", status, message]
+        case Throttled(retry_after):
+            says = ["throttled", retry_after]
+        case Unreachable(reason):
+            says = ["unreachable", reason]
+        case Malformed(reason):
+            says = ["malformed", reason]
+    yield _framed({"outcome": says, "call": _call(word.operation)})
+
+
+def _fact(key: str, fact: Fact) -> bytes:
+    header = content_to_header(fact.content) | {key: to_text(fact.question)}
+    return _framed(header, fact.content.template.text)
+
+
+class Reader:
+    """Puts words together from the bytes of the worker's standard output, in whatever pieces they come.
+
+    Transitions: feed* | ended. `ended` is set by the end frame. Raises ValueError for bytes that are no frames.
+    """
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._rest = bytearray()
+        self._facts: list[Fact] = []
+
+    def feed(self, data: bytes) -> Iterator[Word]:
+        self._rest += data
+        while len(self._rest) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._rest)
+            if length > MOST_BYTES_A_FRAME:
+                raise ValueError("a frame is larger than any answer may be")
+            end = _LENGTH.size + length
+            if len(self._rest) < end:
+                return
+            header, blob = unframe(bytes(self._rest[_LENGTH.size : end]))
+            del self._rest[:end]
+            word = self._read(header, blob)
+            if word is not None:
+                yield word
+
+    def _read(self, header: dict[str, object], blob: bytes) -> Word | None:
+        match header:
+            case {"fact": str(question)}:
+                self._facts.append(Fact(from_text(question), content_from_header(header, blob)))
+                return None
+            case {"icon": str(question)}:
+                return Fact(from_text(question), content_from_header(header, blob))
+            case {"outcome": list(says), "call": list(call)}:
+                facts, self._facts = tuple(self._facts), []
+                return Told(_operation(call), _outcome(says, facts))
+            case {"end": True}:
+                self.ended = True
+                return None
+        raise ValueError("a frame of an unknown kind")
+
+
+def _outcome(says: list[object], facts: tuple[Fact, ...]) -> Outcome:
+    match says:
+        case ["answered"]:
+            return Answered(facts)
+        case ["not-modified"]:
+            return NotModified()
+        case ["refused", int(status), str(message)]:
+            return Refused(status, message)
+        case ["throttled", float() | int() | None as retry_after]:
+            return Throttled(retry_after)
+        case ["unreachable", str(reason)]:
+            return Unreachable(reason)
+        case ["malformed", str(reason)]:
+            return Malformed(reason)
+    raise ValueError("an outcome of an unknown kind")

@@ -1,0 +1,86 @@
+"""One pass over a Hub: what is asked, in which order, and how much at once.
+
+First policy, organizations and trial status; then every scope's list at once (within the limit); then, scope by scope,
+the secrets that its assistants refer to, in one request; then icons that are not known yet. A part that fails stops no
+other. Works on any Upstream and says each outcome as soon as it is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from hublet.core import operations as ops
+from hublet.core.outcomes import Answered, Outcome
+from hublet.core.questions import PERSONAL, Fqsn, Scope
+from hublet.core.split import Harvest
+from hublet.upstream.http import Upstream, icon_fact
+from hublet.upstream.order import Told, Word, WorkOrder
+
+_SECRETS_AT_ONCE = 500
+
+
+async def survey(order: WorkOrder, upstream: Upstream, say: Callable[[Word], None]) -> None:
+    """Carry out a work order; `say` gets every outcome and every icon."""
+    survey_ = _Survey(order, upstream, say)
+    if order.whole:
+        await survey_.everything()
+    else:
+        await survey_.ask_all(order.ask)
+
+
+class _Survey:
+    def __init__(self, order: WorkOrder, upstream: Upstream, say: Callable[[Word], None]) -> None:
+        self.order, self.upstream, self.say = order, upstream, say
+        self.turns = asyncio.Semaphore(order.hub.parallel)
+        self.secrets: dict[Scope, dict[Fqsn, None]] = {}
+        self.icons: dict[str, str] = {}
+
+    async def ask(self, operation: ops.Operation) -> tuple[Outcome, Harvest]:
+        async with self.turns:
+            outcome, harvest = await self.upstream.ask(operation)
+        self.say(Told(operation, outcome))
+        self.icons |= dict(harvest.icons)
+        if isinstance(operation, ops.ListAssistants | ops.GetAssistant):
+            self.secrets.setdefault(operation.scope, {}).update(dict.fromkeys(harvest.secrets))
+        return outcome, harvest
+
+    async def ask_all(self, operations: Iterable[ops.Operation]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for operation in operations:
+                group.create_task(self.ask(operation))
+
+    async def everything(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            organizations = group.create_task(self.ask(ops.ListOrganizations()))
+            group.create_task(self.ask(ops.GetPolicy()))
+            group.create_task(self.ask(ops.GetFreeTrialStatus()))
+        outcome, harvest = organizations.result()
+        scopes: list[Scope] = [PERSONAL, *(harvest.organizations if isinstance(outcome, Answered) else ())]
+        # One that is gone from the list may be quarantined: while it is served it is kept fresh, if the Hub still will.
+        scopes += [scope for scope in self.order.scopes if scope not in scopes]
+        proxied = [scope for scope in scopes if self.order.every_proxied or scope in self.order.proxied]
+        await self.ask_all(
+            [
+                *(ops.ListAssistants(scope, False) for scope in scopes),
+                *(ops.ListAssistants(scope, True) for scope in proxied),
+                *self.order.ask,
+            ]
+        )
+        for scope, fqsn in self.order.secrets:
+            self.secrets.setdefault(scope, {})[fqsn] = None
+        await self.ask_all(
+            ops.SyncSecrets.of(scope, tuple(names)[at : at + _SECRETS_AT_ONCE])
+            for scope, names in self.secrets.items()
+            for at in range(0, len(names), _SECRETS_AT_ONCE)
+        )
+        async with asyncio.TaskGroup() as group:
+            for url, address in self.icons.items():
+                if url not in self.order.icons:
+                    group.create_task(self.fetch(url, address))
+
+    async def fetch(self, url: str, address: str) -> None:
+        async with self.turns:
+            content = await self.upstream.fetch_icon(address)
+        if content is not None:
+            self.say(icon_fact(url, content))
