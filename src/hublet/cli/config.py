@@ -1,0 +1,29 @@
+"""`hublet config`: look at the config file before a daemon does."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from hublet.cli.main import config_of
+
+
+@click.group()
+def config() -> None:
+    """Check the config file."""
+
+
+@config.command()
+@click.pass_context
+def check(ctx: click.Context) -> None:
+    """Read the config file and say every problem, or that there is none."""
+    from hublet.config import find_config
+
+    found = find_config(ctx.find_root().obj, os.environ)
+    settings = config_of(ctx)
+    places = settings.locate()
+    click.echo(f"config: {found or 'none, all defaults'}")
+    click.echo(f"Hub:    {settings.hub.url}")
+    click.echo(f"data:   {places.data}")
+    click.echo("ok")

@@ -1,0 +1,96 @@
+"""`hublet`: the group of commands, how it finds its config, and how it says what went wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hublet import __version__
+from hublet.core.errors import HubletError
+
+if TYPE_CHECKING:
+    from hublet.config import Config
+
+_COMMANDS = {
+    "config": ("hublet.cli.config", "config"),
+    "demo": ("hublet.cli.demo", "demo"),
+    "lock": ("hublet.cli.account", "lock"),
+    "login": ("hublet.cli.account", "login"),
+    "quarantine": ("hublet.cli.quarantine", "quarantine"),
+    "run": ("hublet.cli.run", "run"),
+    "status": ("hublet.cli.status", "status"),
+    "store": ("hublet.cli.store", "store"),
+    "sync": ("hublet.cli.sync", "sync"),
+    "token": ("hublet.cli.token", "token"),
+    "unlock": ("hublet.cli.account", "unlock"),
+}
+
+
+class _Group(click.Group):
+    """Imports a command's module only when that command is called: `hublet status` has to be quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's own signature
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        from importlib import import_module
+
+        module, name = _COMMANDS[cmd_name]
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="The config file to use.")
+@click.version_option(__version__, prog_name="hublet")
+@click.pass_context
+def cli(ctx: click.Context, file: Path | None) -> None:
+    """Keep your Continue Hub assistants working when the Hub does not answer.
+
+    hublet refreshes assistants, organizations and policy in the background, keeps them in a sealed local cache, and
+    answers the Hub's API itself on http://localhost:3001.
+
+    The config file is --config FILE, else $HUBLET_CONFIG, else hublet/config.yaml in your config directory.
+    """
+    ctx.obj = file
+
+
+def config_of(ctx: click.Context) -> Config:
+    """The config that a command works with. Raises ConfigError."""
+    from hublet.config import find_config, load_config
+
+    return load_config(find_config(ctx.find_root().obj, os.environ))
+
+
+def main() -> None:
+    """Run a command; an error is one sentence and a hint on standard error, and its own exit code."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("aborted", err=True)
+        sys.exit(130)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except HubletError as error:
+        click.echo(f"hublet: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"  hint: {error.hint}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone; writing to it again at exit would only say so twice.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""`hublet quarantine`: what the Hub says is gone, and only you can agree with."""
+
+from __future__ import annotations
+
+import click
+
+from hublet.cli.client import connected
+from hublet.cli.main import config_of
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def quarantine(ctx: click.Context) -> None:
+    """List what the Hub no longer names and hublet goes on serving until you accept.
+
+    A whole scope that is suddenly empty, many assistants or an organization gone at once: it may be meant, it may be a
+    fault of the Hub. Time alone never decides it.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    from hublet.cli.status import printable
+
+    with connected(config_of(ctx)) as client:
+        held = client.call("GET", "/status").get("quarantine")
+    if not isinstance(held, list) or not held:
+        click.echo("Nothing is in quarantine.")
+        return
+    for one in held:
+        click.echo(printable(f"{one['what']}: no longer named by the Hub"))
+        for gone in one["gone"]:
+            click.echo(printable(f"  {gone}"))
+        click.echo(printable(f"  to agree: hublet quarantine accept '{one['what']}'"))
+
+
+@quarantine.command()
+@click.argument("what")
+@click.pass_context
+def accept(ctx: click.Context, what: str) -> None:
+    """Agree that WHAT is gone: it is withdrawn at once."""
+    with connected(config_of(ctx)) as client:
+        client.call("POST", "/quarantine/accept", {"what": what})
+    click.echo("Accepted.")

@@ -1,0 +1,107 @@
+"""`hublet status`: what is cached, how old it is, what is wrong."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from hublet.cli.client import connected
+from hublet.cli.main import config_of
+
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.pass_context
+def status(ctx: click.Context, as_json: bool) -> None:
+    """Show each scope with its assistants, their age and grade, the last error and the next sync."""
+    with connected(config_of(ctx)) as client:
+        value: dict[str, Any] = client.call("GET", "/status") | {"running_daemon": client.running}
+    if as_json:
+        import orjson
+
+        click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+        return
+    for line in headline(value):
+        click.echo(line)
+    if value.get("scopes"):
+        _table(value)
+    for line in troubles(value):
+        click.echo(line)
+
+
+def headline(value: dict[str, Any]) -> list[str]:
+    """The lines above the table: the state, where it serves, when it syncs."""
+    where = f"serving http://localhost:{value['port']}" if value["running_daemon"] else "not running: `hublet run`"
+    lines = [f"hublet {value['version']}: {value['state']}, {where}", f"Hub: {value['hub']}"]
+    if value.get("reason"):
+        lines.append(f"  {value['reason']}" + (f" ({value['hint']})" if value.get("hint") else ""))
+        return lines
+    if not value["logged_in"]:
+        lines.append("not logged in: run `hublet login`")
+    if value.get("last_pass_at") is not None:
+        ago = duration(time.time() - value["last_pass_at"])
+        after = f", next in {duration(value['next_pass_in'])}" if value.get("next_pass_in") is not None else ""
+        outcome = f", failed {value['failures']} times in a row" if value["failures"] else ""
+        lines.append(f"last sync {ago} ago{outcome}{after}")
+    if value.get("lock"):
+        lines.append("locked: no secret value is served (`hublet login`, or `hublet unlock --offline`)")
+    if value.get("unsaved_since"):
+        ago = duration(time.time() - value["unsaved_since"])
+        lines.append(f"not saved to disk for {ago}: {value['unsaved_reason']}")
+    if value.get("lost_records"):
+        lines.append(f"{value['lost_records']} records of the cache can't be read; the next sync brings them back")
+    return lines
+
+
+def troubles(value: dict[str, Any]) -> list[str]:
+    """The lines below the table: what the last asking did not bring, and what waits for the user."""
+    lines = [f"{trouble['what']}: {trouble['detail']}" for trouble in value.get("troubles", [])]
+    lines += [
+        f"in quarantine: {held['what']} ({len(held['gone'])} gone); see `hublet quarantine`"
+        for held in value.get("quarantine", [])
+    ]
+    if value["counters"].get("other-key"):
+        lines.append("clients sent another con_ key: all are answered from this account")
+    return lines
+
+
+def _table(value: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("scope", "assistants", "age", "grade", "last error")
+    for scope in value["scopes"]:
+        name = scope["name"] + (" (proxied)" if scope["proxied"] else "")
+        titles = "\n".join(f"{one['slug']}  {one['title'] or ''}".rstrip() for one in scope["assistants"])
+        # As text: names come from the Hub, and rich would take [..] in them for markup.
+        cells = (name, titles or "none", duration(scope["age"]), scope["grade"] or "", scope["error"] or "")
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    for name in ("policy", "organizations"):
+        entry = value[name]
+        if entry["grade"]:
+            table.add_row(name, "", duration(entry["age"]), entry["grade"], Text(printable(entry["error"] or "")))
+    Console(highlight=False).print(table)
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: whatever could move the cursor or turn the writing round is shown as a mark."""
+
+    def hostile(c: str) -> bool:
+        return (ord(c) < 0x20 and c != "\n") or 0x7F <= ord(c) < 0xA0 or c in _TURNING
+
+    return "".join("\ufffd" if hostile(c) else c for c in text)
+
+
+def duration(seconds: float | None) -> str:
+    """`3 s`, `12 min`, `5 h`, `2 d`: one unit, rounded down."""
+    if seconds is None:
+        return ""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"

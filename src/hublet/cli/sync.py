@@ -1,0 +1,59 @@
+"""`hublet sync`: one pass over the Hub now, with what it changed."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from hublet.cli.client import Client, connected
+from hublet.cli.main import config_of
+from hublet.core.errors import SyncFailed
+
+
+@click.command()
+@click.pass_context
+def sync(ctx: click.Context) -> None:
+    """Refresh everything from the Hub now.
+
+    A pass that is running is joined. Ends with an error when the Hub answered nothing at all.
+    """
+    with connected(config_of(ctx)) as client:
+        summary = report(client)
+    if not summary.get("answered"):
+        problems = summary.get("problems")
+        first = problems[0] if isinstance(problems, list) and problems else "the Hub did not answer"
+        raise SyncFailed(f"nothing was refreshed: {first}", hint="what is cached goes on being served")
+
+
+def report(client: Client) -> dict[str, object]:
+    """Run a pass with a progress display (on a terminal only) and print its summary, which is returned."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    summary: dict[str, object] = {}
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("asking the Hub", total=None)
+        done = 0
+        for line in client.stream("POST", "/sync"):
+            if isinstance(line.get("summary"), dict):
+                summary = line["summary"]  # type: ignore[assignment]  # checked above
+            else:
+                done += 1
+                progress.update(task, completed=done, description=f"{line.get('asked')}: {line.get('outcome')}")
+    show(summary)
+    return summary
+
+
+def show(summary: dict[str, object]) -> None:
+    click.echo(
+        f"{summary.get('answered', 0)} of {summary.get('asked', 0)} questions answered; assistants: "
+        f"{summary.get('added', 0)} added, {summary.get('changed', 0)} changed, "
+        f"{summary.get('withdrawn', 0)} withdrawn ({summary.get('took', 0.0):.1f} s)"
+    )
+    problems = summary.get("problems")
+    for problem in problems if isinstance(problems, list) else []:
+        click.echo(f"  {problem}", err=True)
+    if summary.get("held"):
+        click.echo("  something is in quarantine: see `hublet quarantine`", err=True)

@@ -1,0 +1,165 @@
+"""What changes or reveals: the application behind the Unix socket, and, without a daemon, behind the commands.
+
+Only our own user may come in (the kernel says who is at the other end). Answers are JSON; `POST /sync` answers with one
+JSON line for each outcome as it comes and a last one with the summary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable
+from datetime import UTC, datetime
+
+import orjson
+
+from hublet.core.account import Account, check_key, origin_of
+from hublet.core.errors import HubletError
+from hublet.core.messages import Head, Malformed, Request, Response, error_response, json_response
+from hublet.core.questions import Question
+from hublet.door import tokens
+from hublet.door.application import Admitted, Connection
+from hublet.door.guard import refusal
+from hublet.door.peer import unix_peer
+from hublet.serve.service import Service
+from hublet.serve.status import name_of, status
+from hublet.sync import Sync, describe
+from hublet.upstream.order import Told, Word
+
+log = logging.getLogger("hublet.admin")
+
+
+class Admin:
+    """Routes of the admin door. A refusal says why with the exit code that a command ends with."""
+
+    def __init__(self, service: Service, *, uid: int | None = None) -> None:
+        self._service = service
+        self._uid = os.getuid() if uid is None else uid
+
+    def admit(self, head: Head, connection: Connection) -> Admitted | Response:
+        refused = refusal(head, None)
+        if refused is not None:
+            return refused.response()
+        if unix_peer(connection.socket).uid != self._uid:
+            self._service.counters["refused:admin"] += 1
+            return error_response(403, "only the user who runs hublet may do this")
+        return Admitted(None)
+
+    def respond(self, request: Request, _: Admitted) -> Response | Awaitable[Response]:
+        return self._respond(request)
+
+    async def _respond(self, request: Request) -> Response:
+        try:
+            return await self.handle(request.head.method, request.head.segments, request.body)
+        except (Malformed, orjson.JSONDecodeError):
+            return error_response(400, "the request makes no sense")
+        except HubletError as error:
+            return json_response(400, {"message": error.message, "hint": error.hint, "exit_code": error.exit_code})
+
+    async def handle(self, method: str, segments: tuple[str, ...], body: bytes) -> Response:
+        """One admin request. Raises HubletError."""
+        service = self._service
+        value = orjson.loads(body) if body else {}
+        match method, segments, value:
+            case "GET", ("status",), _:
+                return json_response(200, status(service))
+            case "POST", ("sync",), _:
+                return Response(200, (("Content-Type", "application/x-ndjson"),), self._sync(self._ready()))
+            case "POST", ("login",), {"key": str(key)}:
+                return await self._login(key, fresh=value.get("fresh") is True)
+            case "POST", ("lock",), _:
+                await self._ready().lock()
+                return json_response(200, {})
+            case "POST", ("unlock",), _:
+                log.warning("unlocked on the user's word")
+                await self._ready().unlock()
+                return json_response(200, {})
+            case "POST", ("quarantine", "accept"), {"what": str(what)}:
+                return await self._accept(what)
+            case "GET", ("tokens",), _:
+                self._ready()
+                return json_response(200, {"tokens": [_shown(token) for token in service.tokens]})
+            case "POST", ("tokens",), {"name": str(name), "scope": ("read" | "secrets" | "admin") as scope}:
+                return await self._make_token(name, scope, value.get("expires_in"))
+            case "DELETE", ("tokens", name), _:
+                return await self._revoke_token(name)
+        return error_response(404, "Not found")
+
+    def _ready(self) -> Sync:
+        if self._service.sync is None:
+            why = self._service.unavailable
+            raise HubletError(why.reason if why else "hublet is starting", hint=why.hint if why else "try again")
+        return self._service.sync
+
+    async def _sync(self, sync: Sync) -> AsyncIterator[bytes]:
+        words: asyncio.Queue[Word] = asyncio.Queue()
+        running = asyncio.create_task(sync.run_pass(words.put_nowait, force=True))
+        try:
+            while not (running.done() and words.empty()):
+                next_word = asyncio.ensure_future(words.get())
+                await asyncio.wait({next_word, running}, return_when=asyncio.FIRST_COMPLETED)
+                if next_word.done():
+                    yield orjson.dumps(_heard(next_word.result())) + b"\n"
+                else:
+                    next_word.cancel()
+            summary = await running
+            yield orjson.dumps({"summary": summary.to_plain()}) + b"\n"
+        finally:
+            running.cancel()  # this listener only: the pass itself goes on
+
+    async def _login(self, key: str, *, fresh: bool) -> Response:
+        sync = self._ready()
+        account = Account(check_key(key), origin_of(self._service.config.hub.url))
+        if fresh:
+            await sync.start_over()
+        await self._service.keep_account(account)
+        log.info("logged in to %s", account.origin)
+        return json_response(200, {"origin": account.origin})
+
+    async def _accept(self, what: str) -> Response:
+        sync = self._ready()
+        named = {str(entry): question for entry, question in self._held(sync)}
+        if what not in named:
+            raise HubletError("nothing of that name is in quarantine", hint="see `hublet quarantine`")
+        await sync.accept(named[what])
+        return json_response(200, {})
+
+    @staticmethod
+    def _held(sync: Sync) -> list[tuple[str, Question]]:
+        return [(name_of(sync, question), question) for question in sync.state.ledger.held]
+
+    async def _make_token(self, name: str, scope: tokens.Scope, expires_in: object) -> Response:
+        self._ready()
+        if not name or not name.isprintable() or len(name) > 64:
+            raise HubletError("a token's name has 1 to 64 printable characters")
+        if any(token.name == name for token in self._service.tokens):
+            raise HubletError(f"there is a token of the name {name} already", hint=f"`hublet token revoke {name}`")
+        now = self._service.clock()
+        until = datetime.fromtimestamp(now + expires_in, UTC) if isinstance(expires_in, int | float) else None
+        text, token = tokens.make(name, scope, os.urandom(32), datetime.fromtimestamp(now, UTC), until)
+        await self._service.keep_tokens((*self._service.tokens, token))
+        return json_response(200, {"token": text} | _shown(token))
+
+    async def _revoke_token(self, name: str) -> Response:
+        self._ready()
+        kept = tuple(token for token in self._service.tokens if token.name != name)
+        if len(kept) == len(self._service.tokens):
+            raise HubletError(f"there is no token of the name {name}", hint="see `hublet token list`")
+        await self._service.keep_tokens(kept)
+        return json_response(200, {})
+
+
+def _shown(token: tokens.Token) -> dict[str, object]:
+    return {
+        "name": token.name,
+        "scope": token.scope,
+        "created_at": token.created_at.timestamp(),
+        "expires_at": token.expires_at.timestamp() if token.expires_at else None,
+    }
+
+
+def _heard(word: Word) -> dict[str, object]:
+    if isinstance(word, Told):
+        return {"asked": describe(word.operation), "outcome": type(word.outcome).__name__.lower()}
+    return {"asked": "icon", "outcome": "answered"}

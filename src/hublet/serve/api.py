@@ -1,0 +1,183 @@
+"""Answering the Hub's API: Operation and Snapshot in, Response out.
+
+What is cached is answered at once, in the turn of the event loop in which the question came. What never was asked
+before is asked of the Hub while the client waits, within `serve.wait`. Nothing else ever waits for the Hub.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from typing import assert_never
+
+from hublet.core import operations as ops
+from hublet.core.messages import Head, Headers, Malformed, Request, Response, error_response, json_response, type_json
+from hublet.core.outcomes import Answered, NotModified, Outcome, Refused, Throttled, Unreachable
+from hublet.core.outcomes import Malformed as MalformedAnswer
+from hublet.core.snapshot import Answer, Snapshot, Unknown
+from hublet.door.application import Admitted, Connection
+from hublet.serve.admission import Admission, Identity
+from hublet.serve.service import Service
+from hublet.sync import Sync
+from hublet.upstream.forward import Forwarder
+
+log = logging.getLogger("hublet.serve")
+
+_ALIVE = json_response(200, {"status": "alive"})
+
+
+class Api:
+    """The application behind the loopback port."""
+
+    def __init__(self, service: Service, admission: Admission, forwarder: Forwarder) -> None:
+        self._service, self._admission, self._forwarder = service, admission, forwarder
+
+    def admit(self, head: Head, connection: Connection) -> Admitted | Response:
+        return self._admission.admit(head, connection)
+
+    def respond(self, request: Request, admitted: Admitted) -> Response | Awaitable[Response]:
+        identity = admitted.identity
+        assert isinstance(identity, Identity)
+        head = request.head
+        try:
+            match head.segments:
+                case ("healthz",):
+                    return _only_get(head) or _ALIVE
+                case ("readyz",):
+                    return _only_get(head) or self._ready(identity)
+                case ("icons", name):
+                    return _only_get(head) or self._icon(name)
+                case segments:
+                    operation = ops.read(head.method, segments, head.query, request.body)
+        except Malformed as error:
+            return error_response(400, str(error))
+        except ops.UnknownPath:
+            return error_response(404, "Not found")
+        except ops.MethodNotAllowed as error:
+            return _not_allowed(error.allow)
+        return self._answer(operation, head, identity)
+
+    def _answer(self, operation: ops.Operation, head: Head, identity: Identity) -> Response | Awaitable[Response]:
+        sync = self._service.sync
+        if sync is None:
+            return self._unavailable()
+        if isinstance(operation, ops.GetCheckoutUrl):
+            # Each call creates a payment session: never cached, never repeated, on the client's own word only.
+            self._service.counters["passed-through"] += 1
+            return self._forwarder.forward(ops.write(operation), head.header("authorization"))
+        answer = sync.snapshot.answer(operation, clear=identity.clear)
+        if isinstance(answer, Answer):
+            return self._hit(sync, operation, answer, head)
+        self._service.counters["miss"] += 1
+        return self._miss(sync, operation, answer, head, identity)
+
+    def _hit(self, sync: Sync, operation: ops.Operation, answer: Answer, head: Head) -> Response:
+        now = self._service.clock()
+        grade = answer.grade(now)
+        self._service.counters[grade] += 1
+        if grade == "stale":
+            sync.refresh(operation)
+        return _reply(answer, head, now, f"hublet; hit; ttl={_ttl(answer, now)}{_detail(answer, grade)}")
+
+    async def _miss(
+        self, sync: Sync, operation: ops.Operation, unknown: Unknown, head: Head, identity: Identity
+    ) -> Response:
+        outcome = await sync.ask(unknown.ask, wait=self._service.config.serve.wait)
+        snapshot = sync.snapshot
+        answer = snapshot.answer(operation, clear=identity.clear)
+        if isinstance(answer, Unknown) and isinstance(operation, ops.SyncSecrets):
+            # Never an error for the whole batch: a client would then skip its own .env files.
+            answer = snapshot.secrets(operation, clear=identity.clear)
+        if isinstance(answer, Answer):
+            now = self._service.clock()
+            return _reply(answer, head, now, f"hublet; fwd=uri-miss; stored; ttl={_ttl(answer, now)}")
+        return self._explain(outcome, operation, snapshot)
+
+    def _explain(self, outcome: Outcome, operation: ops.Operation, snapshot: Snapshot) -> Response:
+        """Why there is no answer. A 401 is never handed on: clients would drop assistants and profile for good."""
+        scope = getattr(operation, "scope", None)
+        known_scopes = [id_ for id_, _, _ in snapshot.organizations()]
+        offline = isinstance(outcome, Unreachable | Throttled | MalformedAnswer)
+        if offline and scope is not None and known_scopes and scope not in known_scopes:
+            return error_response(404, "Organization not found")
+        if self._service.account is None:
+            return error_response(
+                503, "hublet is not logged in to a Hub and has nothing cached", hint="run `hublet login`"
+            )
+        match outcome:
+            case Refused(404, message) | Refused(403, message):
+                return error_response(outcome.status, message)
+            case Refused(401, _):
+                return error_response(503, "the Hub refused the account's key", hint="run `hublet login`")
+            case Throttled(retry_after):
+                after = (("Retry-After", str(int(retry_after or 30))),)
+                return error_response(503, "the Hub asked to wait, and nothing is cached for this", after)
+            case Unreachable(reason) | MalformedAnswer(reason):
+                return error_response(503, f"the Hub did not answer, and nothing is cached for this: {reason}")
+            case Answered() | NotModified() | Refused():
+                return error_response(404, "Not found")
+            case _:
+                assert_never(outcome)
+
+    def _unavailable(self) -> Response:
+        why = self._service.unavailable
+        if why is None:
+            return error_response(503, "hublet is starting", (("Retry-After", "1"),))
+        return error_response(503, why.reason, hint=why.hint)
+
+    def _ready(self, identity: Identity) -> Response:
+        """200 once data can be served. How old it is, only people who may see it learn."""
+        sync = self._service.sync
+        if sync is None or not sync.state.records:
+            return error_response(503, "not ready")
+        body: dict[str, object] = {"status": "ready"}
+        if identity.known and sync.state.ledger.last_success is not None:
+            body["age"] = max(0, int(self._service.clock() - sync.state.ledger.last_success))
+        return json_response(200, body)
+
+    def _icon(self, name: str) -> Response:
+        sync = self._service.sync
+        found = sync.snapshot.icon(name) if sync is not None else None
+        if found is None:
+            return error_response(404, "Not found")
+        body, media_type = found
+        headers = (("Content-Type", media_type), ("Cross-Origin-Resource-Policy", "cross-origin"))
+        return Response(200, headers, body)
+
+
+def _reply(answer: Answer, head: Head, now: float, cache_status: str) -> Response:
+    """Status, body and validators: Age and ETag as RFC 9111 and 9110 have them, Cache-Status as RFC 9211."""
+    headers: Headers = (("Age", str(_age(answer, now))), ("Cache-Status", cache_status))
+    if answer.status != 200:
+        return Response(answer.status, (("Content-Type", type_json), *headers), answer.body)
+    headers = (("ETag", answer.etag), *headers)
+    if head.method in ("GET", "HEAD") and _matches(head.header("if-none-match"), answer.etag):
+        return Response(304, headers)
+    return Response(200, (("Content-Type", type_json), *headers), answer.body)
+
+
+def _age(answer: Answer, now: float) -> int:
+    return max(0, int(now - answer.confirmed_at)) if answer.confirmed_at != float("inf") else 0
+
+
+def _ttl(answer: Answer, now: float) -> int:
+    return int(answer.fresh_for) - _age(answer, now)
+
+
+def _detail(answer: Answer, grade: str) -> str:
+    return '; detail="secrets withheld"' if answer.withheld else "; detail=stale" if grade == "stale" else ""
+
+
+def _matches(sent: str | None, etag: str) -> bool:
+    """If-None-Match: any of a list, compared weakly (RFC 9110 section 13.1.2)."""
+    if sent is None:
+        return False
+    return sent.strip() == "*" or any(tag.strip().removeprefix("W/") == etag for tag in sent.split(","))
+
+
+def _only_get(head: Head) -> Response | None:
+    return None if head.method in ("GET", "HEAD") else _not_allowed(("GET", "HEAD"))
+
+
+def _not_allowed(allow: tuple[str, ...]) -> Response:
+    return error_response(405, "Method not allowed", (("Allow", ", ".join(allow)),))

@@ -1,0 +1,88 @@
+"""What the three doors share: the account, its cache, the local tokens, and why there may be nothing to serve."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from hublet.config import Config
+from hublet.core.account import Account
+from hublet.door.tokens import Token
+from hublet.store.archive import Archive
+from hublet.sync import Sync
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Why nothing can be served, and what to do."""
+
+    reason: str
+    hint: str = ""
+
+
+@dataclass(slots=True)
+class Service:
+    """The daemon's state as its doors see it. Belongs to one event loop.
+
+    `sync` and `archive` are None while the store can't be opened; `unavailable` then says why. `counters` count answers
+    by grade and refusals by rule.
+    """
+
+    config: Config
+    clock: Callable[[], float] = time.time
+    sync: Sync | None = None
+    archive: Archive | None = None
+    unavailable: Unavailable | None = None
+    account: Account | None = None
+    tokens: tuple[Token, ...] = ()
+    port: int = 0
+    counters: Counter[str] = field(default_factory=Counter)
+    started_at: float = 0.0
+    next_pass_at: float | None = None
+    lost_records: int = 0
+    on_login: list[Callable[[], None]] = field(default_factory=list)
+
+    async def keep_account(self, account: Account) -> None:
+        """Seal the key with its origin and use it from now on. Raises StoreError; then nothing has changed."""
+        assert self.archive is not None
+        await asyncio.to_thread(self.archive.keep, "account", account.to_plain())
+        self.account = account
+        for listener in self.on_login:
+            listener()
+
+    async def keep_tokens(self, tokens: tuple[Token, ...]) -> None:
+        assert self.archive is not None
+        await asyncio.to_thread(self.archive.keep, "tokens", [token_to_plain(token) for token in tokens])
+        self.tokens = tokens
+
+
+def token_to_plain(token: Token) -> dict[str, object]:
+    return {
+        "name": token.name,
+        "scope": token.scope,
+        "digest": token.digest.hex(),
+        "created_at": token.created_at.timestamp(),
+        "expires_at": token.expires_at.timestamp() if token.expires_at else None,
+    }
+
+
+def tokens_from_plain(value: object) -> tuple[Token, ...]:
+    """The inverse of `token_to_plain` for the whole document; an unreadable one is no tokens."""
+    found: list[Token] = []
+    for item in value if isinstance(value, list) else []:
+        match item:
+            case {
+                "name": str(name),
+                "scope": ("read" | "secrets" | "admin") as scope,
+                "digest": str(digest),
+                "created_at": float() | int() as created_at,
+                "expires_at": float() | int() | None as expires_at,
+            }:
+                until = datetime.fromtimestamp(expires_at, UTC) if expires_at is not None else None
+                made = datetime.fromtimestamp(created_at, UTC)
+                found.append(Token(name, scope, bytes.fromhex(digest), made, until))
+    return tuple(found)

@@ -1,0 +1,123 @@
+"""What is known, how old it is and what is wrong: one JSON value for `hublet status` and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hublet import __version__
+from hublet.core.account import origin_of
+from hublet.core.questions import Assistant, Organizations, Policy, Question, Roster, Secret
+from hublet.core.records import Record
+from hublet.core.state import members
+from hublet.serve.service import Service
+from hublet.sync import Sync
+
+
+def status(service: Service) -> dict[str, object]:
+    """Times are seconds: `..._at` and `..._since` of the wall clock, ages and `..._in` from now. Names no secret value.
+
+    `state` is one of: ok, offline (the last pass brought nothing), locked, logged-out, starting, unavailable.
+    """
+    now = service.clock()
+    sync = service.sync
+    value: dict[str, object] = {
+        "version": __version__,
+        "state": _state(service),
+        "hub": origin_of(service.config.hub.url),
+        "logged_in": service.account is not None,
+        "key_from_environment": service.account is not None and service.account.from_environment,
+        "port": service.port or None,
+        "started_at": service.started_at or None,
+        "counters": dict(sorted(service.counters.items())),
+        "lost_records": service.lost_records,
+    }
+    if service.unavailable is not None:
+        value |= {"reason": service.unavailable.reason, "hint": service.unavailable.hint}
+    if sync is None:
+        return value
+    ledger = sync.state.ledger
+    next_at = service.next_pass_at
+    return value | {
+        "last_pass_at": ledger.last_pass,
+        "last_success_at": ledger.last_success,
+        "failures": ledger.failures,
+        "running": sync.running_since is not None,
+        "next_pass_in": max(0.0, next_at - now) if next_at is not None else None,
+        "not_before": ledger.not_before or None,
+        "lock": {"why": ledger.lock.why, "since": ledger.lock.since} if ledger.lock else None,
+        "unsaved_since": sync.saving.failed_since,
+        "unsaved_reason": sync.saving.reason,
+        "asked_of_hub": sync.asked_of_hub,
+        "scopes": list(_scopes(sync, now)),
+        "policy": _entry(sync, Policy(), now),
+        "organizations": _entry(sync, Organizations(), now),
+        "secrets": sum(isinstance(question, Secret) for question in sync.state.records),
+        "quarantine": [
+            {"what": name_of(sync, question), "gone": list(held.gone), "since": held.since}
+            for question, held in ledger.held.items()
+        ],
+        "troubles": [
+            {"what": name_of(sync, question), "kind": trouble.kind, "detail": trouble.detail, "since": trouble.since}
+            for question, trouble in ledger.troubles.items()
+        ],
+    }
+
+
+def _state(service: Service) -> str:
+    if service.unavailable is not None:
+        return "unavailable"
+    if service.sync is None:
+        return "starting"
+    if service.sync.state.ledger.lock is not None:
+        return "locked"
+    if service.account is None:
+        return "logged-out"
+    return "offline" if service.sync.state.ledger.failures else "ok"
+
+
+def _entry(sync: Sync, question: Question, now: float) -> dict[str, object]:
+    at = sync.snapshot.confirmed_at(question)
+    trouble = sync.state.ledger.troubles.get(question)
+    return {
+        "age": max(0.0, now - at) if at is not None else None,
+        "grade": sync.snapshot.grade(question, now),
+        "error": trouble.detail if trouble else None,
+    }
+
+
+def _scopes(sync: Sync, now: float) -> Iterator[dict[str, object]]:
+    known = {id_: (slug, name) for id_, slug, name in sync.snapshot.organizations()}
+    rosters = [question for question in sync.state.records if isinstance(question, Roster)]
+    order: dict[str | None, int] = {None: -1, **{id_: at for at, id_ in enumerate(known)}}
+    for roster in sorted(rosters, key=lambda r: (order.get(r.scope, len(order)), r.scope or "", r.proxied)):
+        slug, name = known.get(roster.scope or "", (roster.scope, roster.scope))
+        yield {
+            "scope": roster.scope,
+            "slug": slug if roster.scope else None,
+            "name": name if roster.scope else "personal",
+            "proxied": roster.proxied,
+            "assistants": [
+                {"slug": str(member), "title": _title(sync, roster, member)}
+                for member in members(sync.state.records[roster])
+            ],
+            **_entry(sync, roster, now),
+        }
+
+
+def _title(sync: Sync, roster: Roster, member: object) -> str | None:
+    record = sync.state.records.get(Assistant(roster.scope, roster.proxied, member))  # type: ignore[arg-type]
+    return record.content.traits.get("title") if isinstance(record, Record) else None
+
+
+def name_of(sync: Sync, question: Question) -> str:
+    """A Question for people: `assistants of ACME`, `acme/dev`, `policy`."""
+    known = {id_: name for id_, _, name in sync.snapshot.organizations()}
+    match question:
+        case Roster(scope, proxied):
+            where = known.get(scope, scope) if scope else "the personal scope"
+            return f"assistants of {where}{' (proxied)' if proxied else ''}"
+        case Assistant(_, _, slug):
+            return str(slug)
+        case Secret(_, fqsn):
+            return f"secret {fqsn}"
+    return question.kind

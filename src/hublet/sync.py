@@ -1,0 +1,317 @@
+"""Running a pass and publishing what follows: the only writer of records.
+
+    work order ── worker ── PassReport ── judge ── archive.save ── Snapshot, published by swapping a reference
+
+Everything that changes what is known goes through `_settle`, one at a time, in that order. A disk that can't be written
+doesn't stop the serving: what could not be saved is kept in memory and saved with the next pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+from hublet.core import operations as ops
+from hublet.core.errors import StoreError
+from hublet.core.judgement import accept, judge
+from hublet.core.ledger import Ledger, Lock
+from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, PassReport, Refused, Throttled, Unreachable
+from hublet.core.questions import Assistant, Icon, Question, Roster, Secret
+from hublet.core.records import Record
+from hublet.core.snapshot import Snapshot, Terms
+from hublet.core.state import Change, Drop, Put, State, Verdict, apply, members
+from hublet.upstream.order import Hub, Word, WorkOrder
+
+log = logging.getLogger("hublet.sync")
+
+Say = Callable[[Word], None]
+Run = Callable[[WorkOrder, Say], Awaitable[PassReport]]
+"""Carries out a work order; `upstream.child.run_in_child`, or the same in process in tests."""
+
+_OFFLINE_MEMORY = 10.0
+"""Seconds for which a Hub that could not be reached is not tried again for a waiting client."""
+
+
+class Archive(Protocol):
+    def save(self, changes: tuple[Change, ...], ledger: Ledger) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the config says of passes."""
+
+    hub: Hub
+    interval: float
+    proxied: Literal["auto", "always", "never"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a pass changed and met, for people: counts of assistants, a line for each operation without an answer."""
+
+    added: int = 0
+    changed: int = 0
+    withdrawn: int = 0
+    held: int = 0
+    asked: int = 0
+    answered: int = 0
+    took: float = 0.0
+    problems: tuple[str, ...] = ()
+    locked: bool = False
+
+    def to_plain(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(slots=True)
+class Saving:
+    """What is not on disk yet, and since when and why not."""
+
+    pending: dict[Question, Change] = field(default_factory=dict)
+    failed_since: float | None = None
+    reason: str = ""
+
+
+class Sync:
+    """The state, its Snapshot, and the ways to change them. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        state: State,
+        plan: Plan,
+        terms: Terms,
+        run: Run,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._archive, self._state, self._run, self._clock = archive, state, run, clock
+        self.plan, self.terms = plan, terms
+        self.saving = Saving()
+        self.running_since: float | None = None
+        self.asked_of_hub = 0
+        self.on_change: list[Callable[[tuple[Change, ...]], None]] = []
+        self._settling = asyncio.Lock()
+        self._pass: asyncio.Task[Summary] | None = None
+        self._asking: dict[ops.Operation, asyncio.Task[Outcome]] = {}
+        self._listeners: set[Say] = set()
+        self._background: set[asyncio.Task[Outcome]] = set()
+        self._unreachable_at = float("-inf")
+        self.snapshot = Snapshot(state, terms, clock())
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    async def run_pass(self, say: Say | None = None, *, force: bool = False) -> Summary:
+        """Go over the whole Hub; a second call while one runs joins it. `say` hears every word as it comes.
+
+        Before a Retry-After only `force` (a person's own sync) asks.
+        """
+        if self._pass is None or self._pass.done():
+            wait = self._state.ledger.not_before - self._clock()
+            if wait > 0 and not force:
+                return Summary(problems=(f"the Hub asked to wait {wait:.0f} s more",))
+            self._pass = asyncio.create_task(self._whole(), name="pass")
+        if say is not None:
+            self._listeners.add(say)
+        try:
+            return await asyncio.shield(self._pass)
+        finally:
+            if say is not None:
+                self._listeners.discard(say)
+
+    async def ask(self, operation: ops.Operation, *, wait: float) -> Outcome:
+        """Ask the Hub one Operation for a waiting client, at most `wait` seconds; the same one in flight is shared.
+
+        The asking goes on when the client's patience has ended: its answer is kept for the next one.
+        """
+        task = self._asking.get(operation)
+        if task is None:
+            if self.plan.hub.key is None:
+                return Unreachable("no key is stored")
+            if self._clock() < self._state.ledger.not_before:
+                return Throttled(self._state.ledger.not_before - self._clock())
+            if self._clock() - self._unreachable_at < _OFFLINE_MEMORY:
+                return Unreachable("the Hub could not be reached just now")
+            task = asyncio.create_task(self._one(operation), name="ask")
+            self._asking[operation] = task
+            task.add_done_callback(lambda _: self._asking.pop(operation, None))
+        try:
+            return await asyncio.wait_for(asyncio.shield(task), wait)
+        except TimeoutError:
+            return Unreachable("the Hub takes too long")
+
+    def refresh(self, operation: ops.Operation) -> None:
+        """Start asking what a client found stale; it does not wait."""
+        if operation not in self._asking and self._pass_is_idle():
+            task = asyncio.create_task(self.ask(operation, wait=self.plan.hub.timeout), name="refresh")
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+
+    async def lock(self) -> None:
+        """Stop serving secret values now."""
+        at = self._clock()
+        await self._settle(lambda state: Verdict((), replace(state.ledger, lock=Lock("asked", at))))
+
+    async def unlock(self) -> None:
+        await self._settle(lambda state: Verdict((), replace(state.ledger, lock=None, refused_at=None)))
+
+    async def accept(self, question: Question) -> None:
+        """Agree with what is held at a Question. Raises KeyError when nothing is."""
+        await self._settle(lambda state: accept(state, question, self._clock()))
+
+    async def start_over(self) -> None:
+        """Drop everything known of the account: another account is to take its place."""
+        await self._settle(lambda state: Verdict(tuple(Drop(question) for question in state.records), Ledger()))
+
+    def republish_if_due(self) -> None:
+        """Make a new Snapshot when a record has expired since the last."""
+        if self._clock() >= self.snapshot.next_expiry:
+            self._publish()
+
+    def configure(self, plan: Plan, terms: Terms) -> None:
+        """Take over a new config: from the next pass and the next answer on."""
+        self.plan, self.terms = plan, terms
+        self._unreachable_at = float("-inf")
+        self._publish()
+
+    async def close(self) -> None:
+        """End what runs; nothing half-judged is kept."""
+        tasks = [*self._background, *self._asking.values(), *([self._pass] if self._pass else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Within
+
+    def _pass_is_idle(self) -> bool:
+        return self._pass is None or self._pass.done()
+
+    async def _whole(self) -> Summary:
+        started = self._clock()
+        self.running_since = started
+        try:
+            if self.plan.hub.key is None:
+                return Summary(problems=("no key is stored: run `hublet login`",))
+            report = await self._run(self._order(), self._tell)
+            return await self._judged(report, started)
+        finally:
+            self.running_since = None
+
+    async def _one(self, operation: ops.Operation) -> Outcome:
+        report = await self._run(WorkOrder(self.plan.hub, whole=False, ask=(operation,)), self._tell)
+        await self._judged(report, self._clock())
+        outcome = next((outcome for asked, outcome in report.outcomes if asked == operation), None)
+        return outcome if outcome is not None else Unreachable("the asking broke off")
+
+    def _tell(self, word: Word) -> None:
+        for say in tuple(self._listeners):
+            say(word)
+
+    def _order(self) -> WorkOrder:
+        """What this pass has to go over: everything that is known, and what it leads to."""
+        records = self._state.records
+        rosters = {question for question in records if isinstance(question, Roster)}
+        listed = {
+            Assistant(roster.scope, roster.proxied, slug) for roster in rosters for slug in members(records[roster])
+        }
+        wanted = self.plan.proxied != "never"
+        direct = [
+            ops.GetAssistant(question.scope, question.proxied, question.slug)
+            for question, known in records.items()
+            if isinstance(question, Assistant) and isinstance(known, Record) and question not in listed
+            if wanted or not question.proxied
+        ]
+        known_scopes = [id_ for id_, _, _ in self.snapshot.organizations()]
+        known_scopes += [r.scope for r in rosters if r.scope is not None and r.scope not in known_scopes]
+        return WorkOrder(
+            hub=self.plan.hub,
+            ask=tuple(direct),
+            scopes=tuple(dict.fromkeys(known_scopes)),
+            proxied=frozenset(roster.scope for roster in rosters if roster.proxied and wanted),
+            every_proxied=self.plan.proxied == "always",
+            secrets=tuple((question.scope, question.fqsn) for question in records if isinstance(question, Secret)),
+            icons=frozenset(question.url for question in records if isinstance(question, Icon)),
+        )
+
+    async def _judged(self, report: PassReport, started: float) -> Summary:
+        self.asked_of_hub += len(report.outcomes)
+        now = self._clock()
+        outcomes = [outcome for _, outcome in report.outcomes]
+        if outcomes and all(isinstance(outcome, Unreachable) for outcome in outcomes):
+            self._unreachable_at = now
+        elif outcomes:
+            self._unreachable_at = float("-inf")
+        before = self._state
+        verdict = await self._settle(lambda state: judge(state, report, now, interval=self.plan.interval))
+        return _summary(report, verdict, before, took=now - started)
+
+    async def _settle(self, decide: Callable[[State], Verdict]) -> Verdict:
+        """Decide on the state as it is, save, publish: one at a time, so that no judgement builds on a half-kept one."""
+        async with self._settling:
+            verdict = decide(self._state)
+            self.saving.pending |= {change.question: change for change in verdict.changes}
+            try:
+                changes = tuple(self.saving.pending.values())
+                await asyncio.to_thread(self._archive.save, changes, verdict.ledger)
+            except StoreError as error:
+                if self.saving.failed_since is None:
+                    self.saving.failed_since = self._clock()
+                    log.error("the cache can't be written; serving goes on from memory: %s", error.message)
+                self.saving.reason = error.message
+            else:
+                if self.saving.failed_since is not None:
+                    log.info("the cache can be written again")
+                self.saving = Saving()
+            self._state = apply(self._state, verdict)
+            self._publish()
+        for listener in self.on_change:
+            listener(verdict.changes)
+        return verdict
+
+    def _publish(self) -> None:
+        self.snapshot = Snapshot(self._state, self.terms, self._clock(), self.snapshot)
+
+
+def _summary(report: PassReport, verdict: Verdict, before: State, took: float) -> Summary:
+    assistants = [c for c in verdict.changes if isinstance(c, Put) and isinstance(c.question, Assistant)]
+    fresh_tombstones = sum(change.why == "withdrawn" for change in assistants)
+    lines = []
+    for operation, outcome in report.outcomes:
+        match outcome:
+            case Answered() | NotModified():
+                continue
+            case Refused(status, message):
+                lines.append(f"{describe(operation)}: the Hub answered {status} {message}")
+            case Throttled():
+                lines.append(f"{describe(operation)}: the Hub asked to wait")
+            case Unreachable(reason) | Malformed(reason):
+                lines.append(f"{describe(operation)}: {reason}")
+    newly_held = verdict.ledger.held.keys() - before.ledger.held.keys()
+    lines += [
+        verdict.ledger.troubles[question].detail for question in newly_held if question in verdict.ledger.troubles
+    ]
+    return Summary(
+        added=sum(change.why == "added" for change in assistants),
+        changed=sum(change.why == "changed" for change in assistants),
+        withdrawn=fresh_tombstones,
+        held=len(verdict.ledger.held),
+        asked=len(report.outcomes),
+        answered=sum(isinstance(outcome, Answered | NotModified) for _, outcome in report.outcomes),
+        took=took,
+        problems=tuple(lines),
+        locked=verdict.ledger.lock is not None,
+    )
+
+
+def describe(operation: ops.Operation) -> str:
+    """`list-assistants (org_1)`: the endpoint's own name and the scope."""
+    scope = getattr(operation, "scope", None)
+    slug = getattr(operation, "slug", None)
+    name = ops.row_of(operation).path[1]
+    return " ".join([name, *([str(slug)] if slug else []), *([f"({scope})"] if scope else [])])
