@@ -1,0 +1,256 @@
+"""The config: found, read by the table in `settings.py`, held as values. All problems at once, each with its line."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hublet import configfile
+from hublet.configfile import Node, Other, Report, Scalar, Table
+from hublet.core.errors import ConfigError
+from hublet.settings import Setting, settings
+
+# Durations are in seconds, sizes in bytes. What each key means stands in `settings.py`.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hub:
+    url: str
+    ca_file: Path | None
+    timeout: int
+    connect_timeout: int
+    size_limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sync:
+    every: int
+    proxied: Literal["auto", "always", "never"]
+    parallel: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serve:
+    port: int
+    access: Literal["either", "same-user", "token", "both"]
+    wait: int
+    passthrough: Literal["listed", "all", "none"]
+    passthrough_as_account: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    directory: Path | None
+    runtime_directory: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    max_stale: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    source: Literal["file"]
+    file: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    level: Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are on this machine; `key_file` is that of the key source `file`."""
+
+    data: Path
+    runtime: Path
+    key_file: Path
+
+    @property
+    def admin_socket(self) -> Path:
+        return self.runtime / "admin.sock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    hub: Hub
+    sync: Sync
+    serve: Serve
+    cache: Cache
+    secrets: Secrets
+    keys: Keys
+    log: Log
+
+    def locate(self) -> Places:
+        """The configured places, or the platform's (XDG_ variables come from the environment). Nothing is created."""
+        import platformdirs
+
+        data = self.cache.directory or platformdirs.user_data_path("hublet", appauthor=False)
+        runtime = self.cache.runtime_directory or _system_runtime() or data / "run"
+        # A folder of its own: on macOS state and data share one, and the key is not to lie within the data.
+        key_file = self.keys.file or platformdirs.user_state_path("hublet-key", appauthor=False) / "kek"
+        return Places(data, runtime, key_file)
+
+
+_sections: dict[str, type[Any]] = {
+    "hub": Hub,
+    "sync": Sync,
+    "serve": Serve,
+    "cache": Cache,
+    "secrets": Secrets,
+    "keys": Keys,
+    "log": Log,
+}
+
+
+def _system_runtime() -> Path | None:
+    """The system's runtime directory for this user, also where a shell (su, cron, ssh) has lost the variable for it.
+
+    None rather than a guessable name in a directory that others can write in.
+    """
+    given = os.environ.get("XDG_RUNTIME_DIR", "")
+    if given.startswith("/"):
+        return Path(given) / "hublet"
+    usual = Path(f"/run/user/{os.getuid()}")
+    try:
+        info = usual.stat()
+    except OSError:
+        return None
+    return usual / "hublet" if info.st_uid == os.getuid() and not info.st_mode & 0o077 else None
+
+
+def find_config(flag: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The file to read: `--config`, else HUBLET_CONFIG, else the platform's; None when that last one is not there.
+
+    Raises ConfigError when a file was named and is not there: then the defaults are not what was meant.
+    """
+    named = flag or (Path(environ["HUBLET_CONFIG"]) if environ.get("HUBLET_CONFIG") else None)
+    if named is not None:
+        if not named.exists():
+            by = "--config" if flag else "HUBLET_CONFIG"
+            raise ConfigError((f"{named}: there is no such file",), hint=f"{by} names it")
+        return named
+    import platformdirs
+
+    path = platformdirs.user_config_path("hublet", appauthor=False) / "config.yaml"
+    # A link to nowhere is a config that was meant to be there.
+    return path if os.path.lexists(path) else None
+
+
+def load_config(path: Path | None) -> Config:
+    """The config of a file, or the defaults. Raises ConfigError with all problems of the file.
+
+    The file must belong to us or root and be writable by its owner alone: it names where the key is sent.
+    """
+    if path is None:
+        return _build({})
+    try:
+        # Not blocking, for a pipe in the file's place; judged by the descriptor, so that what is judged is read.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if (distrust := judge_file(os.fstat(descriptor), os.geteuid())) is not None:
+                raise ConfigError((f"{path}: {distrust}",), hint=f"chmod go-w {path}, and see who owns it")
+            content = file.read(configfile.size_limit + 1)
+    except OSError as error:
+        raise ConfigError((f"{path}: can't be read: {error.strerror}",)) from error
+    if len(content) > configfile.size_limit:
+        raise ConfigError((f"{path}: is larger than {configfile.size_limit} bytes",))
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError((f"{path}:{line}: this is not UTF-8",)) from None
+    return parse_config(text, str(path))
+
+
+def judge_file(info: os.stat_result, uid: int) -> str | None:
+    """Why a config file can't be trusted, None when it can."""
+    if not stat.S_ISREG(info.st_mode):
+        return "is not a regular file"
+    if info.st_uid not in (uid, 0):
+        return f"belongs to another user (uid {info.st_uid})"
+    if info.st_mode & 0o022:
+        return f"can be changed by others (mode {stat.S_IMODE(info.st_mode):04o})"
+    return None
+
+
+def parse_config(text: str, name: str) -> Config:
+    """The config that a text says; `name` stands for the file in the problems. Raises ConfigError with all of them."""
+    problems: list[tuple[int, str]] = []
+
+    def report(line: int, key: str, what: str) -> None:
+        problems.append((line, f"{name}:{line}: {key}: {what}" if key else f"{name}:{line}: {what}"))
+
+    given: dict[str, object] = {}
+    try:
+        given = _read(configfile.read_tree(text, report), report)
+    except configfile.Unreadable as error:
+        report(error.line, "", error.what)
+    if problems:
+        raise ConfigError(
+            tuple(problem for _, problem in sorted(problems, key=lambda problem: problem[0])),
+            hint="config.example.yaml explains every key",
+        )
+    return _build(given)
+
+
+def _read(root: Node | None, report: Report) -> dict[str, object]:
+    table = {setting.path: setting for setting in settings}
+    given: dict[str, object] = {}
+    for section, node in _entries(root, "", report):
+        if section.text not in _sections:
+            report(section.line, section.text, f"unknown key{_meant(section.text, '', table)}")
+            continue
+        for name, value in _entries(node, section.text, report):
+            path = f"{section.text}.{name.text}"
+            if path not in table:
+                report(name.line, path, f"unknown key{_meant(name.text, section.text, table)}")
+            elif isinstance(value, Scalar):
+                try:
+                    given[path] = table[path].parse(value)
+                except ValueError as error:
+                    report(value.line, path, str(error))
+            elif not (isinstance(value, Other) and value.reported):
+                report(value.line, path, "must be a single value")
+    return given
+
+
+def _entries(node: Node | None, key: str, report: Report) -> tuple[tuple[Scalar, Node], ...]:
+    if isinstance(node, Table):
+        return node.entries
+    # Nothing below a name is what is left when all its keys are commented out.
+    if (
+        node is not None
+        and not (isinstance(node, Scalar) and node.is_null)
+        and not (isinstance(node, Other) and node.reported)
+    ):
+        report(node.line, key, "must hold keys, each on a line of its own below it")
+    return ()
+
+
+def _meant(name: str, section: str, table: Mapping[str, Setting]) -> str:
+    """`: did you mean …?` for a name that is nearly one of ours, or one of ours in another place."""
+    from difflib import get_close_matches
+
+    here = [path.partition(".")[2] for path in table if path.startswith(f"{section}.")] if section else list(_sections)
+    elsewhere = {path.partition(".")[2]: path for path in table} | {path: path for path in table}
+    if name not in elsewhere and (near := get_close_matches(name, here, 1)):
+        return f": did you mean {near[0]}?"
+    if near := get_close_matches(name, elsewhere, 1, 0.7):
+        outer, _, inner = elsewhere[near[0]].partition(".")
+        return f": did you mean {inner} below {outer}?"
+    return ""
+
+
+def _build(given: Mapping[str, object]) -> Config:
+    values: dict[str, dict[str, object]] = {section: {} for section in _sections}
+    for path, parse, default, _ in settings:
+        section, _, name = path.partition(".")
+        values[section][name] = given[path] if path in given else parse(Scalar(0, default))
+    return Config(**{section: make(**values[section]) for section, make in _sections.items()})

@@ -1,0 +1,55 @@
+"""The Hub's address: what may be one, and how it is written so that two spellings of it are one text."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+_no_address = "this is not an address such as https://api.continue.dev"
+
+
+def parse_hub_url(text: str) -> str:
+    """The address with scheme and host in lower case and no slash at its end. Raises ValueError with what is wrong.
+
+    The account's key goes to this address with every request, so it is https, or http to this machine itself. What is
+    wrong is said without repeating the text: it may hold a password.
+    """
+    if not text.isascii() or not text.isprintable() or set(text) & set(' \\"<>^`{|}'):
+        # Checked first: urlsplit drops tabs and line ends, and readers differ on a backslash.
+        raise ValueError("an address has no spaces, quotes or letters beyond ASCII (write such a host as xn--)")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise ValueError(_no_address) from None
+    if "@" in parts.netloc:
+        raise ValueError("an address has no user name or password: `hublet login` keeps the key")
+    if "?" in text or "#" in text:
+        raise ValueError("an address has no query (?) or fragment (#)")
+    if parts.scheme not in ("https", "http") or port == 0 or not _is_host(host) or parts.netloc.endswith(":"):
+        raise ValueError(_no_address)
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ValueError("http is for this machine only (localhost, 127.0.0.1, ::1): your key would be sent in clear")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a URL's host is this machine, whatever a name server says (RFC 6761 for names below `localhost`)."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_host(host: str) -> bool:
+    if ":" in host:
+        try:
+            return "%" not in host and ip_address(host).version == 6
+        except ValueError:
+            return False
+    return bool(host) and all(
+        label and set(label) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_") for label in host.split(".")
+    )

@@ -1,0 +1,48 @@
+"""Durations and sizes as people write them: `90s`, `15m`, `12h`, `7d`; `512B`, `256KiB`, `64MiB`, `1GiB`."""
+
+from __future__ import annotations
+
+_seconds = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_bytes = {"GiB": 1024**3, "MiB": 1024**2, "KiB": 1024, "B": 1}
+
+
+def parse_duration(text: str) -> int:
+    """Seconds. Raises ValueError with what is wrong; a bare number is refused, because its unit would be a guess."""
+    if parse_count(text) is not None:
+        raise ValueError(f"a duration needs a unit: {text}s or {text}m")
+    count = parse_count(text[:-1])
+    if count is None or text[-1:] not in _seconds:
+        raise ValueError("a duration is a whole number and one of s, m, h, d, such as 90s, 15m, 12h or 7d")
+    return count * _seconds[text[-1:]]
+
+
+def render_duration(seconds: int) -> str:
+    """The shortest text that parse_duration reads as so many seconds."""
+    return _render(seconds, _seconds)
+
+
+def parse_size(text: str) -> int:
+    """Bytes. Raises ValueError with what is wrong; MB is refused, because readers differ on what it means."""
+    digits = text.rstrip("BGKMi")
+    count = parse_count(digits)
+    if count is None or text[len(digits) :] not in _bytes:
+        raise ValueError("a size is a whole number and one of B, KiB, MiB, GiB, such as 256KiB or 64MiB")
+    return count * _bytes[text[len(digits) :]]
+
+
+def render_size(size: int) -> str:
+    """The shortest text that parse_size reads as so many bytes."""
+    return _render(size, _bytes)
+
+
+def parse_count(text: str) -> int | None:
+    """A whole number of at most ten digits, else None. No leading zero: some readers take 010 for eight."""
+    if not (text.isascii() and text.isdigit()) or len(text) > 10 or (text[0] == "0" and text != "0"):
+        return None
+    return int(text)
+
+
+def _render(amount: int, units: dict[str, int]) -> str:
+    unit = next(unit for unit, worth in units.items() if amount >= worth and amount % worth == 0) if amount else ""
+    smallest = next(reversed(units))
+    return f"{amount // units[unit]}{unit}" if unit else f"0{smallest}"
