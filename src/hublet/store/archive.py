@@ -20,7 +20,7 @@ _LEDGER = "ledger"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Everything that was kept. `lost` counts records that were there but can't be read: their Questions are unknown."""
+    """Everything that was kept. `lost` counts records that are there but unreadable: their Questions are unknown."""
 
     state: State
     documents: Mapping[str, object] = field(default_factory=dict)
@@ -77,6 +77,16 @@ class Archive:
             self._store.commit([], [self._document_identity(name)])
         else:
             self._store.commit([self._document(name, value)], [])
+
+    def tidy(self) -> None:
+        """Try again to take replaced ciphertext out of the live files, if that is still due."""
+        if self._store.scrub_due:
+            self._store.scrub()
+
+    @property
+    def untidy(self) -> bool:
+        """Whether replaced ciphertext may still be in the live files."""
+        return self._store.scrub_due
 
     def close(self) -> None:
         self._store.close()

@@ -1,0 +1,196 @@
+"""The file's format: tables, header rows, and the only ways in: `create`, `connect`, `read_header`.
+
+    header    name → value     format           "1"
+                               store            the store's UUID, 16 bytes
+                               source           the key source's name
+                               source.NAME      a parameter of the key source
+                               check            tells another KEK from damage (envelope.check_value)
+                               wrapped_dek      the DEK under the KEK, bound to every row above
+                               manifest         see manifest.py
+    records   id → kind, sealed
+
+The `header` table stays readable as it is in every later format: that is how an older hublet knows a newer store.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from hublet.core.envelope import uuid_size
+from hublet.core.errors import StoreCorrupt, StoreFormat
+from hublet.store.failures import reset_hint, sync_directory
+
+database_name = "hublet.sqlite3"
+companions = ("-wal", "-shm", "-journal")
+format_version = 1
+application_id = 0x48754C74  # "HuLt"
+busy_seconds = 1.0
+
+# records is WITHOUT ROWID: one tree, and no index beside it that could come to disagree with the table.
+tables = {
+    "header": "CREATE TABLE header (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID",
+    "records": (
+        "CREATE TABLE records (id BLOB PRIMARY KEY NOT NULL, kind TEXT NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID"
+    ),
+}
+# The rows that are sealed themselves and change alone; every other row is authenticated by the wrapped DEK.
+sealed_rows = frozenset({"wrapped_dek", "manifest"})
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header's rows. Nothing in it is to be believed before `authenticated()` has opened the wrapped DEK."""
+
+    rows: Mapping[str, bytes]
+
+    @classmethod
+    def describing(cls, store: bytes, source: str, parameters: Mapping[str, str], check: bytes) -> Header:
+        """The header of a new store, still without its sealed rows."""
+        rows = {"format": str(format_version).encode(), "store": store, "source": source.encode(), "check": check}
+        return cls(rows | {f"source.{name}": value.encode() for name, value in parameters.items()})
+
+    def having(self, **sealed: bytes) -> Header:
+        return Header({**self.rows, **sealed})
+
+    def authenticated(self) -> bytes:
+        """The rows that are not sealed themselves as one unambiguous byte string: sorted, each part length-prefixed."""
+        parts = []
+        for name, value in sorted(self.rows.items()):
+            if name not in sealed_rows:
+                for part in (name.encode(), value):
+                    parts += [len(part).to_bytes(4, "big"), part]
+        return b"".join(parts)
+
+    @property
+    def store(self) -> bytes:
+        return self.rows["store"]
+
+    @property
+    def source(self) -> str:
+        return self.rows["source"].decode("utf-8", "replace")
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The key source's own, as it gave them when the store was made."""
+        prefix = "source."
+        return {
+            name.removeprefix(prefix): value.decode("utf-8", "replace")
+            for name, value in self.rows.items()
+            if name.startswith(prefix)
+        }
+
+
+def create(path: Path, header: Header) -> None:
+    """A new store, whole or not at all: made beside its place, flushed, moved there. Raises sqlite3.Error, OSError.
+
+    The caller holds the lock and has seen that `path` is free.
+    """
+    temporary = path.with_name(f"{path.name}.new")
+    # Leftovers of a crash; and a WAL without its database would be replayed into the next one of that name.
+    for leftover in (temporary, *beside(temporary), *beside(path)):
+        leftover.unlink(missing_ok=True)
+    # Before SQLite sees it. It gives -wal and -shm the mode of the main file, so they are private from the start too.
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+        with closing(_connection(temporary, "rw")) as connection:
+            # No journal and no flush of SQLite's own: until the rename below nobody looks at this file.
+            connection.execute("PRAGMA journal_mode = MEMORY")
+            connection.execute("PRAGMA synchronous = OFF")
+            # 16 KB pages: a record is two pages instead of six, and 200 of them load a third faster.
+            connection.execute("PRAGMA page_size = 16384")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"PRAGMA application_id = {application_id}")
+            for statement in tables.values():
+                connection.execute(statement)
+            connection.executemany("INSERT INTO header VALUES (?, ?)", header.rows.items())
+            connection.execute("COMMIT")
+            # After the tables, not before: a WAL that could not be moved into the file at close would be left behind.
+            connection.execute("PRAGMA journal_mode = WAL")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.rename(path)
+    sync_directory(path.parent)
+
+
+def beside(path: Path) -> list[Path]:
+    """The files that SQLite keeps beside a database."""
+    return [path.with_name(path.name + ending) for ending in companions]
+
+
+def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
+    """A connection to a store that exists. Raises sqlite3.Error, OSError, StoreFormat.
+
+    One that is not writable leaves the database and a WAL left by a crash as they are, also when it is closed (a
+    writable one would move the WAL into the database then). It may be used from any thread, by one at a time.
+    """
+    # O_NOFOLLOW: a link would have SQLite keep the WAL beside the link's target.
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+    except OSError as error:
+        if path.is_symlink():
+            raise StoreFormat(f"the store {path} is a symbolic link", hint="cache.directory may be one") from error
+        raise
+    connection = _connection(path, "rw" if writable else "ro")
+    if writable:
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA fullfsync = ON")  # what macOS calls a flush that reaches the disk
+            connection.execute("PRAGMA secure_delete = ON")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def read_header(connection: sqlite3.Connection) -> Header:
+    """The header of a store of this format. Raises sqlite3.Error, StoreFormat, StoreCorrupt; reads only."""
+    ours = connection.execute("PRAGMA application_id").fetchone()[0] == application_id
+    found = dict(connection.execute("SELECT name, sql FROM sqlite_master"))
+    if not ours or "header" not in found:
+        raise StoreFormat("the file is not a store of hublet", hint=reset_hint)
+    if found["header"] != tables["header"]:
+        raise StoreCorrupt("the cache's tables are not those that hublet makes", hint=reset_hint)
+    rows = dict(connection.execute("SELECT name, value FROM header"))
+    if not all(isinstance(part, kind) for row in rows.items() for part, kind in zip(row, (str, bytes), strict=True)):
+        raise StoreCorrupt("the cache's header has values that can't be", hint=reset_hint)
+    version = rows.get("format", b"")
+    if not version.isdigit() or len(version) > 9:
+        raise StoreCorrupt("the cache's header does not say its format", hint=reset_hint)
+    if int(version) > format_version:
+        raise StoreFormat(
+            f"the cache is of format {int(version)}, this hublet knows {format_version}", hint="use a newer hublet"
+        )
+    if int(version) < format_version:  # a later format brings its migration here
+        raise StoreFormat(f"the cache is of the unknown format {int(version)}", hint=reset_hint)
+    # A trigger or a view slipped into the file would run in our name, so the tables are ours to the letter or not used.
+    if found != tables:
+        raise StoreCorrupt("the cache's tables are not those that hublet makes", hint=reset_hint)
+    if not {"store", "source", "check", "wrapped_dek", "manifest"} <= rows.keys() or len(rows["store"]) != uuid_size:
+        raise StoreCorrupt("the cache's header is not complete", hint=reset_hint)
+    return Header(rows)
+
+
+def _connection(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=busy_seconds,
+        isolation_level=None,  # transactions are begun and ended by name
+        check_same_thread=False,
+    )
+    try:
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")  # damage must not stop a whole read
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
+    except BaseException:
+        connection.close()
+        raise
+    return connection

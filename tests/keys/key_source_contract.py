@@ -1,0 +1,53 @@
+"""What every key source must do. A source's tests inherit from this class and give it two things to work with."""
+
+from __future__ import annotations
+
+import pytest
+
+from hublet.core.envelope import Key
+from hublet.core.errors import KeySourceError
+from hublet.keys.source import KeySource
+
+kek = Key(bytes(range(200, 232)))
+
+
+class KeySourceContract:
+    @pytest.fixture
+    def source(self) -> KeySource:
+        """A source that works and holds no key yet."""
+        raise NotImplementedError
+
+    def again(self, source: KeySource) -> KeySource:
+        """The same source as another process would make it."""
+        raise NotImplementedError
+
+    def test_an_empty_source_gives_none_and_changes_nothing(self, source: KeySource) -> None:
+        """Looking twice is as good as looking once."""
+        assert source.load() is None
+        assert source.load() is None
+
+    def test_a_created_key_is_loaded_by_every_later_process(self, source: KeySource) -> None:
+        """create is durable: the same key comes back, here and in a new source."""
+        source.create(kek)
+        assert source.load() == kek
+        assert self.again(source).load() == kek
+        assert self.again(source).load() == kek
+
+    def test_a_key_is_never_overwritten(self, source: KeySource) -> None:
+        """A second create is an error, and the first key stays."""
+        source.create(kek)
+        with pytest.raises(KeySourceError):
+            self.again(source).create(Key(bytes(32)))
+        assert self.again(source).load() == kek
+
+    def test_it_says_what_and_where_it_is_without_the_key(self, source: KeySource) -> None:
+        """Name, parameters and description are text, stay the same, and hold no byte of the key."""
+        source.create(kek)
+        again = self.again(source)
+        assert again.name == source.name
+        assert dict(again.parameters) == dict(source.parameters)
+        assert again.describe() == source.describe()
+        said = f"{source!r}{source.name}{source.describe()}{dict(source.parameters)}"
+        assert kek.reveal().hex() not in said
+        assert repr(kek.reveal())[2:-1] not in said
+        assert all(isinstance(part, str) for pair in source.parameters.items() for part in pair)
