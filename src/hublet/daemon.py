@@ -23,7 +23,7 @@ from hublet.core.pace import next_pass_in
 from hublet.core.snapshot import Terms
 from hublet.door.listeners import Listener, bind_loopback, bind_unix
 from hublet.host.wake import WakeDetector
-from hublet.keys.file import FileSource
+from hublet.keys import source_of
 from hublet.serve.admin import Admin
 from hublet.serve.admission import Admission
 from hublet.serve.api import Api
@@ -61,7 +61,7 @@ def open_service(
     """
     service = Service(config, clock=clock, port=port, started_at=clock())
     try:
-        store = Store.open(config.locate().data, FileSource(config.locate().key_file))
+        store = Store.open(config.locate().data, source_of(config.keys.source, config.locate().key_file))
         archive = Archive(store)
         loaded = archive.load()
     except StoreLocked:
@@ -138,6 +138,7 @@ class Daemon:
         self._beat: asyncio.TimerHandle | None = None
         self._passes: set[asyncio.Task[None]] = set()
         self._admission: Admission | None = None
+        self._forwarder: Forwarder | None = None
         self.service: Service | None = None
 
     @property
@@ -156,7 +157,7 @@ class Daemon:
             service = self.service = open_service(
                 self.config, port=port, environment=self._environment, run=self._run, clock=self._clock
             )
-            admin = bind_unix(self.config.locate().runtime / "admin.sock")
+            admin = bind_unix(self.config.locate().admin_socket)
         except BaseException:
             for sock in sockets:
                 sock.close()
@@ -164,7 +165,8 @@ class Daemon:
                 self.service.archive.close()
             raise
         self._admission = Admission(service)
-        api = Api(service, self._admission, Forwarder(lambda: plan_of(self.config, service.account).hub))
+        self._forwarder = Forwarder(lambda: self._lent(service))
+        api = Api(service, self._admission, self._forwarder)
         for sock in sockets:
             await self._listener.serve(sock, api)
         await self._listener.serve(admin, Admin(service))
@@ -196,6 +198,8 @@ class Daemon:
         for task in self._passes:
             task.cancel()
         await asyncio.gather(*self._passes, return_exceptions=True)
+        if self._forwarder is not None:
+            await self._forwarder.close()
         if self._admission is not None:
             self._admission.close()
         if self.service is not None and self.service.sync is not None:
@@ -203,6 +207,11 @@ class Daemon:
         if self.service is not None and self.service.archive is not None:
             self.service.archive.close()
         log.info("stopped")
+
+    def _lent(self, service: Service) -> Hub:
+        """The Hub as pass-through sees it: with the account's key only where the config lends it."""
+        lend = self.config.serve.passthrough_as_account
+        return plan_of(self.config, service.account if lend else None).hub
 
     # Syncing
 
@@ -222,7 +231,9 @@ class Daemon:
 
     def sync_soon(self) -> None:
         """Begin a pass now, unless one is running."""
-        task = asyncio.get_running_loop().create_task(self._sync(), name="scheduled pass")
+        self._keep(asyncio.get_running_loop().create_task(self._sync(), name="scheduled pass"))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._passes.add(task)
         task.add_done_callback(self._passes.discard)
 
@@ -263,4 +274,6 @@ class Daemon:
             log.info("the machine was asleep: syncing")
             self.sync_soon()
         self.service.sync.republish_if_due()
+        if self.service.archive is not None and self.service.archive.untidy:
+            self._keep(asyncio.get_running_loop().create_task(self.service.sync.tidy(), name="tidy"))
         self._beat = asyncio.get_running_loop().call_later(HEARTBEAT, self._heartbeat)

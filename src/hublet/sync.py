@@ -11,17 +11,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
+
+import orjson
 
 from hublet.core import operations as ops
 from hublet.core.errors import StoreError
 from hublet.core.judgement import accept, judge
 from hublet.core.ledger import Ledger, Lock
-from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, PassReport, Refused, Throttled, Unreachable
-from hublet.core.questions import Assistant, Icon, Question, Roster, Secret
-from hublet.core.records import Record
+from hublet.core.outcomes import Malformed, Outcome, PassReport, Refused, Throttled, Unreachable, is_answer
+from hublet.core.questions import LATEST, Assistant, Block, Credits, Download, Icon, Question, Roster, Secret
+from hublet.core.records import Known, Record
 from hublet.core.snapshot import Snapshot, Terms
 from hublet.core.state import Change, Drop, Put, State, Verdict, apply, members
 from hublet.upstream.order import Hub, Word, WorkOrder
@@ -37,7 +39,11 @@ _OFFLINE_MEMORY = 10.0
 
 
 class Archive(Protocol):
+    """Keeps what is known; its calls block and never overlap."""
+
     def save(self, changes: tuple[Change, ...], ledger: Ledger) -> None: ...
+
+    def tidy(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +175,11 @@ class Sync:
         """Drop everything known of the account: another account is to take its place."""
         await self._settle(lambda state: Verdict(tuple(Drop(question) for question in state.records), Ledger()))
 
+    async def tidy(self) -> None:
+        """Overwrite what a reader kept from being overwritten when it was replaced."""
+        async with self._settling:
+            await asyncio.to_thread(self._archive.tidy)
+
     def republish_if_due(self) -> None:
         """Make a new Snapshot when a record has expired since the last."""
         if self._clock() >= self.snapshot.next_expiry:
@@ -221,12 +232,13 @@ class Sync:
             Assistant(roster.scope, roster.proxied, slug) for roster in rosters for slug in members(records[roster])
         }
         wanted = self.plan.proxied != "never"
-        direct = [
+        direct: list[ops.Operation] = [
             ops.GetAssistant(question.scope, question.proxied, question.slug)
             for question, known in records.items()
             if isinstance(question, Assistant) and isinstance(known, Record) and question not in listed
             if wanted or not question.proxied
         ]
+        direct += _refreshed(records)
         known_scopes = [id_ for id_, _, _ in self.snapshot.organizations()]
         known_scopes += [r.scope for r in rosters if r.scope is not None and r.scope not in known_scopes]
         return WorkOrder(
@@ -236,6 +248,7 @@ class Sync:
             proxied=frozenset(roster.scope for roster in rosters if roster.proxied and wanted),
             every_proxied=self.plan.proxied == "always",
             secrets=tuple((question.scope, question.fqsn) for question in records if isinstance(question, Secret)),
+            blocks=tuple(_fixed_blocks(records)),
             icons=frozenset(question.url for question in records if isinstance(question, Icon)),
         )
 
@@ -252,7 +265,7 @@ class Sync:
         return _summary(report, verdict, before, took=now - started)
 
     async def _settle(self, decide: Callable[[State], Verdict]) -> Verdict:
-        """Decide on the state as it is, save, publish: one at a time, so that no judgement builds on a half-kept one."""
+        """Decide on the state as it is, save, publish: one at a time, each upon what the one before has kept."""
         async with self._settling:
             verdict = decide(self._state)
             self.saving.pending |= {change.question: change for change in verdict.changes}
@@ -278,14 +291,34 @@ class Sync:
         self.snapshot = Snapshot(self._state, self.terms, self._clock(), self.snapshot)
 
 
+def _refreshed(records: Mapping[Question, Known]) -> Iterator[ops.Operation]:
+    """What else was asked for once and goes on changing."""
+    for question, known in records.items():
+        match question, known:
+            case Credits(), Record():
+                yield ops.GetCredits()
+            case Block(slug, version), Record() if version == LATEST:
+                yield ops.GetBlock(slug, version)
+            case Download(slug, version), Record() if version == LATEST:
+                yield ops.DownloadPackage(slug, version)
+
+
+def _fixed_blocks(records: Mapping[Question, Known]) -> Iterator[tuple[str, str]]:
+    """What packages of a fixed version hold, by what `uses:` says of them: they need no asking, ever."""
+    for question, known in records.items():
+        match question, known:
+            case Block(slug, version), Record(content=content) if version != LATEST:
+                yield f"{slug}@{version}", orjson.loads(content.template.text)["content"]
+
+
 def _summary(report: PassReport, verdict: Verdict, before: State, took: float) -> Summary:
     assistants = [c for c in verdict.changes if isinstance(c, Put) and isinstance(c.question, Assistant)]
     fresh_tombstones = sum(change.why == "withdrawn" for change in assistants)
     lines = []
     for operation, outcome in report.outcomes:
+        if is_answer(operation, outcome):
+            continue
         match outcome:
-            case Answered() | NotModified():
-                continue
             case Refused(status, message):
                 lines.append(f"{describe(operation)}: the Hub answered {status} {message}")
             case Throttled():
@@ -302,7 +335,7 @@ def _summary(report: PassReport, verdict: Verdict, before: State, took: float) -
         withdrawn=fresh_tombstones,
         held=len(verdict.ledger.held),
         asked=len(report.outcomes),
-        answered=sum(isinstance(outcome, Answered | NotModified) for _, outcome in report.outcomes),
+        answered=sum(is_answer(operation, outcome) for operation, outcome in report.outcomes),
         took=took,
         problems=tuple(lines),
         locked=verdict.ledger.lock is not None,
@@ -313,5 +346,6 @@ def describe(operation: ops.Operation) -> str:
     """`list-assistants (org_1)`: the endpoint's own name and the scope."""
     scope = getattr(operation, "scope", None)
     slug = getattr(operation, "slug", None)
-    name = ops.row_of(operation).path[1]
+    path = ops.row_of(operation).path
+    name = path[1] if path[0] == "ide" else path[0]
     return " ".join([name, *([str(slug)] if slug else []), *([f"({scope})"] if scope else [])])

@@ -42,7 +42,7 @@ def connected(config: Config) -> Iterator[Client]:
 
     Raises StoreLocked when a daemon has the store but its socket can't be reached.
     """
-    path = config.locate().runtime / "admin.sock"
+    path = config.locate().admin_socket
     try:
         probe = socket.socket(socket.AF_UNIX)
         with closing(probe):

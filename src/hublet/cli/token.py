@@ -27,7 +27,7 @@ def token(ctx: click.Context, name: str | None, scope: str, expires: str | None)
     """
     if ctx.invoked_subcommand is not None:
         return
-    from hublet.settings import parse_duration
+    from hublet.core.units import parse_duration
 
     if not name:
         raise UsageError("a token needs a name", hint="hublet token --name laptop-container")

@@ -23,6 +23,7 @@ from hublet.core.outcomes import (
     Refused,
     Throttled,
     Unreachable,
+    is_answer,
     root,
     roots,
 )
@@ -213,7 +214,8 @@ class _Judgement:
 
     def _refused(self, operation: ops.Operation, status: int, message: str) -> None:
         self._trouble(operation, "refused", f"{status} {message}")
-        if not isinstance(operation, ops.GetAssistant) or status not in (403, 404) or message == "User not found":
+        named = isinstance(operation, ops.GetAssistant | ops.GetBlock | ops.DownloadPackage)
+        if not named or status not in (403, 404) or message == "User not found":
             return
         question = root(operation)
         known = self.state.records.get(question)
@@ -347,7 +349,7 @@ class _Judgement:
         self.troubles[question] = Trouble(kind, detail, since, self.now)
 
     def _all_answered(self) -> bool:
-        return all(isinstance(outcome, Answered | NotModified) for _, outcome in self.report.outcomes)
+        return all(is_answer(operation, outcome) for operation, outcome in self.report.outcomes)
 
     def _drop_unseen(self) -> None:
         """Icons that nothing shows any more, after a pass that saw everything."""

@@ -55,6 +55,28 @@ class ListFullSlugs:
 
 
 @dataclass(frozen=True, slots=True)
+class GetCredits:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class GetAuthScope:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class GetBlock:
+    slug: Slug
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadPackage:
+    slug: Slug
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class GetCheckoutUrl:
     """Creates a Stripe session at every call: never cached, never asked ahead, never repeated."""
 
@@ -87,6 +109,10 @@ Operation = (
     | ListOrganizations
     | GetPolicy
     | GetFreeTrialStatus
+    | GetCredits
+    | GetAuthScope
+    | GetBlock
+    | DownloadPackage
     | ListFullSlugs
     | GetCheckoutUrl
     | SyncSecrets
@@ -166,6 +192,13 @@ def _slug(arguments: tuple[str, ...]) -> Slug:
     return Slug(owner, package)
 
 
+def _version(arguments: tuple[str, ...]) -> tuple[Slug, str]:
+    *slug, version = arguments
+    if not version:
+        raise Malformed("the path needs a version, or latest")
+    return _slug(tuple(slug)), version
+
+
 def _read_secrets(_: tuple[str, ...], __: Parameters, body: bytes) -> SyncSecrets:
     # Whatever the Content-Type says: IDEs post this body as text/plain.
     try:
@@ -218,6 +251,20 @@ TABLE: tuple[Row, ...] = (
         "GET", "/ide/free-trial-status", GetFreeTrialStatus,
         lambda *_: GetFreeTrialStatus(), lambda _: ((), {}, None),
     ),
+    _row("GET", "/ide/credits", GetCredits, lambda *_: GetCredits(), lambda _: ((), {}, None)),
+    _row("GET", "/auth/scope", GetAuthScope, lambda *_: GetAuthScope(), lambda _: ((), {}, None)),
+    _row(
+        "GET", "/registry/v1/{}/{}/{}", GetBlock,
+        lambda a, *_: GetBlock(*_version(a)),
+        lambda op: ((op.slug.owner, op.slug.package, op.version), {}, None),
+        says=frozenset({401, 403, 404}),
+    ),
+    _row(
+        "GET", "/v0/{}/{}/{}/download", DownloadPackage,
+        lambda a, *_: DownloadPackage(*_version(a)),
+        lambda op: ((op.slug.owner, op.slug.package, op.version), {}, None),
+        says=frozenset({401, 403, 404}),
+    ),
     _row(
         "GET", "/ide/list-assistant-full-slugs", ListFullSlugs,
         lambda _, q, __: ListFullSlugs(_scope(q)),
@@ -258,6 +305,11 @@ def read(method: str, segments: tuple[str, ...], query: str, body: bytes) -> Ope
     if allow:
         raise MethodNotAllowed(tuple(allow))
     raise UnknownPath
+
+
+def is_known(segments: tuple[str, ...]) -> bool:
+    """Whether the table has this path, with whatever method."""
+    return any(row.match(segments) is not None for row in TABLE)
 
 
 def _parameters(query: str) -> Parameters:

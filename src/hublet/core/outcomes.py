@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from hublet.core import operations as ops
-from hublet.core.questions import Assistant, FreeTrial, Organizations, Policy, Question, Roster, Secret
+from hublet.core.questions import (
+    Assistant,
+    AuthScope,
+    Block,
+    Credits,
+    Download,
+    FreeTrial,
+    Organizations,
+    Policy,
+    Question,
+    Roster,
+    Secret,
+)
 from hublet.core.records import Fact
 
 
@@ -56,6 +68,16 @@ class Malformed:
 Outcome = Answered | NotModified | Refused | Throttled | Unreachable | Malformed
 
 
+def is_answer(operation: ops.Operation, outcome: Outcome) -> bool:
+    """Whether the Hub told what was asked; of one assistant or package `there is none` is an answer too."""
+    match operation, outcome:
+        case _, Answered() | NotModified():
+            return True
+        case ops.GetAssistant() | ops.GetBlock() | ops.DownloadPackage(), Refused(403 | 404, message):
+            return message != "User not found"
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class PassReport:
     """What one pass brought back. `whole` when it went over everything, not for one question asked in between."""
@@ -83,6 +105,14 @@ def roots(operation: ops.Operation) -> tuple[Question, ...]:
             return (Policy(),)
         case ops.GetFreeTrialStatus():
             return (FreeTrial(),)
+        case ops.GetCredits():
+            return (Credits(),)
+        case ops.GetAuthScope():
+            return (AuthScope(),)
+        case ops.GetBlock(slug, version):
+            return (Block(slug, version),)
+        case ops.DownloadPackage(slug, version):
+            return (Download(slug, version),)
         case ops.SyncSecrets(scope):
             return tuple(Secret(scope, fqsn) for fqsn in operation.fqsns if fqsn is not None)
         case ops.ListFullSlugs() | ops.GetCheckoutUrl():

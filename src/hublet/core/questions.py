@@ -110,6 +110,38 @@ class FreeTrial:
 
 
 @dataclass(frozen=True, slots=True)
+class Credits:
+    """The account's model credits."""
+
+    kind: ClassVar[str] = "credits"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthScope:
+    """Which organization, if any, the account's key belongs to: one value for the account."""
+
+    kind: ClassVar[str] = "auth-scope"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What a registry package holds, as its author wrote it. A `version` other than latest never changes."""
+
+    kind: ClassVar[str] = "block"
+    slug: Slug
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A registry package as a zip file."""
+
+    kind: ClassVar[str] = "download"
+    slug: Slug
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Secret:
     """What a fully qualified secret name resolves to in a scope."""
 
@@ -126,7 +158,10 @@ class Icon:
     url: str
 
 
-Question = Assistant | Roster | Organizations | Policy | FreeTrial | Secret | Icon
+Question = (
+    Assistant | Roster | Organizations | Policy | FreeTrial | Credits | AuthScope | Block | Download | Secret | Icon
+)
+LATEST = "latest"
 
 
 def to_text(question: Question) -> str:
@@ -137,8 +172,10 @@ def to_text(question: Question) -> str:
             fields = [scope, proxied, slug.owner, slug.package]
         case Roster(scope, proxied):
             fields = [scope, proxied]
-        case Organizations() | Policy() | FreeTrial():
+        case Organizations() | Policy() | FreeTrial() | Credits() | AuthScope():
             fields = []
+        case Block(slug, version) | Download(slug, version):
+            fields = [slug.owner, slug.package, version]
         case Secret(scope, fqsn):
             fields = [scope, [[slug.owner, slug.package] for slug in fqsn.packages], fqsn.name]
         case Icon(url):
@@ -159,6 +196,14 @@ def from_text(text: str) -> Question:
             return Policy()
         case ["free-trial"]:
             return FreeTrial()
+        case ["credits"]:
+            return Credits()
+        case ["auth-scope"]:
+            return AuthScope()
+        case ["block", str(owner), str(package), str(version)]:
+            return Block(Slug(owner, package), version)
+        case ["download", str(owner), str(package), str(version)]:
+            return Download(Slug(owner, package), version)
         case ["secret", str() | None as scope, list(packages), str(name)]:
             return Secret(scope, Fqsn(tuple(Slug(owner, package) for owner, package in packages), name))
         case ["icon", str(url)]:

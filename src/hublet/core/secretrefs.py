@@ -16,7 +16,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from hublet.core.questions import Fqsn, Slug
+from hublet.core import yamltree
+from hublet.core.questions import LATEST, Fqsn, Slug
 from hublet.core.secretstr import SecretStr
 from hublet.core.yamltree import Leaf, Tree
 
@@ -53,17 +54,22 @@ class Found:
         return name
 
 
-def find(config: object, raw_yaml: str, raw: Tree) -> Found:
+Blocks = Mapping[str, str]
+"""What the packages hold that an assistant uses, by the text of its `uses:`."""
+
+
+def find(config: object, raw_yaml: str, raw: Tree, blocks: Blocks | None = None) -> Found:
     """The secrets of an unrolled config and of the YAML text it was made from.
 
     Paths begin with `config` or are exactly `("rawYaml",)`. `raw` is rawYaml's tree, None when it could not be read.
+    With the `blocks` that it uses, their secrets are found by name, in their texts too.
     """
     found = Found({}, {})
     written = raw if isinstance(raw, dict) else {}
     if isinstance(config, dict):
         for key, value in config.items():
             if key in SECTIONS and isinstance(value, list):
-                for index, (item, source) in enumerate(_pairs(value, written.get(key))):
+                for index, (item, source) in enumerate(_pairs(value, _unrolled(key, written.get(key), blocks or {}))):
                     _walk(found, ("config", key, index), item, source, "")
             else:
                 _walk(found, ("config", key), value, written.get(key), _place("", key))
@@ -71,26 +77,65 @@ def find(config: object, raw_yaml: str, raw: Tree) -> Found:
     return found
 
 
-def _pairs(items: list[object], written: Tree) -> Iterator[tuple[object, Tree]]:
-    """Each unrolled item with what the author wrote for it: the item of that name, else the one at its index."""
-    sources = written if isinstance(written, list) else []
-    inline = {name: source for source in sources if (name := _own_name(source)) is not None}
+def _unrolled(section: str, written: Tree, blocks: Blocks) -> list[Tree]:
+    """The author's items of a section, those that use a block replaced by what the block has to say."""
+    return [
+        from_block(section, item, blocks) if isinstance(item, dict) and "uses" in item else item
+        for item in (written if isinstance(written, list) else [])
+    ]
+
+
+def from_block(section: str, item: Mapping[str, Tree], blocks: Blocks) -> Tree:
+    """The text of the block that an item uses, its inputs filled in and overrides put over it; of an unknown block only
+    the overrides."""
+    uses, given, override = item.get("uses"), item.get("with"), item.get("override")
+    text = blocks.get(uses.text) if isinstance(uses, Leaf) else None
+    found: Tree = None
+    if text is not None:
+        tree = yamltree.read(text)
+        items = tree.get(section) if isinstance(tree, dict) else None
+        if isinstance(items, list) and items:
+            found = _filled(items[0], given if isinstance(given, dict) else {})
+        elif section == "rules":
+            # A block that is no YAML is a markdown rule: what stands below its front matter.
+            body = re.sub(r"\A---\n.*?\n---\n", "", text, count=1, flags=re.DOTALL)
+            found = _filled({"rule": Leaf(body.strip(), 0, 0)}, given if isinstance(given, dict) else {})
+    if isinstance(override, dict):
+        return {**(found if isinstance(found, dict) else {}), **override}
+    return found
+
+
+def _filled(tree: Tree, given: Mapping[str, Tree]) -> Tree:
+    """A block's tree with `inputs.K` replaced by what the assistant passes for K."""
+
+    def fill(match: re.Match[str]) -> str:
+        value = given.get(match[1].removeprefix("inputs.")) if match[1].startswith("inputs.") else None
+        return value.text if isinstance(value, Leaf) else match[0]
+
+    match tree:
+        case dict():
+            return {key: _filled(child, given) for key, child in tree.items()}
+        case list():
+            return [_filled(child, given) for child in tree]
+        case Leaf(text, start, end):
+            return Leaf(VARIABLE.sub(fill, text), start, end)
+    return None
+
+
+def _pairs(items: list[object], sources: list[Tree]) -> Iterator[tuple[object, Tree]]:
+    """Each unrolled item with what its author wrote for it: the item of that name, else the one at its index."""
+    named = {name: source for source in sources if (name := _own_name(source)) is not None}
     for index, item in enumerate(items):
         name = item.get("name") if isinstance(item, dict) else None
-        if isinstance(name, str) and name in inline:
-            yield item, inline[name]
-        elif len(sources) == len(items):
-            source = sources[index]
-            # Of a block only what the assistant itself put over it is known here.
-            yield item, source.get("override") if isinstance(source, dict) and "uses" in source else source
+        if isinstance(name, str) and name in named:
+            yield item, named[name]
         else:
-            yield item, None
+            # Unrolling keeps the order and leaves nulls, but drops doubles: then indexes say nothing.
+            yield item, sources[index] if len(sources) == len(items) else None
 
 
 def _own_name(source: Tree) -> str | None:
     match source:
-        case {"uses": _}:
-            return None
         case {"name": Leaf(text=name)}:
             return name
     return None
@@ -201,21 +246,37 @@ def _cut_pasted(found: Found, raw_yaml: str, written: Mapping[str, Tree]) -> Non
         found.holes[("rawYaml",)] = tuple(pieces)
 
 
-def referred(slug: Slug, raw: Tree) -> tuple[Fqsn, ...]:
-    """The fully qualified names of the secrets that an assistant's own YAML refers to, in order of first appearance.
+def uses(raw: Tree) -> tuple[str, ...]:
+    """The registry packages that an assistant's YAML uses, as it writes them, each once."""
+    found: dict[str, None] = {}
+    for section in SECTIONS:
+        items = raw.get(section) if isinstance(raw, dict) else None
+        for item in items if isinstance(items, list) else []:
+            text = item.get("uses") if isinstance(item, dict) else None
+            if isinstance(text, Leaf) and block_of(text.text) is not None:
+                found[text.text] = None
+    return tuple(found)
+
+
+def referred(slug: Slug, raw: Tree, blocks: Blocks | None = None) -> tuple[Fqsn, ...]:
+    """The fully qualified names of the secrets that an assistant refers to, in order of first appearance.
 
     `secrets.X` outside of `with` is the assistant's own; inside an item's `with` it is asked through the block that the
-    item uses. A block's own secrets are not visible here.
+    item uses, as are the secrets that the block itself refers to.
     """
     names: dict[Fqsn, None] = {}
 
     def visit(tree: Tree, packages: tuple[Slug, ...]) -> None:
         match tree:
             case dict():
-                uses = tree.get("uses")
-                block = _block(uses.text) if isinstance(uses, Leaf) else None
+                used = tree.get("uses")
+                package = block_of(used.text) if isinstance(used, Leaf) else None
                 for key, child in tree.items():
-                    visit(child, (slug, block) if key == "with" and block is not None else packages)
+                    visit(child, (slug, package[0]) if key == "with" and package is not None else packages)
+                if isinstance(used, Leaf) and package is not None:
+                    for name in VARIABLE.findall((blocks or {}).get(used.text, "")):
+                        if name.startswith(_PREFIX):
+                            names[Fqsn((slug, package[0]), name.removeprefix(_PREFIX))] = None
             case list():
                 for child in tree:
                     visit(child, packages)
@@ -230,11 +291,12 @@ def referred(slug: Slug, raw: Tree) -> tuple[Fqsn, ...]:
     return tuple(names)
 
 
-def _block(uses: str) -> Slug | None:
-    """The package of a `uses:` value `owner/package[@version]`; None for a file's."""
-    if uses.startswith((".", "/", "~", "file:")):
+def block_of(text: str) -> tuple[Slug, str] | None:
+    """Package and version of a `uses:` value `owner/package[@version]`; None for a file's."""
+    if text.startswith((".", "/", "~", "file:")):
         return None
+    name, _, version = text.partition("@")
     try:
-        return Slug.parse(uses.partition("@")[0])
+        return Slug.parse(name), version or LATEST
     except ValueError:
         return None

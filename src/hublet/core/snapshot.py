@@ -15,8 +15,23 @@ from typing import Literal
 import orjson
 
 from hublet.core import operations as ops
+from hublet.core.messages import type_json
 from hublet.core.outcomes import root
-from hublet.core.questions import Assistant, FreeTrial, Icon, Organizations, Question, Roster, Scope, Secret
+from hublet.core.questions import (
+    LATEST,
+    Assistant,
+    Block,
+    Credits,
+    Download,
+    Fqsn,
+    FreeTrial,
+    Icon,
+    Organizations,
+    Question,
+    Roster,
+    Scope,
+    Secret,
+)
 from hublet.core.records import Known, Record, View, Withdrawn, render
 from hublet.core.state import State, confirmed_at, members, organizations
 
@@ -46,6 +61,7 @@ class Answer:
     etag: str
     confirmed_at: float
     fresh_for: float
+    media_type: str = type_json
     withheld: bool = False
     """Secret values were left out: the cache is locked, they have expired, or the reader may not see them."""
 
@@ -74,6 +90,7 @@ class Snapshot:
         self._answers: dict[tuple[ops.Operation, bool], Answer] = {}
         self._bodies: dict[tuple[Question, bool], tuple[Known, bytes, str]] = {}
         self._scope_ids: dict[str, str] = {slug: id_ for id_, slug, _ in self.organizations()}
+        self._by_name: dict[str, list[tuple[Secret, str]]] | None = None
         self._icons = {
             terms.icon(question.url).rpartition("/")[2]: question
             for question in state.records
@@ -136,7 +153,12 @@ class Snapshot:
         return "fresh" if now - at < self._fresh_for(question) else "stale"
 
     def _fresh_for(self, question: Question) -> float:
-        return self.terms.short_interval if isinstance(question, FreeTrial) else self.terms.interval
+        match question:
+            case FreeTrial() | Credits():
+                return self.terms.short_interval
+            case Block(version=version) | Download(version=version) if version != LATEST:
+                return _NEVER if isinstance(self.state.records.get(question), Record) else self.terms.interval
+        return self.terms.interval
 
     def _clear(self, question: Question, wanted: bool) -> bool:
         return wanted and not self.locked and question not in self._expired
@@ -176,7 +198,8 @@ class Snapshot:
             body = orjson.dumps({"message": known.message})
             return Answer(known.status, body, self._etag(body), at, fresh_for)
         body, etag, withheld = self._body(question, known, clear)
-        return Answer(200, body, etag, at, fresh_for, withheld)
+        media_type = known.content.traits.get("type", type_json)
+        return Answer(200, body, etag, at, fresh_for, media_type, withheld)
 
     def _members(self, roster: Roster) -> Iterator[tuple[Assistant, Record]]:
         for slug in members(self.state.records.get(roster)):
@@ -199,7 +222,12 @@ class Snapshot:
             withheld |= without
             at = min(at, self.confirmed_at(question) or at)
         return Answer(
-            200, b"[" + b",".join(bodies) + b"]", self._etag(",".join(tags).encode()), at, self.terms.interval, withheld
+            200,
+            b"[" + b",".join(bodies) + b"]",
+            self._etag(",".join(tags).encode()),
+            at,
+            self.terms.interval,
+            withheld=withheld,
         )
 
     def _full_slugs(self, roster: Roster) -> Answer | Unknown:
@@ -229,17 +257,39 @@ class Snapshot:
             return Unknown(ops.SyncSecrets(scope, None, tuple(dict.fromkeys(missing))))
         return self.secrets(operation, clear=clear)
 
+    def _secret(self, scope: Scope, fqsn: Fqsn) -> Secret | None:
+        """The Secret that answers a name: its own, else another of the same name that is the user's in this scope.
+
+        The Hub looks for a name at the block's add-on, the block's and the assistant's package, the organization, and
+        then at the user, whose secrets depend on the name alone. So a value found at the user for one path answers
+        every other path in its scope, unless that path is known to end at a package or an add-on (in another scope,
+        say: the packages are the same there). Only used where the Hub can't be asked: it may know a package that we
+        don't.
+        """
+        own = Secret(scope, fqsn)
+        if isinstance(self.state.records.get(own), Record):
+            return own
+        if self._by_name is None:
+            self._by_name = {}
+            for question, known in self.state.records.items():
+                if isinstance(question, Secret) and isinstance(known, Record):
+                    self._by_name.setdefault(question.fqsn.name, []).append((question, _secret_type(known)))
+        same_name = self._by_name.get(fqsn.name, [])
+        if any(other.fqsn == fqsn and kind in ("package", "models_add_on") for other, kind in same_name):
+            return None
+        return next((other for other, kind in same_name if other.scope == scope and kind == "user"), None)
+
     def secrets(self, operation: ops.SyncSecrets, *, clear: bool) -> Answer:
         """An answer for every element, in order: what is known, `not_found` for the rest. Never an error for all."""
         scope = self.scope_of(operation)
         results: list[bytes] = []
         at, withheld = _NEVER, False
         for text, fqsn in zip(operation.asked, operation.fqsns, strict=True):
-            known = self.state.records.get(Secret(scope, fqsn)) if fqsn is not None else None
-            if fqsn is None or not isinstance(known, Record):
+            question = self._secret(scope, fqsn) if fqsn is not None else None
+            known = self.state.records.get(question) if question is not None else None
+            if fqsn is None or question is None or not isinstance(known, Record):
                 results.append(not_found(text, fqsn.name if fqsn is not None else ""))
                 continue
-            question = Secret(scope, fqsn)
             at = min(at, self.confirmed_at(question) or known.changed_at)
             content = known.content
             if content.bindings and not self._clear(question, clear):
@@ -251,7 +301,13 @@ class Snapshot:
                 result = render(content.template, content.bindings, View(True, self.terms.icon))
                 results.append(b'{"fqsn":' + text.encode() + b"," + result[1:])
         body = b"[" + b",".join(results) + b"]"
-        return Answer(200, body, self._etag(body), at, self.terms.interval, withheld)
+        return Answer(200, body, self._etag(body), at, self.terms.interval, withheld=withheld)
+
+
+def _secret_type(record: Record) -> str:
+    """Where the Hub found a secret: user, organization, package, models_add_on, free_trial or not_found."""
+    value = orjson.loads(record.content.template.text)  # holes are inside strings: it is JSON without them
+    return str(value["secretLocation"]["secretType"]) if value is not None else "not_found"
 
 
 def not_found(asked: str, name: str) -> bytes:

@@ -32,18 +32,21 @@ class Harvest:
     secrets: tuple[q.Fqsn, ...] = ()
     icons: tuple[tuple[str, str], ...] = ()
     organizations: tuple[str, ...] = ()
+    block: str = ""
+    """The text of a registry package."""
 
 
-def split(operation: ops.Operation, reply: object, *, mark: str) -> Harvest:
-    """Facts from a 200's JSON value. `mark` is a fresh random word that stands for holes while a text is serialised.
+def split(operation: ops.Operation, reply: object, *, mark: str, blocks: secretrefs.Blocks | None = None) -> Harvest:
+    """Facts from a 200's JSON value (a package's download is bytes). `mark` is a fresh random word that stands for
+    holes while a text is serialised, `blocks` what the packages hold that assistants use.
 
     Raises WrongShape. Operations whose answers are not kept give no facts.
     """
     match operation:
         case ops.ListAssistants(scope, proxied):
-            return _assistants(scope, proxied, reply, mark)
+            return _assistants(scope, proxied, reply, mark, blocks or {})
         case ops.GetAssistant(scope, proxied, slug):
-            return _assistant(scope, proxied, slug, reply, mark)
+            return _assistant(scope, proxied, slug, reply, mark, blocks or {})
         case ops.ListOrganizations():
             return _organizations(reply, mark)
         case ops.GetPolicy():
@@ -52,11 +55,48 @@ def split(operation: ops.Operation, reply: object, *, mark: str) -> Harvest:
             return _free_trial(reply)
         case ops.SyncSecrets():
             return _secrets(operation, reply, mark)
+        case ops.GetCredits():
+            return _object(q.Credits(), reply, "creditBalance")
+        case ops.GetAuthScope():
+            return _object(q.AuthScope(), reply)
+        case ops.GetBlock(slug, version):
+            return _block(q.Block(slug, version), reply)
+        case ops.DownloadPackage(slug, version):
+            return _download(q.Download(slug, version), reply)
         case ops.ListFullSlugs() | ops.GetCheckoutUrl():
             return Harvest(())
 
 
-def _assistants(scope: q.Scope, proxied: bool, reply: object, mark: str) -> Harvest:
+def used(reply: object) -> tuple[str, ...]:
+    """The registry packages that the assistants of a reply use (its `rawYaml`s), each once."""
+    found: dict[str, None] = {}
+    for item in reply if isinstance(reply, list) else [reply]:
+        raw_yaml = item.get("rawYaml") if isinstance(item, dict) else None
+        if isinstance(raw_yaml, str):
+            found |= dict.fromkeys(secretrefs.uses(yamltree.read(raw_yaml)))
+    return tuple(found)
+
+
+def _object(question: q.Question, reply: object, *needs: str) -> Harvest:
+    if not isinstance(reply, dict) or any(key not in reply for key in needs) or ("message" in reply and not needs):
+        raise WrongShape(f"{question.kind} is not an object of the declared shape")
+    return Harvest((Fact(question, Content(Template(orjson.dumps(reply)))),))
+
+
+def _block(question: q.Block, reply: object) -> Harvest:
+    match reply:
+        case {"content": str(text)}:
+            return Harvest((Fact(question, Content(Template(orjson.dumps(reply)))),), block=text)
+    raise WrongShape("a registry package has no content")
+
+
+def _download(question: q.Download, reply: object) -> Harvest:
+    if not isinstance(reply, bytes) or not reply.startswith(b"PK"):
+        raise WrongShape("a package's download is not a zip file")
+    return Harvest((Fact(question, Content(Template(reply), {}, {"type": "application/zip"})),))
+
+
+def _assistants(scope: q.Scope, proxied: bool, reply: object, mark: str, blocks: secretrefs.Blocks) -> Harvest:
     if not isinstance(reply, list):
         raise WrongShape("the list of assistants is not an array")
     facts: list[Fact] = []
@@ -64,7 +104,7 @@ def _assistants(scope: q.Scope, proxied: bool, reply: object, mark: str) -> Harv
     icons: dict[str, str] = {}
     members: list[q.Slug] = []
     for index, item in enumerate(reply):
-        slug, content, refers, icon = _one(item, f"element {index}", mark)
+        slug, content, refers, icon = _one(item, f"element {index}", mark, blocks)
         members.append(slug)
         facts.append(Fact(q.Assistant(scope, proxied, slug), content))
         secrets |= dict.fromkeys(refers)
@@ -76,14 +116,18 @@ def _assistants(scope: q.Scope, proxied: bool, reply: object, mark: str) -> Harv
     return Harvest(tuple(facts), tuple(secrets), tuple(icons.items()))
 
 
-def _assistant(scope: q.Scope, proxied: bool, slug: q.Slug, reply: object, mark: str) -> Harvest:
-    said, content, refers, icon = _one(reply, "the assistant", mark)
+def _assistant(
+    scope: q.Scope, proxied: bool, slug: q.Slug, reply: object, mark: str, blocks: secretrefs.Blocks
+) -> Harvest:
+    said, content, refers, icon = _one(reply, "the assistant", mark, blocks)
     if said != slug:
         raise WrongShape("the assistant is another one than was asked for")
     return Harvest((Fact(q.Assistant(scope, proxied, slug), content),), refers, tuple(_addresses(icon).items()))
 
 
-def _one(item: object, where: str, mark: str) -> tuple[q.Slug, Content, tuple[q.Fqsn, ...], list[str]]:
+def _one(
+    item: object, where: str, mark: str, blocks: secretrefs.Blocks
+) -> tuple[q.Slug, Content, tuple[q.Fqsn, ...], list[str]]:
     if not isinstance(item, dict):
         raise WrongShape(f"{where} is not an object")
     match item:
@@ -105,13 +149,13 @@ def _one(item: object, where: str, mark: str) -> tuple[q.Slug, Content, tuple[q.
     slug = q.Slug(owner, package)
     raw_yaml = item.get("rawYaml") or ""
     tree = yamltree.read(raw_yaml)
-    found = secretrefs.find(config, raw_yaml, tree)
+    found = secretrefs.find(config, raw_yaml, tree, blocks)
     # Found paths are below the config, or the YAML text itself: both stand elsewhere in the item.
     holes = {(("configResult", *path) if path[0] == "config" else path): pieces for path, pieces in found.holes.items()}
     template, icons = _template(item, holes, mark)
     content = Content(template, found.bindings, _traits(config, interrupted, errors or []))
     _prove(content, item, icons, where)
-    return slug, content, secretrefs.referred(slug, tree), icons
+    return slug, content, secretrefs.referred(slug, tree, blocks), icons
 
 
 def _traits(config: dict[str, object] | None, interrupted: bool, errors: Sequence[object]) -> dict[str, str]:

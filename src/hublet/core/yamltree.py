@@ -2,17 +2,23 @@
 
 Authors' YAML (`rawYaml`) is read for two things only: which secrets stand where, and where a pasted one has to be cut
 out. Both need positions, which plain loading throws away; neither needs types, so a scalar stays the text it was.
+
+The tree is built from the parser's events: composing it in libyaml would recurse once a level, and deep nesting would
+end the process instead of the reading.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import yaml
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MOST_NODES = 200_000
 _MOST_CHARACTERS = 4 * 1024 * 1024
+_DEEPEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,30 +33,76 @@ class Leaf:
 Tree = Leaf | list["Tree"] | dict[str, "Tree"] | None
 
 
+class _Unreadable(ValueError):
+    pass
+
+
+@lru_cache(maxsize=512)
 def read(source: str) -> Tree:
-    """The tree of a document; None when it can't be read, is too large, or unfolds its aliases without end."""
+    """The tree of a document; None when it can't be read, is too large or too deep, or unfolds its aliases without end.
+
+    Trees are shared between callers (the same block is read for every assistant that uses it): nobody may change one.
+    """
     if len(source) > _MOST_CHARACTERS:
         return None
     try:
-        node = yaml.compose(source, Loader=_LOADER)
-    except (yaml.YAMLError, RecursionError, ValueError):
-        return None
-    budget = [_MOST_NODES]
-    try:
-        return _tree(node, budget) if node is not None else None
-    except (RecursionError, OverflowError):
+        return _Builder(yaml.parse(source, Loader=_LOADER)).document()
+    except (yaml.YAMLError, ValueError):
         return None
 
 
-def _tree(node: yaml.Node, budget: list[int]) -> Tree:
-    budget[0] -= 1
-    if budget[0] < 0:
-        raise OverflowError
-    match node:
-        case yaml.ScalarNode():
-            return Leaf(node.value, node.start_mark.index, node.end_mark.index)
-        case yaml.SequenceNode():
-            return [_tree(child, budget) for child in node.value]
-        case yaml.MappingNode():
-            return {key.value: _tree(child, budget) for key, child in node.value if isinstance(key, yaml.ScalarNode)}
-    return None
+class _Builder:
+    """One document from its events. Aliases cost as many nodes as what they stand for."""
+
+    def __init__(self, events: Iterator[yaml.Event]) -> None:
+        self._events = events
+        self._anchors: dict[str, tuple[Tree, int]] = {}
+        self._nodes = 0
+
+    def document(self) -> Tree:
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                return self._node(next(self._events), 0)
+        return None
+
+    def _node(self, event: yaml.Event, depth: int) -> Tree:
+        if depth > _DEEPEST:
+            raise _Unreadable
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                raise _Unreadable  # unknown, or within itself
+            tree, size = self._anchors[event.anchor]
+            self._count(size)
+            return tree
+        before = self._nodes
+        self._count(1)
+        tree = self._content(event, depth)
+        anchor = getattr(event, "anchor", None)
+        if anchor is not None:
+            self._anchors[anchor] = (tree, self._nodes - before)
+        return tree
+
+    def _content(self, event: yaml.Event, depth: int) -> Tree:
+        match event:
+            case yaml.ScalarEvent():
+                assert event.start_mark is not None
+                assert event.end_mark is not None
+                return Leaf(event.value, event.start_mark.index, event.end_mark.index)
+            case yaml.SequenceStartEvent():
+                return list(self._children(depth))
+            case yaml.MappingStartEvent():
+                children = list(self._children(depth))
+                pairs = zip(children[::2], children[1::2], strict=True)
+                return {key.text: value for key, value in pairs if isinstance(key, Leaf)}
+        raise _Unreadable
+
+    def _children(self, depth: int) -> Iterator[Tree]:
+        for event in self._events:
+            if isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
+                return
+            yield self._node(event, depth + 1)
+
+    def _count(self, nodes: int) -> None:
+        self._nodes += nodes
+        if self._nodes > _MOST_NODES:
+            raise _Unreadable

@@ -14,15 +14,17 @@ from hublet.core import operations as ops
 from hublet.core.messages import Head, Headers, Malformed, Request, Response, error_response, json_response, type_json
 from hublet.core.outcomes import Answered, NotModified, Outcome, Refused, Throttled, Unreachable
 from hublet.core.outcomes import Malformed as MalformedAnswer
+from hublet.core.passing import Care, Rule, is_refresh, rule_for
 from hublet.core.snapshot import Answer, Snapshot, Unknown
 from hublet.door.application import Admitted, Connection
 from hublet.serve.admission import Admission, Identity
 from hublet.serve.service import Service
 from hublet.sync import Sync
-from hublet.upstream.forward import Forwarder
+from hublet.upstream.forward import REFRESH_FAILED, Forwarder
 
 log = logging.getLogger("hublet.serve")
 
+_A_YEAR = 365 * 86400
 _ALIVE = json_response(200, {"status": "alive"})
 
 
@@ -33,7 +35,25 @@ class Api:
         self._service, self._admission, self._forwarder = service, admission, forwarder
 
     def admit(self, head: Head, connection: Connection) -> Admitted | Response:
-        return self._admission.admit(head, connection)
+        admitted = self._admission.admit(head, connection)
+        if isinstance(admitted, Response):
+            # A refused refresh must not look like the Hub's refusal: that would end the person's session.
+            return REFRESH_FAILED if is_refresh(head.target) else admitted
+        rule = self._passing(head)
+        if rule is not None and rule.care is Care.ANY and not self._is_cached(head):
+            return Admitted(admitted.identity, streamed=True)
+        return admitted
+
+    def _passing(self, head: Head) -> Rule | None:
+        try:
+            return rule_for(head.method, head.segments, self._service.config.serve.passthrough)
+        except Malformed:
+            return None
+
+    @staticmethod
+    def _is_cached(head: Head) -> bool:
+        """Whether the path is one that hublet answers itself, whatever else may be passed on."""
+        return head.segments[0] in ("healthz", "readyz", "icons", "hublet") or ops.is_known(head.segments)
 
     def respond(self, request: Request, admitted: Admitted) -> Response | Awaitable[Response]:
         identity = admitted.identity
@@ -49,10 +69,12 @@ class Api:
                     return _only_get(head) or self._icon(name)
                 case segments:
                     operation = ops.read(head.method, segments, head.query, request.body)
+                    if isinstance(operation, ops.GetCheckoutUrl):
+                        return self._pass_on(request, identity)
         except Malformed as error:
             return error_response(400, str(error))
         except ops.UnknownPath:
-            return error_response(404, "Not found")
+            return self._pass_on(request, identity)
         except ops.MethodNotAllowed as error:
             return _not_allowed(error.allow)
         return self._answer(operation, head, identity)
@@ -61,15 +83,24 @@ class Api:
         sync = self._service.sync
         if sync is None:
             return self._unavailable()
-        if isinstance(operation, ops.GetCheckoutUrl):
-            # Each call creates a payment session: never cached, never repeated, on the client's own word only.
-            self._service.counters["passed-through"] += 1
-            return self._forwarder.forward(ops.write(operation), head.header("authorization"))
         answer = sync.snapshot.answer(operation, clear=identity.clear)
         if isinstance(answer, Answer):
             return self._hit(sync, operation, answer, head)
         self._service.counters["miss"] += 1
         return self._miss(sync, operation, answer, head, identity)
+
+    def _pass_on(self, request: Request, identity: Identity) -> Response | Awaitable[Response]:
+        """What is not cached goes on to the Hub, if the config lets it and the asker may."""
+        head = request.head
+        rule = self._passing(head)
+        if rule is None:
+            return error_response(404, "Not found")
+        if not identity.clear:
+            return error_response(403, "a token of scope read is not passed through to the Hub")
+        if rule.care is Care.REFRESH and identity.how != "same-user":
+            return REFRESH_FAILED
+        self._service.counters["passed-through"] += 1
+        return self._forwarder.forward(request, rule)
 
     def _hit(self, sync: Sync, operation: ops.Operation, answer: Answer, head: Head) -> Response:
         now = self._service.clock()
@@ -153,7 +184,7 @@ def _reply(answer: Answer, head: Head, now: float, cache_status: str) -> Respons
     headers = (("ETag", answer.etag), *headers)
     if head.method in ("GET", "HEAD") and _matches(head.header("if-none-match"), answer.etag):
         return Response(304, headers)
-    return Response(200, (("Content-Type", type_json), *headers), answer.body)
+    return Response(200, (("Content-Type", answer.media_type), *headers), answer.body)
 
 
 def _age(answer: Answer, now: float) -> int:
@@ -161,7 +192,7 @@ def _age(answer: Answer, now: float) -> int:
 
 
 def _ttl(answer: Answer, now: float) -> int:
-    return int(answer.fresh_for) - _age(answer, now)
+    return int(min(answer.fresh_for, _A_YEAR)) - _age(answer, now)
 
 
 def _detail(answer: Answer, grade: str) -> str:

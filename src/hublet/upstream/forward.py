@@ -1,64 +1,188 @@
-"""Passing a request through to the Hub: for what must never be cached.
+"""Passing a request through to the Hub: streaming both ways, cancelled when the client goes, never waiting for long.
 
-The target is built anew from the Operation on the configured origin, so nothing that a client wrote can lead elsewhere.
-Only the client's own Authorization goes along, never the account's key and never a local token. httpx is imported with
-the first request that is passed through: a daemon that never does stays without it.
+The URL is the configured origin and a target that was built anew (core/passing.py); that it still points there is
+asserted before anything is sent. Redirects are not followed. httpx is imported with the first request that is passed
+through: a daemon that never does stays without it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
-from hublet.core.messages import Response, error_response, type_json
-from hublet.core.operations import Call
+from hublet.core.messages import Malformed, Request, Response, error_response, type_json
+from hublet.core.passing import (
+    Care,
+    Rule,
+    is_refresh_answer,
+    own_credential,
+    request_headers,
+    response_headers,
+    target_for,
+)
 from hublet.upstream.order import Hub
 
 if TYPE_CHECKING:
+    from http.cookiejar import CookiePolicy
+
     import httpx
 
-_RELAYED = frozenset({200, 401, 404, 500})
+log = logging.getLogger("hublet.forward")
+
+_PATIENCE = 180.0
+"""Seconds until the first byte of a model's answer, and between two of its pieces."""
+_OFFLINE_MEMORY = 5.0
+_REFRESH_SIZE = 64 * 1024
+# None of the words that make VS Code end the session: a refresh that fails has to look like a network that does.
+REFRESH_FAILED = error_response(503, "the Hub does not answer; sign-in is kept")
 
 
 class Forwarder:
-    """`hub` gives the Hub as it is configured now. `transport` replaces the network in tests."""
+    """`hub` gives the Hub as it is configured now, with the account's key only if it may be lent to clients.
 
-    def __init__(self, hub: Callable[[], Hub], *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._hub, self._transport = hub, transport
+    `transport` replaces the network in tests. `passed` counts what was passed through.
+    """
 
-    async def forward(self, call: Call, authorization: str | None) -> Response:
-        """The Hub's answer, or a 503 with a message when there is none. Asked once: it may have had an effect."""
-        if authorization is None or not _own(authorization):
-            return error_response(
-                401, "this is passed through to the Hub and needs your own Hub credentials", hint="send a con_ key"
-            )
+    def __init__(
+        self,
+        hub: Callable[[], Hub],
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._hub, self._transport, self._clock = hub, transport, clock
+        self._client: httpx.AsyncClient | None = None
+        self._client_of: Hub | None = None
+        self._unreachable_at = float("-inf")
+        self.passed = 0
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def forward(self, request: Request, rule: Rule) -> Response:
+        """The Hub's answer, its body as a stream; 503 with a message when there is none."""
+        response = await self._forward(request, rule)
+        if rule.care is Care.REFRESH and response.status >= 500:
+            return REFRESH_FAILED
+        return response
+
+    async def _forward(self, request: Request, rule: Rule) -> Response:
+        hub = self._hub()
+        credential = own_credential(request.head.header("authorization"))
+        if rule.care is Care.OWN and credential is None:
+            message = "this is passed through to the Hub and needs your own Hub credentials"
+            return error_response(401, message, (("WWW-Authenticate", 'Bearer realm="hub"'),))
+        if credential is None and rule.care is Care.ANY and hub.key is not None:
+            credential = hub.key.reveal()
+        if self._clock() - self._unreachable_at < _OFFLINE_MEMORY:
+            return _offline()
+        try:
+            target = target_for(request.head)
+        except Malformed as error:
+            return error_response(400, str(error))
+        self.passed += 1
+        return await self._send(request, rule, hub, target, credential)
+
+    async def _send(self, request: Request, rule: Rule, hub: Hub, target: str, credential: str | None) -> Response:
+        import httpx
+
+        base = httpx.URL(hub.url)
+        url = httpx.URL(hub.url.rstrip("/") + target)
+        if (url.scheme, url.host, url.port, url.userinfo) != (base.scheme, base.host, base.port, b""):
+            raise AssertionError("a passed-through target left the Hub's origin")
+        headers = request_headers(request.head)
+        if credential is not None:
+            headers["authorization"] = f"Bearer {credential}"
+        content: bytes | AsyncIterator[bytes] | None = request.body or None
+        if request.stream is not None:
+            content = request.stream
+            length = request.head.header("content-length")
+            if length is not None:
+                headers["content-length"] = length
+        gap = _PATIENCE if rule.patient else hub.timeout
+        timeout = httpx.Timeout(gap, connect=hub.connect_timeout)
+        client = await self._client_for(hub)
+        sent = client.build_request(request.head.method, url, headers=headers, content=content, timeout=timeout)
+        # httpx fills in defaults of its own; what the client did not say is not said for it.
+        for name in ("accept", "accept-encoding", "user-agent"):
+            if name not in headers:
+                sent.headers[name] = (
+                    "identity" if name == "accept-encoding" else "*/*" if name == "accept" else "hublet"
+                )
+        try:
+            async with asyncio.timeout(gap + hub.connect_timeout):
+                answer = await client.send(sent, stream=True, follow_redirects=False)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            self._unreachable_at = self._clock()
+            return _offline()
+        except (TimeoutError, httpx.HTTPError, OSError, ConnectionError) as error:
+            log.warning("a passed-through request failed (%s)", type(error).__name__)
+            return _offline()
+        if rule.care is not Care.ANY:
+            return await _whole(answer, rule, hub)
+        raw = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in answer.headers.raw)
+        return Response(answer.status_code, response_headers(raw, credential), _pieces(answer, hub.size_limit))
+
+    async def _client_for(self, hub: Hub) -> httpx.AsyncClient:
         import httpx
 
         from hublet.upstream.http import trust
 
-        hub = self._hub()
-        headers = {"Authorization": authorization, "Accept": "application/json"}
-        timeout = httpx.Timeout(hub.timeout, connect=hub.connect_timeout)
-        try:
-            async with (
-                asyncio.timeout(hub.timeout),
-                httpx.AsyncClient(verify=trust(hub.ca_file), timeout=timeout, transport=self._transport) as client,
-            ):
-                answer = await client.request(call.method, hub.url.rstrip("/") + call.target, headers=headers)
-        except (TimeoutError, httpx.HTTPError, OSError):
-            return error_response(503, "the Hub does not answer, and this can't be cached")
-        try:
-            answer.json()
-        except ValueError:
-            return error_response(503, "the Hub did not answer with JSON")
-        if answer.status_code not in _RELAYED:
-            return error_response(503, f"the Hub answered {answer.status_code}")
-        return Response(answer.status_code, (("Content-Type", type_json),), answer.content)
+        if self._client is None or self._client_of != hub:
+            await self.close()
+            self._client = httpx.AsyncClient(verify=trust(hub.ca_file), transport=self._transport)
+            self._client.cookies.jar.set_policy(_no_cookies())
+            self._client_of = hub
+        return self._client
 
 
-def _own(authorization: str) -> bool:
-    """Whether this is a credential for the Hub: a local token stays here, and `Bearer undefined` is none at all."""
-    scheme, _, value = authorization.partition(" ")
-    value = value.strip()
-    return scheme.lower() == "bearer" and value not in ("", "undefined", "null") and not value.startswith("hublet_")
+def _no_cookies() -> CookiePolicy:
+    from http.cookiejar import DefaultCookiePolicy
+
+    return DefaultCookiePolicy(allowed_domains=[])
+
+
+async def _whole(answer: httpx.Response, rule: Rule, hub: Hub) -> Response:
+    """An answer that is looked at before it is handed on: short JSON of the Hub's own, or nothing."""
+    import httpx
+
+    body = b""
+    try:
+        async with asyncio.timeout(hub.timeout):
+            async for piece in answer.aiter_bytes():
+                body += piece
+                if len(body) > _REFRESH_SIZE:
+                    return _offline()
+    except (TimeoutError, httpx.HTTPError, OSError):
+        return _offline()
+    finally:
+        await answer.aclose()
+    if rule.care is Care.REFRESH:
+        if not is_refresh_answer(answer.status_code, body):
+            return _offline()
+    elif answer.status_code not in (200, 400, 401, 403, 404, 500) or not body.lstrip().startswith((b"{", b"[")):
+        return _offline()
+    return Response(answer.status_code, (("Content-Type", type_json),), body)
+
+
+async def _pieces(answer: httpx.Response, limit: int) -> AsyncIterator[bytes]:
+    """The body as it comes, compression and all. An answer over the limit is broken off, so that nobody takes what came
+    for the whole; so is one that the Hub breaks off."""
+    size = 0
+    try:
+        async for piece in answer.aiter_raw():
+            size += len(piece)
+            if size > limit:
+                raise ConnectionAbortedError("the answer is larger than hub.size_limit")
+            yield piece
+    finally:
+        await answer.aclose()
+
+
+def _offline() -> Response:
+    return error_response(503, "the Hub does not answer, and this can't be cached")

@@ -7,9 +7,9 @@ limit for connecting, for each read and for the whole, and a limit on the size o
 from __future__ import annotations
 
 import asyncio
-import secrets
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Protocol, Self
@@ -19,13 +19,11 @@ import orjson
 
 from hublet import __version__
 from hublet.core import operations as ops
-from hublet.core.outcomes import Answered, Malformed, Outcome, Refused, Throttled, Unreachable
+from hublet.core.outcomes import Malformed, Outcome, Refused, Throttled, Unreachable
 from hublet.core.questions import Icon
 from hublet.core.records import Content, Fact, Template
-from hublet.core.split import Harvest, WrongShape, split
 from hublet.upstream.order import Hub
 
-_NOTHING = Harvest(())
 _MOST_REDIRECTS = 3
 _ICON_LIMIT = 256 * 1024
 _IMAGE_TYPES: tuple[tuple[bytes, str], ...] = (
@@ -37,11 +35,18 @@ _IMAGE_TYPES: tuple[tuple[bytes, str], ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A 200 and what it says: a JSON value, or the bytes of a download. Not looked into yet."""
+
+    value: object
+
+
 class Upstream(Protocol):
     """Whatever can be asked like a Hub."""
 
-    async def ask(self, operation: ops.Operation) -> tuple[Outcome, Harvest]:
-        """The outcome, and what a reply brought besides its facts (empty unless Answered)."""
+    async def ask(self, operation: ops.Operation) -> Outcome | Said:
+        """What the Hub said, or the outcome where it said nothing that could be an answer."""
 
     async def fetch_icon(self, address: str) -> Content | None:
         """The image at a pre-signed address; None when there is none that may be kept."""
@@ -68,7 +73,7 @@ class HubClient:
     ) -> None:
         await self._client.aclose()
 
-    async def ask(self, operation: ops.Operation) -> tuple[Outcome, Harvest]:
+    async def ask(self, operation: ops.Operation) -> Outcome | Said:
         call = ops.write(operation)
         headers = {"Content-Type": "application/json"} if call.body is not None else {}
         if self._hub.key is not None:
@@ -83,12 +88,12 @@ class HubClient:
                             return self._judge(operation, response, body)
                         url = response.url.join(response.headers["location"])
                     if (url.scheme, url.host, url.port) != (self._origin.scheme, self._origin.host, self._origin.port):
-                        return Malformed("a redirect to another origin"), _NOTHING
-                return Malformed("more redirects than a Hub needs"), _NOTHING
+                        return Malformed("a redirect to another origin")
+                return Malformed("more redirects than a Hub needs")
         except _TooLarge:
-            return Malformed("the answer is larger than hub.size_limit"), _NOTHING
+            return Malformed("the answer is larger than hub.size_limit")
         except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            return _failure(error), _NOTHING
+            return _failure(error)
 
     async def fetch_icon(self, address: str) -> Content | None:
         """No Authorization (a pre-signed URL carries its own), no redirect, https or the Hub's own scheme."""
@@ -121,28 +126,24 @@ class HubClient:
         return bytes(body)
 
     @staticmethod
-    def _judge(operation: ops.Operation, response: httpx.Response, body: bytes) -> tuple[Outcome, Harvest]:
+    def _judge(operation: ops.Operation, response: httpx.Response, body: bytes) -> Outcome | Said:
         status = response.status_code
         if status == 429 or (status == 503 and "retry-after" in response.headers):
-            return Throttled(_retry_after(response.headers)), _NOTHING
+            return Throttled(_retry_after(response.headers))
         if status >= 500:
-            return Unreachable(f"the Hub answered {status}"), _NOTHING
+            return Unreachable(f"the Hub answered {status}")
+        if status == 200 and isinstance(operation, ops.DownloadPackage):
+            return Said(body)
         try:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
-            return Malformed(f"the answer ({status}) is not JSON"), _NOTHING
+            return Malformed(f"the answer ({status}) is not JSON")
         if status == 200:
-            try:
-                harvest = split(operation, value, mark=f"@hublet:{secrets.token_hex(16)}:")
-            except WrongShape as error:
-                return Malformed(str(error)), _NOTHING
-            except RecursionError:
-                return Malformed("the answer is nested too deeply"), _NOTHING
-            return Answered(harvest.facts), harvest
+            return Said(value)
         message = value.get("message") if isinstance(value, dict) else None
         if status in ops.row_of(operation).says and isinstance(message, str):
-            return Refused(status, message[:500]), _NOTHING
-        return Malformed(f"status {status} is none that the Hub gives here"), _NOTHING
+            return Refused(status, message[:500])
+        return Malformed(f"status {status} is none that the Hub gives here")
 
 
 class _TooLarge(Exception):

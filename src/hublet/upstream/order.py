@@ -39,8 +39,8 @@ class WorkOrder:
     """One pass. When `whole`: policy, organizations, every scope's list, the secrets they refer to, icons.
 
     `scopes` are the organizations known so far (for when their list can't be had), `proxied` the scopes whose proxied
-    variant is wanted (`every_proxied`: all), `secrets` the names to keep fresh in each scope, `icons` the URLs that
-    need no fetching. `ask` is asked besides, and alone when not `whole`.
+    variant is wanted (`every_proxied`: all), `secrets` the names to keep fresh in each scope, `blocks` what packages of
+    a fixed version hold, `icons` the URLs that need no fetching. `ask` is asked besides, and alone when not `whole`.
     """
 
     hub: Hub
@@ -50,6 +50,7 @@ class WorkOrder:
     proxied: frozenset[Scope] = frozenset()
     every_proxied: bool = False
     secrets: tuple[tuple[Scope, Fqsn], ...] = ()
+    blocks: tuple[tuple[str, str], ...] = ()
     icons: frozenset[str] = frozenset()
 
 
@@ -78,6 +79,7 @@ def order_to_json(order: WorkOrder) -> bytes:
             "proxied": list(order.proxied),
             "every_proxied": order.every_proxied,
             "secrets": [[scope, fqsn.to_wire()] for scope, fqsn in order.secrets],
+            "blocks": order.blocks,
             "icons": list(order.icons),
         }
     )  # fmt: skip
@@ -95,6 +97,7 @@ def order_from_json(text: bytes) -> WorkOrder:
         proxied=frozenset(plain["proxied"]),
         every_proxied=plain["every_proxied"],
         secrets=tuple((scope, fqsn) for scope, wire in plain["secrets"] if (fqsn := Fqsn.from_wire(wire)) is not None),
+        blocks=tuple((uses, text) for uses, text in plain["blocks"]),
         icons=frozenset(plain["icons"]),
     )
 

@@ -8,16 +8,20 @@ other. Works on any Upstream and says each outcome as soon as it is there.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterable
 
 from hublet.core import operations as ops
-from hublet.core.outcomes import Answered, Outcome
-from hublet.core.questions import PERSONAL, Fqsn, Scope
-from hublet.core.split import Harvest
-from hublet.upstream.http import Upstream, icon_fact
+from hublet.core.outcomes import Answered, Malformed, Outcome
+from hublet.core.questions import PERSONAL, Fqsn, Scope, Slug
+from hublet.core.secretrefs import Blocks, block_of
+from hublet.core.split import Harvest, WrongShape, split, used
+from hublet.upstream.http import Said, Upstream, icon_fact
 from hublet.upstream.order import Told, Word, WorkOrder
 
 _SECRETS_AT_ONCE = 500
+DEFAULTS = (Slug("continuedev", "default-cli-config"), Slug("continuedev", "default-agent"))
+"""What `cn` asks for without being told an assistant; in no list, so asked for in every scope."""
 
 
 async def survey(order: WorkOrder, upstream: Upstream, say: Callable[[Word], None]) -> None:
@@ -35,15 +39,30 @@ class _Survey:
         self.turns = asyncio.Semaphore(order.hub.parallel)
         self.secrets: dict[Scope, dict[Fqsn, None]] = {}
         self.icons: dict[str, str] = {}
+        self.fixed = dict(order.blocks)
+        self.texts: dict[str, asyncio.Future[tuple[Outcome, Harvest]]] = {}
 
     async def ask(self, operation: ops.Operation) -> tuple[Outcome, Harvest]:
         async with self.turns:
-            outcome, harvest = await self.upstream.ask(operation)
+            said = await self.upstream.ask(operation)
+        # What assistants use is asked for first (each once a pass): only with it can all of their secrets be found.
+        blocks = await self.blocks(used(said.value)) if isinstance(said, Said) and _lists(operation) else {}
+        outcome, harvest = _take_apart(operation, said, blocks)
         self.say(Told(operation, outcome))
         self.icons |= dict(harvest.icons)
         if isinstance(operation, ops.ListAssistants | ops.GetAssistant):
             self.secrets.setdefault(operation.scope, {}).update(dict.fromkeys(harvest.secrets))
         return outcome, harvest
+
+    async def blocks(self, texts: Iterable[str]) -> dict[str, str]:
+        """What packages hold, by what `uses:` says of them; those that can't be had are left out."""
+        for text in texts:
+            package = block_of(text)
+            if text not in self.texts and text not in self.fixed and package is not None:
+                self.texts[text] = asyncio.ensure_future(self.ask(ops.GetBlock(*package)))
+        asked = {text: await self.texts[text] for text in texts if text in self.texts}
+        found = {text: harvest.block for text, (outcome, harvest) in asked.items() if isinstance(outcome, Answered)}
+        return self.fixed | found
 
     async def ask_all(self, operations: Iterable[ops.Operation]) -> None:
         async with asyncio.TaskGroup() as group:
@@ -55,6 +74,7 @@ class _Survey:
             organizations = group.create_task(self.ask(ops.ListOrganizations()))
             group.create_task(self.ask(ops.GetPolicy()))
             group.create_task(self.ask(ops.GetFreeTrialStatus()))
+            group.create_task(self.ask(ops.GetAuthScope()))
         outcome, harvest = organizations.result()
         scopes: list[Scope] = [PERSONAL, *(harvest.organizations if isinstance(outcome, Answered) else ())]
         # One that is gone from the list may be quarantined: while it is served it is kept fresh, if the Hub still will.
@@ -64,7 +84,8 @@ class _Survey:
             [
                 *(ops.ListAssistants(scope, False) for scope in scopes),
                 *(ops.ListAssistants(scope, True) for scope in proxied),
-                *self.order.ask,
+                *(ops.GetAssistant(scope, False, slug) for scope in scopes for slug in DEFAULTS),
+                *(operation for operation in self.order.ask if not _is_default(operation)),
             ]
         )
         for scope, fqsn in self.order.secrets:
@@ -84,3 +105,23 @@ class _Survey:
             content = await self.upstream.fetch_icon(address)
         if content is not None:
             self.say(icon_fact(url, content))
+
+
+def _lists(operation: ops.Operation) -> bool:
+    return isinstance(operation, ops.ListAssistants | ops.GetAssistant)
+
+
+def _is_default(operation: ops.Operation) -> bool:
+    return isinstance(operation, ops.GetAssistant) and operation.slug in DEFAULTS and not operation.proxied
+
+
+def _take_apart(operation: ops.Operation, said: Outcome | Said, blocks: Blocks) -> tuple[Outcome, Harvest]:
+    if not isinstance(said, Said):
+        return said, Harvest(())
+    try:
+        harvest = split(operation, said.value, mark=f"@hublet:{secrets.token_hex(16)}:", blocks=blocks)
+    except WrongShape as error:
+        return Malformed(str(error)), Harvest(())
+    except RecursionError:
+        return Malformed("the answer is nested too deeply"), Harvest(())
+    return Answered(harvest.facts), harvest
