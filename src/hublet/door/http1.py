@@ -1,0 +1,205 @@
+"""HTTP/1.1 and 1.0 on one connection (RFC 9112): bytes become requests, responses become bytes, in order.
+
+Three layers, each a class: `RequestReader` parses, `ResponseWriter` answers, `Http1` here connects both to a transport
+and keeps time. A request that can be answered at once goes through no queue, no task and no timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from typing import cast
+
+from hublet.core.messages import error_response
+from hublet.door.application import Admitted, Application, Connection, Keeper, Limits
+from hublet.door.bodies import Exchange
+from hublet.door.reading import Phase
+from hublet.door.writing import ResponseWriter
+
+__all__ = ["Admitted", "Application", "Connection", "Http1", "Limits"]
+
+timed_out = error_response(408, "the request did not arrive in time")
+
+
+class Http1(ResponseWriter, asyncio.Protocol):
+    """One connection. Created for each accept; `keeper` (the Listener) owns it."""
+
+    def __init__(self, application: Application, keeper: Keeper, limits: Limits) -> None:
+        super().__init__(application, keeper, limits)
+        self._reading = True
+        self._unsent = 0
+        self._stalled_since = 0.0
+        self._seen = b""
+        """The last request as bytes, when it was whole, alone and without a body."""
+        self._seen_exchange: Exchange | None = None
+
+    # -- the connection opens, ends, stalls ----------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self.connection = Connection(self._transport)
+        self._since = self._loop.time()
+        refusal = self._keeper.opened(self)
+        if refusal is not None:
+            self._fail(refusal)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
+        self._gone = True
+        self._phase = Phase.CLOSED
+        self._queue.clear()
+        self._seen, self._held = b"", b""
+        self._break_streams(ConnectionResetError("the client went away"))
+        del self._parser  # it holds our methods: without this each connection would wait for the garbage collector
+        self._cancel()
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        self._keeper.closed(self)
+
+    def eof_received(self) -> None:
+        """The client sends no more, and the transport is closed once what is written went out. A client that waits for
+        a task is taken to be gone, since a closed socket looks the same. (Nothing else can wait here: while answers
+        wait for room nothing is read, so that an end is seen only behind the last of them.)"""
+        self._phase = Phase.CLOSED
+        self._queue.clear()
+        self._break_streams(ConnectionResetError("the client went away"))
+        self._cancel()
+
+    def pause_writing(self) -> None:
+        self._writable = False
+        self._unsent = self._transport.get_write_buffer_size()
+        self._stalled_since = self._loop.time()
+        self._keeper.watch(self._stalled_since + self._limits.stalled_time)
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        self._pump()
+
+    # -- bytes come in -------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        self._since = self._loop.time()
+        if data == self._seen and self._phase is Phase.IDLE and self._reading and self._free():
+            # The same bytes at the same place of a message parse to the same request, so they are not parsed again.
+            # Admission is asked again: a token or a lock may have changed.
+            exchange = cast("Exchange", self._seen_exchange)
+            self._counters.requests += 1
+            if self._admitted(exchange):
+                self._answer(exchange)
+        else:
+            self._take(data)
+
+    def _must_wait(self) -> bool:
+        """Whether nothing more is parsed for now: enough requests wait, or the client does not take its answers."""
+        stream = self._exchange.stream if self._exchange is not None else None
+        return (
+            len(self._queue) >= self._limits.waiting_requests
+            or not self._writable
+            or (stream is not None and stream.full)
+            or (self._draining and self._phase is Phase.IDLE)
+        )
+
+    def _take(self, data: bytes) -> None:
+        if self._discarding:
+            self._size_discarded += len(data)
+            if self._size_discarded > self._limits.body_size:
+                self._transport.abort()
+            return
+        if self._held:
+            self._held += data
+            return
+        fresh = self._phase is Phase.IDLE and self._free() and len(data) <= self.slice_size
+        messages, offset = self._messages, 0
+        while offset < len(data) and not self._discarding:
+            # In slices, because the parser can't be stopped within one: a pipelined flood waits outside as plain bytes.
+            if self._must_wait():
+                self._held = data[offset:]
+                break
+            self._parse(data[offset : offset + self.slice_size])
+            offset += self.slice_size
+        if self._phase is Phase.IDLE:
+            last = self._last
+            if fresh and self._messages == messages + 1 and last is not None and last.plain:
+                self._seen, self._seen_exchange = data, last
+        elif not self._discarding:
+            self._keeper.watch(self._due())
+        self._turn_tap()
+
+    def _turn_tap(self) -> None:
+        """Read from the network exactly while there is room for what comes."""
+        wanted = not self._held and not self._must_wait()
+        if wanted is not self._reading and not self._gone and not self._transport.is_closing():
+            self._reading = wanted
+            if wanted:
+                self._transport.resume_reading()
+                self._since = self._loop.time()
+                self._keeper.watch(self._due())
+            else:
+                self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        """Go on with bytes that were held back, now that there may be room."""
+        if self._held and not self._must_wait() and not self._gone:
+            data, self._held = self._held, b""
+            self._since = self._loop.time()
+            self._take(data)
+        else:
+            self._turn_tap()
+
+    # -- time ----------------------------------------------------------------------------------------------------------
+
+    def _due(self) -> float:
+        """When the client will have been too slow, if nothing happens until then."""
+        limits, stream = self._limits, self._exchange.stream if self._exchange is not None else None
+        if not self._writable:
+            return self._stalled_since + limits.stalled_time
+        if self._phase is Phase.DISCARD and not self._queue and self._task is None:
+            return self._since + limits.linger_time
+        if self._phase is Phase.BODY and self._reading:
+            gap = self._since + limits.body_gap
+            return gap if stream is not None else min(gap, self._begun + limits.body_time)
+        if self._task is not None or self._queue or not self._reading:
+            return inf
+        if self._phase is Phase.HEAD:
+            return self._begun + limits.head_time
+        return self._since + limits.idle_time
+
+    def check(self, now: float) -> float:
+        """Called by the keeper's sweep: ends the connection if its client was too slow, returns when to look again."""
+        if not self._writable:
+            unsent = self._transport.get_write_buffer_size()
+            if unsent < self._unsent:
+                self._unsent, self._stalled_since = unsent, now
+        due = self._due()
+        if now < due:
+            return due
+        if self._writable and self._phase in (Phase.HEAD, Phase.BODY):
+            self._counters.timed_out += 1
+            self._fail(timed_out)
+            return self._due()
+        if not self._writable:
+            self._counters.timed_out += 1
+        self.evict(abort=not self._writable)
+        return inf
+
+    @property
+    def waits(self) -> float:
+        """Since when this connection has no request in work; inf while it has one. For the keeper's eviction."""
+        busy = self._task is not None or bool(self._queue) or not self._writable or self._phase is Phase.BODY
+        return inf if busy else self._since
+
+    def evict(self, *, abort: bool = False) -> None:
+        """End the connection: after what is written went out, or with `abort` at once."""
+        if abort:
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    def drain(self) -> None:
+        """Answer what has come, then close; a connection between two requests is closed at once."""
+        self._draining = True
+        if self._phase in (Phase.IDLE, Phase.DISCARD) and self._free() and not self._held:
+            self._transport.close()
+        else:
+            self._turn_tap()

@@ -1,0 +1,147 @@
+"""The server: accepts on sockets that were bound before, owns the connections, keeps their time, drains."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from hublet.core.messages import Response, error_response
+from hublet.door.application import Application, Counters, Limits
+from hublet.door.binding import adopt, bind_loopback, bind_unix
+from hublet.door.http1 import Http1
+
+__all__ = ["Listener", "adopt", "bind_loopback", "bind_unix"]
+
+no_room = error_response(503, "too many connections")
+going = error_response(503, "shutting down")
+
+
+class Listener:
+    """Serves applications on sockets until it is drained.
+
+    Time limits need no timer for each request: one sweep looks at every connection at the earliest moment at which one
+    can have been too slow, at most once in `sweep_time` seconds, and not at all while there are no connections.
+    """
+
+    def __init__(self, limits: Limits | None = None, *, sweep_time: float = 1.0) -> None:
+        self.limits = limits or Limits()
+        self.counters = Counters()
+        self._sweep_time = sweep_time
+        self._servers: list[asyncio.AbstractServer] = []
+        self._paths: list[tuple[Path, int]] = []
+        self._connections: dict[Http1, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._swept = -inf
+        self._draining = False
+        self._empty: asyncio.Future[None] | None = None
+
+    async def serve(self, sock: socket.socket, application: Application) -> None:
+        """Accept on a bound socket (which the listener closes in the end) and answer with `application`."""
+        loop = asyncio.get_running_loop()
+
+        def factory() -> Http1:
+            return Http1(application, self, self.limits)
+
+        if sock.family == socket.AF_UNIX:
+            self._paths.append(_named(sock))
+            options: dict[str, Any] = {"backlog": 512}
+            self._servers.append(await loop.create_unix_server(factory, sock=sock, **options))
+        else:
+            self._servers.append(await loop.create_server(factory, sock=sock, backlog=512))
+
+    def __len__(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
+
+    @property
+    def sweeping(self) -> bool:
+        """Whether a timer is set; never while there are no connections."""
+        return self._timer is not None
+
+    # -- what connections tell -----------------------------------------------------------------------------------------
+
+    def opened(self, connection: Http1) -> Response | None:
+        """A connection was accepted. A Response turns it away."""
+        self._connections[connection] = None
+        self.counters.connections += 1
+        if self._draining:
+            return going
+        if len(self._connections) > self.limits.connections and not self._make_room(connection):
+            self.counters.turned_away += 1
+            return no_room
+        self.watch(asyncio.get_running_loop().time() + self.limits.idle_time)
+        return None
+
+    def _make_room(self, new: Http1) -> bool:
+        """Close the connection that has waited longest without a request in work, slow senders of heads included: those
+        who hold connections to keep others out lose the oldest of them."""
+        oldest = min(self._connections, key=lambda c: inf if c is new else c.waits)
+        if oldest is new or oldest.waits == inf:
+            return False
+        self.counters.evicted += 1
+        del self._connections[oldest]  # leaves the count now; it says `closed` again in a later turn of the loop
+        oldest.evict()
+        return True
+
+    def closed(self, connection: Http1) -> None:
+        self._connections.pop(connection, None)
+        if not self._connections:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._empty is not None and not self._empty.done():
+                self._empty.set_result(None)
+
+    def watch(self, deadline: float) -> None:
+        """Sweep at `deadline` at the latest (or as soon after as the coarse sweep allows)."""
+        if deadline == inf or not self._connections:
+            return
+        when = max(deadline, self._swept + self._sweep_time)
+        if self._timer is not None:
+            if self._timer.when() <= when:
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(when, self._sweep)
+
+    def _sweep(self) -> None:
+        self._timer = None
+        self._swept = now = asyncio.get_running_loop().time()
+        self.watch(min((connection.check(now) for connection in list(self._connections)), default=inf))
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    async def drain(self, seconds: float) -> bool:
+        """Accept no more, close idle connections at once, let requests in work be answered for `seconds`,
+        then cut what is left. Returns whether everything was answered."""
+        self._draining = True
+        for server in self._servers:
+            server.close()
+        for path, inode in self._paths:
+            with suppress(FileNotFoundError):
+                if path.stat().st_ino == inode:  # not the socket of a successor that already took the path over
+                    path.unlink()
+        for connection in list(self._connections):
+            connection.drain()
+        whole = await self._wait_empty(seconds)
+        for connection in list(self._connections):
+            connection.evict(abort=True)
+        await self._wait_empty(1.0)
+        return whole
+
+    async def _wait_empty(self, seconds: float) -> bool:
+        if self._connections:
+            self._empty = asyncio.get_running_loop().create_future()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._empty, seconds)
+        await asyncio.sleep(0)
+        return not self._connections
+
+
+def _named(sock: socket.socket) -> tuple[Path, int]:
+    """A Unix socket's path and the inode that the path has now."""
+    path = Path(sock.getsockname())
+    return path, path.stat().st_ino

@@ -1,0 +1,89 @@
+"""Local API tokens: made, parsed, compared. Pure: randomness and the time are passed in, storing is somebody else's.
+
+    hublet_ ‖ base64url(32 random bytes), 43 characters without padding
+
+Only SHA-256 of the random bytes is kept. A plain hash is enough because nobody can guess 256 random bits; a slow
+one would only slow down every request.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, get_args
+
+Scope = Literal["read", "secrets", "admin"]
+scopes: tuple[Scope, ...] = get_args(Scope)
+prefix = "hublet_"
+_length = len(prefix) + 43
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is kept of a token: never the token itself."""
+
+    name: str
+    scope: Scope
+    digest: bytes
+    created_at: datetime
+    expires_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.scope not in scopes:
+            raise ValueError(f"a token's scope is one of {', '.join(scopes)}")
+        if len(self.digest) != 32:
+            raise ValueError("a token's digest is a SHA-256")
+
+    def expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and now >= self.expires_at
+
+
+def make(
+    name: str, scope: Scope, randomness: bytes, created_at: datetime, expires_at: datetime | None = None
+) -> tuple[str, Token]:
+    """A new token from 32 random bytes: the text to show once, and what to keep."""
+    if len(randomness) != 32:
+        raise ValueError("a token is made from 32 random bytes")
+    text = prefix + base64.urlsafe_b64encode(randomness).decode("ascii").rstrip("=")
+    return text, Token(name, scope, hashlib.sha256(randomness).digest(), created_at, expires_at)
+
+
+def parse(text: str) -> bytes | None:
+    """The digest of a token as sent, None when it is not one. Each token has exactly one text."""
+    if len(text) != _length or not text.startswith(prefix) or not text.isascii():
+        return None
+    try:
+        raw = base64.b64decode(text[len(prefix) :] + "=", altchars=b"-_", validate=True)
+    except binascii.Error:
+        return None
+    # 43 characters carry two spare bits: only zeros are a token, else four texts would be the same one
+    if len(raw) != 32 or base64.urlsafe_b64encode(raw).decode("ascii").rstrip("=") != text[len(prefix) :]:
+        return None
+    return hashlib.sha256(raw).digest()
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The credential of an `Authorization: Bearer` header (RFC 6750 section 2.1), None when there is none."""
+    if authorization is None:
+        return None
+    scheme, _, value = authorization.partition(" ")
+    return value.strip() or None if scheme.lower() == "bearer" else None
+
+
+def verify(text: str, tokens: Iterable[Token], now: datetime) -> Token | None:
+    """The unexpired token that `text` is, None otherwise.
+
+    Compares with every token, without an early end: the time taken does not tell which one came close.
+    """
+    digest = parse(text)
+    found: Token | None = None
+    for token in tokens:
+        same = hmac.compare_digest(token.digest, digest if digest is not None else bytes(32))
+        if same and digest is not None and not token.expired(now):
+            found = token
+    return found

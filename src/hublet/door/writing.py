@@ -1,0 +1,291 @@
+"""The outgoing half of a connection: what waits is answered one at a time and in order (RFC 9112 section 9.3.2).
+
+An answer that is there at once is written at once. One that takes its time, or comes in pieces, has a task, of which
+there is at most one a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from typing import Any, cast
+
+from hublet.core.messages import Head, Response, error_response
+from hublet.door import encoding
+from hublet.door.application import Admitted, Application, Connection, Keeper, Limits
+from hublet.door.bodies import Exchange, refused
+from hublet.door.reading import Phase, RequestReader
+
+log = logging.getLogger("hublet.door")
+internal_error = error_response(500, "internal error")
+join_below = 32 * 1024
+"""A smaller body is copied behind its head: one packet, one system call."""
+
+
+class ResponseWriter(RequestReader):
+    """Answers what the reader finds. `Http1` gives it a transport and calls it when there is room to write."""
+
+    _transport: asyncio.Transport
+    connection: Connection
+
+    def __init__(self, application: Application, keeper: Keeper, limits: Limits) -> None:
+        super().__init__(limits, keeper.counters)
+        self._application = application
+        self._keeper = keeper
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[Exchange] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._cancelled = False
+        self._answering: Exchange | None = None
+        self._leftover: AsyncIterator[bytes] | None = None
+        """The iterator of an answer whose task has not begun, and so would not close it."""
+        self._writable = True
+        self._room: asyncio.Future[None] | None = None
+        self._held = b""
+        """Bytes that came and are not parsed yet: as much waits as may wait."""
+        self._gone = False
+        self._draining = False
+
+    def _free(self) -> bool:
+        """Whether an answer can be written now."""
+        return self._task is None and self._writable and not self._queue
+
+    def _resume(self) -> None:
+        raise NotImplementedError
+
+    def _turn_tap(self) -> None:
+        raise NotImplementedError
+
+    def _due(self) -> float:
+        raise NotImplementedError
+
+    # -- what the reader found -----------------------------------------------------------------------------------------
+
+    def _admitted(self, exchange: Exchange) -> bool:
+        """Ask the application; False when it refused, and the connection is ending."""
+        try:
+            outcome = self._application.admit(exchange.head, self.connection)
+        except Exception as error:  # noqa: BLE001  whatever the application raises is a 500
+            self._fail(self._internal(error), exchange.head)
+            return False
+        if isinstance(outcome, Response):
+            self._counters.refused += 1
+            self._fail(outcome, exchange.head)
+            return False
+        exchange.admitted = outcome
+        return True
+
+    def _body_wanted(self, exchange: Exchange) -> None:
+        """A request with a body was admitted, and none of the body was parsed yet."""
+        if exchange.stream is not None:
+            self._queue.append(exchange)
+            self._pump()
+        elif exchange.expects and self._free():
+            self._say_continue(exchange)
+
+    def _whole(self, exchange: Exchange) -> None:
+        """A request is complete."""
+        if self._free() and exchange.stream is None:
+            self._answer(exchange)
+        elif exchange.stream is None:
+            self._queue.append(exchange)
+
+    def _fail(self, response: Response, head: Head | None = None) -> None:
+        """Answer `response` once what came before is answered, then close. Nothing more is read as a request."""
+        broken = self._exchange
+        self._phase, self._exchange, self._held = Phase.DISCARD, None, b""
+        if broken is not None and broken.stream is not None:
+            broken.stream.abort(ConnectionAbortedError("the request's body was malformed"))
+            if broken is self._answering:
+                self._cancel()  # its place is taken by the error, unless its answer has begun
+            elif broken in self._queue:
+                self._queue.remove(broken)
+        self._queue.append(refused(response, head))
+        self._pump()
+
+    # -- answers go out ------------------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Answer what waits, in order, as far as that goes without waiting."""
+        while self._queue and self._free_but_queue():
+            self._answer(self._queue.popleft())
+        waiting = self._exchange
+        if waiting is not None and waiting.expects and waiting.stream is None and self._free():
+            self._say_continue(waiting)
+        self._resume()
+
+    def _free_but_queue(self) -> bool:
+        return self._task is None and self._writable and not self._gone
+
+    def _say_continue(self, exchange: Exchange) -> None:
+        exchange.expects = False
+        if exchange.size == 0 and not self._gone:
+            self._transport.write(encoding.continue_100)
+
+    def _answer(self, exchange: Exchange) -> None:
+        if exchange.refusal is not None:
+            self._send(exchange, exchange.refusal)
+            return
+        if exchange.expects:
+            self._say_continue(exchange)
+        try:
+            reply = self._application.respond(cast("Any", exchange.request), cast("Admitted", exchange.admitted))
+        except Exception as error:  # noqa: BLE001  whatever the application raises is a 500
+            reply = self._internal(error)
+        if isinstance(reply, Response):
+            self._send(exchange, reply)
+        else:
+            self._spawn(exchange, self._answer_later(exchange, reply), reply)
+
+    def _closes(self, exchange: Exchange) -> bool:
+        """Whether this is the connection's last answer."""
+        coming = self._queue or self._phase in (Phase.HEAD, Phase.BODY)
+        last = self._draining and not coming
+        unread = exchange.stream is not None and not exchange.complete
+        return exchange.close or last or unread
+
+    def _send(self, exchange: Exchange, response: Response) -> None:
+        """Write a whole response now, or begin to stream it. A response that can't be one becomes a 500."""
+        body = response.body
+        if self._gone:
+            return
+        if not isinstance(body, bytes):
+            self._spawn(exchange, self._stream(exchange, response), None)
+            self._leftover = body
+            return
+        try:
+            head = encoding.head_of(response)
+        except ValueError as error:
+            response = self._internal(error)
+            head, body = encoding.head_of(response), cast("bytes", response.body)
+        close = self._closes(exchange)
+        if close:
+            ending = encoding.date_line() + encoding.closing
+        elif exchange.old:
+            ending = encoding.date_line() + encoding.keeping
+        else:
+            ending = encoding.date_line(end=True)
+        if not body or exchange.head.method == "HEAD" or not encoding.has_content(response.status):
+            self._transport.write(head + ending)
+        elif len(body) < join_below:
+            self._transport.write(b"%b%b%b" % (head, ending, body))
+        else:
+            self._transport.write(head + ending)
+            self._transport.write(body)
+        if close:
+            self._close(exchange)
+
+    def _close(self, exchange: Exchange) -> None:
+        """End the connection after its last answer. When the client may still be sending, our side is closed first and
+        the rest is read and dropped: closing at once would reset the connection and could destroy the answer unread."""
+        self._queue.clear()
+        unread = exchange.refusal is not None or not exchange.complete or self._exchange is not None or self._held
+        self._phase, self._exchange, self._held, self._since = Phase.DISCARD, None, b"", self._loop.time()
+        if self._transport.is_closing() or not unread or not self._transport.can_write_eof():
+            self._transport.close()
+            return
+        self._transport.write_eof()
+        self._keeper.watch(self._since + self._limits.linger_time)
+        self._turn_tap()
+
+    # -- answers that take their time ----------------------------------------------------------------------------------
+
+    def _spawn(self, exchange: Exchange, work: Coroutine[Any, Any, None], reply: Awaitable[Response] | None) -> None:
+        task = self._loop.create_task(work)
+        self._task, self._answering, self._cancelled = task, exchange, False
+
+        def ended(task: asyncio.Task[None]) -> None:
+            # A task that is cancelled before its first step never reached what it was to await and to close.
+            if reply is not None and hasattr(reply, "close"):
+                reply.close()
+            self._task = self._answering = None
+            if self._leftover is not None:
+                body, self._leftover = self._leftover, None
+                self._spawn(exchange, self._drop(body), None)
+                self._cancelled = True
+                self._transport.abort()
+            elif (task.cancelled() or task.exception()) and (exchange.started or self._phase is not Phase.DISCARD):
+                self._transport.abort()  # half an answer must not look like a whole one
+            if not self._gone:
+                self._pump()
+                self._keeper.watch(self._due())
+
+        task.add_done_callback(ended)
+
+    def _cancel(self) -> None:
+        """Cancel the answer in work, once: a second cancel would break off its cleaning up."""
+        if self._task is not None and not self._cancelled:
+            self._cancelled = True
+            self._task.cancel()
+
+    async def _drop(self, body: AsyncIterator[bytes]) -> None:
+        """Close an answer's iterator; an error in that has no one left to hear it but the log."""
+        try:
+            close = getattr(body, "aclose", None)
+            if close is not None:
+                await close()
+        except Exception as error:  # noqa: BLE001
+            self._internal(error)
+
+    async def _answer_later(self, exchange: Exchange, reply: Awaitable[Response]) -> None:
+        try:
+            response = await reply
+        except Exception as error:  # noqa: BLE001  whatever the application raises is a 500
+            response = self._internal(error)
+        if isinstance(response.body, bytes):
+            self._send(exchange, response)
+        else:
+            self._leftover = response.body
+            await self._stream(exchange, response)
+
+    async def _stream(self, exchange: Exchange, response: Response) -> None:
+        """Send a body piece by piece. One that breaks off is never ended properly: the client must see that."""
+        body = cast("AsyncIterator[bytes]", response.body)
+        self._leftover = None
+        try:
+            try:
+                head = encoding.head_of(response)
+            except ValueError as error:
+                self._send(exchange, self._internal(error))
+                return
+            content = encoding.has_content(response.status)
+            if content and not exchange.old:
+                head += encoding.chunked
+            close = self._closes(exchange) or (content and exchange.old)
+            exchange.started = True
+            self._transport.write(head + encoding.date_line() + (encoding.closing if close else b"\r\n"))
+            if content and exchange.head.method != "HEAD":
+                async for piece in body:
+                    if piece:
+                        self._transport.write(piece if exchange.old else encoding.chunk(piece))
+                    if not self._writable:
+                        await self._until_room()
+                if not exchange.old:
+                    self._transport.write(encoding.last_chunk)
+            if close or self._closes(exchange):
+                self._close(exchange)
+        except Exception as error:  # noqa: BLE001
+            self._internal(error)
+            self._transport.abort()
+        finally:
+            self._cancelled = True  # what is left is cleaning up, which the end of the connection must not break off
+            await self._drop(body)
+
+    async def _until_room(self) -> None:
+        self._room = self._loop.create_future()
+        try:
+            await self._room
+        finally:
+            self._room = None
+
+    def _internal(self, error: Exception) -> Response:
+        """Log where the application failed, not what it held: an exception's text may quote a header or a body."""
+        self._counters.failed += 1
+        places, frame = [], error.__traceback__
+        while frame is not None:
+            places.append(f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}")
+            frame = frame.tb_next
+        log.error("a request failed with %s at %s", type(error).__name__, " > ".join(places[-4:]))
+        return internal_error
