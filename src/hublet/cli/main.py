@@ -20,12 +20,14 @@ _COMMANDS = {
     "demo": ("hublet.cli.demo", "demo"),
     "lock": ("hublet.cli.account", "lock"),
     "login": ("hublet.cli.account", "login"),
+    "point": ("hublet.cli.point", "point"),
     "quarantine": ("hublet.cli.quarantine", "quarantine"),
     "run": ("hublet.cli.run", "run"),
     "status": ("hublet.cli.status", "status"),
     "store": ("hublet.cli.store", "store"),
     "sync": ("hublet.cli.sync", "sync"),
     "token": ("hublet.cli.token", "token"),
+    "unpoint": ("hublet.cli.point", "unpoint"),
     "unlock": ("hublet.cli.account", "unlock"),
 }
 

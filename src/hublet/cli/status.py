@@ -47,6 +47,12 @@ def headline(value: dict[str, Any]) -> list[str]:
         after = f", next in {duration(value['next_pass_in'])}" if value.get("next_pass_in") is not None else ""
         outcome = f", failed {value['failures']} times in a row" if value["failures"] else ""
         lines.append(f"last sync {ago} ago{outcome}{after}")
+    requests = value.get("requests", {})
+    if requests.get("answered_from_cache"):
+        lines.append(
+            f"since its start: {requests['answered_from_cache']} requests answered from the cache, "
+            f"{requests['asked_of_hub']} asked of the Hub, {requests['passed_through']} passed through"
+        )
     if value.get("lock"):
         lines.append("locked: no secret value is served (`hublet login`, or `hublet unlock --offline`)")
     if value.get("unsaved_since"):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlencode
 
 import orjson
@@ -151,7 +151,7 @@ class Row:
     path: tuple[str, ...]
     read: Callable[[tuple[str, ...], Parameters, bytes], Operation]
     write: Callable[[Operation], tuple[tuple[str, ...], dict[str, str | None], bytes | None]] = field(compare=False)
-    says: frozenset[int] = frozenset({401, 404})
+    says: frozenset[int]
     """The error statuses that the Hub's document declares here (401 everywhere: it declares it as good as nowhere and
     gives it everywhere)."""
     wildcard: ClassVar[str] = "{}"
@@ -223,9 +223,11 @@ def _write_secrets(op: SyncSecrets) -> bytes:
     return orjson.dumps(body)
 
 
-def _row(method: str, path: str, kind: type, read: object, write: object, *, says: frozenset[int] | None = None) -> Row:
-    row = Row(method, tuple(path.strip("/").split("/")), read, write)  # type: ignore[arg-type]  # one lambda an endpoint
-    _ROW_OF[kind] = row = row if says is None else Row(row.method, row.path, row.read, row.write, says)
+_USUAL = frozenset({401, 404})
+
+
+def _row(method: str, path: str, kind: type, read: Any, write: Any, *, says: frozenset[int] = _USUAL) -> Row:
+    _ROW_OF[kind] = row = Row(method, tuple(path.strip("/").split("/")), read, write, says)
     return row
 
 

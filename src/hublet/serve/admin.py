@@ -64,6 +64,8 @@ class Admin:
         match method, segments, value:
             case "GET", ("status",), _:
                 return json_response(200, status(service))
+            case "GET", ("proof", nonce), _:
+                return json_response(200, {"proof": service.proof(nonce), "port": service.port})
             case "POST", ("sync",), _:
                 return Response(200, (("Content-Type", "application/x-ndjson"),), self._sync(self._ready()))
             case "POST", ("login",), {"key": str(key)}:

@@ -1,7 +1,7 @@
 """Who is asking, and what they may see.
 
 1. the guard: what no client of this API ever sends is refused by name, before anything is looked at
-2. open paths: /healthz, /readyz and icons tell nothing of the account
+2. open paths: /healthz, /readyz, icons and the proof of who listens tell nothing of the account
 3. identity: a local token or the account's own key as the bearer, or a peer that the kernel says is the same user
 """
 
@@ -22,6 +22,7 @@ from hublet.serve.service import Service
 log = logging.getLogger("hublet.door")
 
 _OPEN = frozenset({"/healthz", "/readyz"})
+_PROOF = "/hublet/v1/proof/"
 _ICONS = "/icons/"
 
 
@@ -71,7 +72,7 @@ class Admission:
         identity = self._identify(head, connection)
         if isinstance(identity, Identity):
             return Admitted(identity)
-        if path in _OPEN:
+        if path in _OPEN or path.startswith(_PROOF):
             return Admitted(NOBODY)
         return self._refuse("identity", identity)
 

@@ -25,6 +25,7 @@ from hublet.upstream.forward import REFRESH_FAILED, Forwarder
 log = logging.getLogger("hublet.serve")
 
 _A_YEAR = 365 * 86400
+_MOST_NONCE = 64
 _ALIVE = json_response(200, {"status": "alive"})
 
 
@@ -65,6 +66,9 @@ class Api:
                     return _only_get(head) or _ALIVE
                 case ("readyz",):
                     return _only_get(head) or self._ready(identity)
+                case ("hublet", "v1", "proof", nonce) if len(nonce) <= _MOST_NONCE:
+                    plain = (("Content-Type", "text/plain; charset=utf-8"),)
+                    return _only_get(head) or Response(200, plain, self._service.proof(nonce).encode())
                 case ("icons", name):
                     return _only_get(head) or self._icon(name)
                 case segments:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -44,7 +46,13 @@ class Service:
     started_at: float = 0.0
     next_pass_at: float | None = None
     lost_records: int = 0
+    proof_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
     on_login: list[Callable[[], None]] = field(default_factory=list)
+
+    def proof(self, nonce: str) -> str:
+        """What only this process answers to a random word, at every one of its doors: so a command can tell who listens
+        on the port."""
+        return hmac.digest(self.proof_key, nonce.encode(), "sha256").hex()
 
     async def keep_account(self, account: Account) -> None:
         """Seal the key with its origin and use it from now on. Raises StoreError; then nothing has changed."""

@@ -47,7 +47,12 @@ def status(service: Service) -> dict[str, object]:
         "lock": {"why": ledger.lock.why, "since": ledger.lock.since} if ledger.lock else None,
         "unsaved_since": sync.saving.failed_since,
         "unsaved_reason": sync.saving.reason,
-        "asked_of_hub": sync.asked_of_hub,
+        "requests": {
+            "answered_from_cache": sum(service.counters[grade] for grade in ("fresh", "stale", "expired")),
+            "waited_for_hub": service.counters["miss"],
+            "asked_of_hub": sync.asked_of_hub,
+            "passed_through": service.counters["passed-through"],
+        },
         "scopes": list(_scopes(sync, now)),
         "policy": _entry(sync, Policy(), now),
         "organizations": _entry(sync, Organizations(), now),

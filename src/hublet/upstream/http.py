@@ -20,19 +20,11 @@ import orjson
 from hublet import __version__
 from hublet.core import operations as ops
 from hublet.core.outcomes import Malformed, Outcome, Refused, Throttled, Unreachable
-from hublet.core.questions import Icon
-from hublet.core.records import Content, Fact, Template
+from hublet.core.records import Content
+from hublet.upstream.icons import fetch_icon
 from hublet.upstream.order import Hub
 
 _MOST_REDIRECTS = 3
-_ICON_LIMIT = 256 * 1024
-_IMAGE_TYPES: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-    (b"\x00\x00\x01\x00", "image/x-icon"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +88,11 @@ class HubClient:
             return _failure(error)
 
     async def fetch_icon(self, address: str) -> Content | None:
-        """No Authorization (a pre-signed URL carries its own), no redirect, https or the Hub's own scheme."""
         try:
-            url = httpx.URL(address)
-            if url.scheme not in ("https", self._origin.scheme) or url.userinfo:
-                return None
-            async with asyncio.timeout(self._hub.timeout), self._client.stream("GET", url) as response:
-                if response.status_code != 200:
-                    return None
-                body = await self._read(response, _ICON_LIMIT)
-        except (_TooLarge, TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError):
+            async with asyncio.timeout(self._hub.timeout):
+                return await fetch_icon(self._client, self._origin, address)
+        except TimeoutError:
             return None
-        media_type = image_type(body)
-        return Content(Template(body), {}, {"type": media_type}) if media_type else None
 
     def _url(self, target: str) -> httpx.URL:
         return httpx.URL(self._hub.url.rstrip("/") + target)
@@ -202,17 +186,3 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, (until - now).total_seconds())
     except (ValueError, TypeError):
         return None
-
-
-def image_type(body: bytes) -> str | None:
-    """The media type of a raster image by its first bytes; None for everything else, SVG above all: it can run code."""
-    for magic, media_type in _IMAGE_TYPES:
-        if body.startswith(magic):
-            return media_type
-    if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
-        return "image/webp"
-    return None
-
-
-def icon_fact(url: str, content: Content) -> Fact:
-    return Fact(Icon(url), content)

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable
 
 from hublet.core import operations as ops
 from hublet.core.outcomes import Answered, Malformed, Outcome
-from hublet.core.questions import PERSONAL, Fqsn, Scope, Slug
+from hublet.core.questions import PERSONAL, Fqsn, Icon, Scope, Slug
+from hublet.core.records import Fact
 from hublet.core.secretrefs import Blocks, block_of
 from hublet.core.split import Harvest, WrongShape, split, used
-from hublet.upstream.http import Said, Upstream, icon_fact
+from hublet.upstream.http import Said, Upstream
 from hublet.upstream.order import Told, Word, WorkOrder
 
 _SECRETS_AT_ONCE = 500
@@ -104,7 +105,7 @@ class _Survey:
         async with self.turns:
             content = await self.upstream.fetch_icon(address)
         if content is not None:
-            self.say(icon_fact(url, content))
+            self.say(Fact(Icon(url), content))
 
 
 def _lists(operation: ops.Operation) -> bool:

@@ -1,0 +1,166 @@
+"""`hublet point` and `unpoint`: make clients ask localhost, and undo it exactly."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from hublet.cli.client import Client, connected
+from hublet.cli.main import config_of
+from hublet.core.errors import NotRunning, UsageError
+from hublet.host import pointing
+
+if TYPE_CHECKING:
+    from hublet.config import Config
+
+_VSCODE = (
+    "VS Code: under .local the extension looks for a sign-in of its staging environment; a production sign-in is\n"
+    "invisible to it and you look logged out. `hublet unpoint` takes it back."
+)
+_JETBRAINS = "JetBrains: the sign-in stays, but tokens go on being refreshed at the production Hub."
+
+
+@click.command()
+@click.argument("clients", nargs=-1, type=click.Choice(get_args(pointing.Client)))
+@click.option("--shell", type=click.Choice(pointing.SHELLS), help="Only print the line for this shell's start-up file.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and do nothing.")
+@click.option("--check", is_flag=True, help="Ask each client's first questions here and say what works offline now.")
+@click.pass_context
+def point(
+    ctx: click.Context, clients: tuple[pointing.Client, ...], shell: str | None, dry_run: bool, check: bool
+) -> None:
+    """Point CLIENTS (cn, jetbrains, vscode; cn when none is named) at this hublet.
+
+    cn and the SDKs read CONTINUE_API_BASE: a file in environment.d sets it for your whole session from the next login
+    on (systemd), --shell prints the line to paste instead. The IDEs read an empty file ~/.continue/.local. Nothing is
+    changed that is there already; `hublet unpoint` undoes it exactly.
+    """
+    config = config_of(ctx)
+    with connected(config) as client:
+        port = prove_ours(client, config)
+    if shell:
+        click.echo(pointing.shell_line(shell, port))
+        return
+    if check:
+        report = list(_check(port))
+        for line in report:
+            click.echo(line.text)
+        ctx.exit(0 if all(line.works for line in report) else 1)
+    for name in clients or ("cn",):
+        try:
+            wanted = pointing.pointers(name, port, os.environ)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        _say(pointing.point(wanted, config.locate().data, dry_run=dry_run))
+        if name in ("vscode", "jetbrains"):
+            click.echo(_VSCODE if name == "vscode" else _JETBRAINS)
+    if "cn" in (clients or ("cn",)):
+        click.echo(f"For shells that are open now: {pointing.shell_line('bash', port)}")
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be done and do nothing.")
+@click.pass_context
+def unpoint(ctx: click.Context, dry_run: bool) -> None:
+    """Undo what `hublet point` did. A file that you have changed since is left alone and named."""
+    done = pointing.unpoint(config_of(ctx).locate().data, dry_run=dry_run)
+    _say(done)
+    if not done:
+        click.echo("Nothing is pointed here.")
+
+
+def _say(done: list[pointing.Done]) -> None:
+    for one in done:
+        click.echo(f"{one.path}: {one.outcome}")
+
+
+def prove_ours(client: Client, config: Config) -> int:
+    """The daemon's port, once whoever listens on both loopback addresses has shown to be that daemon.
+
+    A TCP client can't tell who listens. Both doors of the daemon know one random key: the answer that the Unix socket
+    gives to a random word has to come from the port too. Raises NotRunning.
+    """
+    if not client.running:
+        raise NotRunning("no hublet is running", hint="start `hublet run` first: clients would ask nobody")
+    nonce = secrets.token_hex(16)
+    expected = client.call("GET", f"/proof/{nonce}")
+    port = int(str(expected["port"]))
+    for host in ("127.0.0.1", "[::1]"):
+        try:
+            with urllib.request.urlopen(f"http://{host}:{port}/hublet/v1/proof/{nonce}", timeout=5) as answer:
+                said = answer.read(200).decode(errors="replace")
+        except OSError:
+            if host == "[::1]" and not _has_ipv6():
+                continue
+            said = ""
+        if said != expected["proof"]:
+            raise NotRunning(
+                f"what listens on {host}:{port} is not this hublet", hint=f"see who holds port {config.serve.port}"
+            )
+    return port
+
+
+def _has_ipv6() -> bool:
+    import socket
+
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    works: bool
+    text: str
+
+
+def _check(port: int) -> list[_Line]:
+    """Each client's first requests, asked for real; only what is cached counts, since that is what works offline."""
+    import orjson
+
+    lines: list[_Line] = []
+
+    def ask(label: str, path: str) -> object:
+        request = urllib.request.Request(f"http://localhost:{port}{path}")
+        try:
+            with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310
+                cached = "hit" in answer.headers.get("Cache-Status", "")
+                body = orjson.loads(answer.read())
+                age = answer.headers.get("Age", "?")
+                text = f"cached, {age} s old" if cached else "only now asked for; the next time it is cached"
+                lines.append(_Line(True, f"ok       {label}: {text}"))
+                return body
+        except urllib.error.HTTPError as error:
+            with error:
+                lines.append(_Line(False, f"missing  {label}: {error.code} {_message(error.read(2000))}"))
+        except OSError as error:
+            lines.append(_Line(False, f"missing  {label}: {error}"))
+        return None
+
+    ask("policy (IDE)", "/ide/policy")
+    found = ask("organizations (IDE, cn --org)", "/ide/list-organizations")
+    ask("scope of the key (cn)", "/auth/scope")
+    ask("default assistant (cn without --config)", "/ide/get-assistant/continuedev/default-cli-config")
+    ask("personal assistants", "/ide/list-assistants?alwaysUseProxy=false")
+    for organization in found.get("organizations", []) if isinstance(found, dict) else []:
+        ask(f"assistants of {organization['slug']}", f"/ide/list-assistants?organizationId={organization['id']}")
+    return lines
+
+
+def _message(body: bytes) -> str:
+    import orjson
+
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ""
+    return str(value.get("message", "")) if isinstance(value, dict) else ""

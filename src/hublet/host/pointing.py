@@ -1,0 +1,134 @@
+"""Pointing clients at localhost: which files say so, each change recorded, each undone exactly.
+
+A change is only ever a file that was not there. The record of changes (a JSON file in the data directory, without
+secrets) tells what was written; a file that has been changed since is left alone and named.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Client = Literal["cn", "jetbrains", "vscode"]
+Outcome = Literal[
+    "written", "there already", "differs", "removed", "gone", "changed since", "would write", "would remove"
+]
+
+SHELLS = ("bash", "zsh", "fish")
+_RECORD = "pointing.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """A file that points a client here: its whole content."""
+
+    path: Path
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    path: Path
+    outcome: Outcome
+
+
+def base_url(port: int) -> str:
+    return f"http://localhost:{port}/"
+
+
+def pointers(client: Client, port: int, environment: Mapping[str, str]) -> tuple[Pointer, ...]:
+    """The files that point a client at a port. Raises ValueError where no file can: the IDE's port is fixed."""
+    home = Path(environment.get("HOME") or Path.home())
+    if client == "cn":
+        config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+        return (Pointer(config / "environment.d" / "50-hublet.conf", f"CONTINUE_API_BASE={base_url(port)}\n"),)
+    if port != 3001:
+        raise ValueError("the IDE extensions know port 3001 only: leave serve.port at its default")
+    folder = Path(environment.get("CONTINUE_GLOBAL_DIR") or home / ".continue")
+    return (Pointer(folder / ".local", ""),)
+
+
+def shell_line(shell: str, port: int) -> str:
+    """The line for a shell's start-up file."""
+    if shell == "fish":
+        return f"set -gx CONTINUE_API_BASE {base_url(port)}"
+    return f"export CONTINUE_API_BASE={base_url(port)}"
+
+
+def point(wanted: tuple[Pointer, ...], data: Path, *, dry_run: bool = False) -> list[Done]:
+    """Write what is not there yet and record it. A file that is there is never changed. Raises OSError."""
+    record = _read(data)
+    done: list[Done] = []
+    for pointer in wanted:
+        have = _content(pointer.path)
+        if have is not None:
+            done.append(Done(pointer.path, "there already" if have == pointer.content else "differs"))
+        elif dry_run:
+            done.append(Done(pointer.path, "would write"))
+        else:
+            record[str(pointer.path)] = pointer.content
+            _write(data, record)  # first: a change that is not recorded could not be undone
+            pointer.path.parent.mkdir(parents=True, exist_ok=True)
+            with pointer.path.open("x", encoding="utf-8") as file:
+                file.write(pointer.content)
+            done.append(Done(pointer.path, "written"))
+    return done
+
+
+def unpoint(data: Path, *, dry_run: bool = False) -> list[Done]:
+    """Undo every recorded change. Raises OSError."""
+    record = _read(data)
+    done: list[Done] = []
+    for name, content in list(record.items()):
+        path = Path(name)
+        have = _content(path)
+        if have is not None and have != content:
+            done.append(Done(path, "changed since"))
+            continue
+        if dry_run:
+            done.append(Done(path, "would remove" if have is not None else "gone"))
+            continue
+        path.unlink(missing_ok=True)
+        del record[name]
+        _write(data, record)
+        done.append(Done(path, "removed" if have is not None else "gone"))
+    return done
+
+
+def _content(path: Path) -> str | None:
+    """What a file holds; None when there is none. Something else than a file counts as different from everything."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return "\0"
+
+
+def _read(data: Path) -> dict[str, str]:
+    try:
+        value = json.loads((data / _RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    if not isinstance(value, dict):
+        raise OSError(f"{data / _RECORD} can't be read")
+    return {str(path): str(content) for path, content in value.items()}
+
+
+def _write(data: Path, record: Mapping[str, str]) -> None:
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = data / _RECORD
+    if not record:
+        path.unlink(missing_ok=True)
+        return
+    temporary = path.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(record, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
