@@ -270,6 +270,8 @@ def test_asking_goes_on_after_an_error(peers: Peers) -> None:
         ("user.slice/app-flatpak-org.x.Y-12.scope", Verdict.CONTAINER),
         ("user.slice/snap.code.code-1.scope", Verdict.CONTAINER),
         ("system.slice/snapd.service", Verdict.SAME_USER),
+        ("docker/0123456789ab", Verdict.CONTAINER),
+        ("kubepods.slice/kubepods-pod12.slice/cri-containerd-34.scope", Verdict.CONTAINER),
         ("system.slice/docker.service", Verdict.SAME_USER),
     ],
 )

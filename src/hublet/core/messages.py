@@ -17,6 +17,11 @@ class Malformed(ValueError):
     """A request that no reading can make sense of: 400, with the sentence as its message."""
 
 
+def is_segment(text: str) -> bool:
+    """Whether a text can be one segment of a path: no dot segment, no control character."""
+    return text not in (".", "..") and not any(ord(c) < 0x20 or ord(c) == 0x7F for c in text)
+
+
 @dataclass(frozen=True)
 class Head:
     """A request's head. `target` is the origin-form as sent (path and query); header names are lower-case."""
@@ -46,7 +51,7 @@ class Head:
                 part = unquote(raw, errors="strict")
             except UnicodeDecodeError:
                 raise Malformed("the path is not UTF-8") from None
-            if part in (".", "..") or any(ord(c) < 0x20 or ord(c) == 0x7F for c in part):
+            if not is_segment(part):
                 raise Malformed("the path has a segment that is not allowed")
             parts.append(part)
         return tuple(parts)

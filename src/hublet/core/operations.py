@@ -212,7 +212,10 @@ def _read_secrets(_: tuple[str, ...], __: Parameters, body: bytes) -> SyncSecret
                 raise Malformed("orgScopeId and orgScopeSlug must be strings or null")
             if not all(isinstance(fqsn, dict) for fqsn in fqsns):
                 raise Malformed("every element of fqsns must be an object")
-            return SyncSecrets(scope or None, slug or None, tuple(orjson.dumps(fqsn).decode() for fqsn in fqsns))
+            try:
+                return SyncSecrets(scope or None, slug or None, tuple(orjson.dumps(fqsn).decode() for fqsn in fqsns))
+            except orjson.JSONEncodeError:
+                raise Malformed("the body is nested too deeply") from None
     raise Malformed("the body needs fqsns, an array of fully qualified secret names")
 
 

@@ -205,7 +205,14 @@ def from_text(text: str) -> Question:
         case ["download", str(owner), str(package), str(version)]:
             return Download(Slug(owner, package), version)
         case ["secret", str() | None as scope, list(packages), str(name)]:
-            return Secret(scope, Fqsn(tuple(Slug(owner, package) for owner, package in packages), name))
+            return Secret(scope, Fqsn(tuple(_slug(package) for package in packages), name))
         case ["icon", str(url)]:
             return Icon(url)
+    raise ValueError("not the text of a Question")
+
+
+def _slug(value: object) -> Slug:
+    match value:
+        case [str(owner), str(package)]:
+            return Slug(owner, package)
     raise ValueError("not the text of a Question")

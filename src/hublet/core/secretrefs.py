@@ -7,7 +7,9 @@ that `Bearer ${{ secrets.X }}` tells that all behind `Bearer ` is the value of X
 Values are never searched for in texts: they repeat, they hide inside other words, some are one character long.
 
 What the author's text shows to be the author's own words in `args`, `url` and `params` is no secret: a locked cache can
-go on serving it. In `apiKey`, `env` and `headers` it is one all the same (it was pasted there), in rawYaml too.
+go on serving it. In `apiKey`, `env` and `headers` it is one all the same (it was pasted there), in rawYaml too. Where
+nobody can tell, the whole is hidden: a string whose author refers to a secret in it but wrote it otherwise, and a
+rawYaml that can't be read.
 """
 
 from __future__ import annotations
@@ -17,12 +19,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from hublet.core import yamltree
+from hublet.core.messages import is_segment
 from hublet.core.questions import LATEST, Fqsn, Slug
 from hublet.core.secretstr import SecretStr
 from hublet.core.yamltree import Leaf, Tree
 
-VARIABLE = re.compile(r"\$\{\{[ \t]*([^}\s]+)[ \t]*\}\}")
-"""Continue's template variable: one run of characters other than `}` and white space."""
+VARIABLE = re.compile(r"\$\{\{[ \t]*((?:(?!\$\{\{)[^}\s])+)[ \t]*\}\}")
+"""Continue's template variable: one run of characters other than `}` and white space. (That none begins within another
+keeps the search linear.)"""
 
 SECTIONS = ("models", "context", "data", "mcpServers", "prompts", "docs", "rules")
 _PREFIX = "secrets."
@@ -69,11 +73,16 @@ def find(config: object, raw_yaml: str, raw: Tree, blocks: Blocks | None = None)
     if isinstance(config, dict):
         for key, value in config.items():
             if key in SECTIONS and isinstance(value, list):
-                for index, (item, source) in enumerate(_pairs(value, _unrolled(key, written.get(key), blocks or {}))):
+                sources = _unrolled(key, written.get(key), blocks or {})
+                pairs = _pairs(value, sources, "provider" if key == "context" else "name")
+                for index, (item, source) in enumerate(pairs):
                     _walk(found, ("config", key, index), item, source, "")
             else:
                 _walk(found, ("config", key), value, written.get(key), _place("", key))
-    _cut_pasted(found, raw_yaml, written)
+    if raw is None and raw_yaml.strip():
+        found.holes[("rawYaml",)] = _whole(found, ("rawYaml",), raw_yaml)
+    else:
+        _cut_pasted(found, raw_yaml, raw)
     return found
 
 
@@ -122,29 +131,66 @@ def _filled(tree: Tree, given: Mapping[str, Tree]) -> Tree:
     return None
 
 
-def _pairs(items: list[object], sources: list[Tree]) -> Iterator[tuple[object, Tree]]:
-    """Each unrolled item with what its author wrote for it: the item of that name, else the one at its index."""
-    named = {name: source for source in sources if (name := _own_name(source)) is not None}
+def _pairs(items: list[object], sources: list[Tree], key: str) -> Iterator[tuple[object, Tree]]:
+    """Each unrolled item with what its author wrote for it: the item of that name, else the one at its index.
+
+    Unrolling keeps the order, leaves a null for what failed, drops all but the first of a name, and adds at the end.
+    """
+    named: dict[str, Tree] = {}
+    kept: list[Tree] = []
+    for source in sources:
+        name = _own_name(source, key)
+        if name is None or named.setdefault(name, source) is source:
+            kept.append(source)
     for index, item in enumerate(items):
-        name = item.get("name") if isinstance(item, dict) else None
+        name = item.get(key) if isinstance(item, dict) else None
+        at_index = kept[index] if len(kept) <= len(items) and index < len(kept) else None
         if isinstance(name, str) and name in named:
             yield item, named[name]
+        elif isinstance(item, str) and not _fits(item, at_index):
+            yield item, next((source for source in kept if _fits(item, source)), at_index)
         else:
-            # Unrolling keeps the order and leaves nulls, but drops doubles: then indexes say nothing.
-            yield item, sources[index] if len(sources) == len(items) else None
+            yield item, at_index
 
 
-def _own_name(source: Tree) -> str | None:
+def _own_name(source: Tree, key: str) -> str | None:
     match source:
-        case {"name": Leaf(text=name)}:
-            return name
+        case Leaf(text=text):
+            return text
+        case dict():
+            name = source.get(key)
+            return name.text if isinstance(name, Leaf) else None
     return None
+
+
+def _fits(value: str, source: Tree) -> bool:
+    return isinstance(source, Leaf) and _inserted(value, VARIABLE.split(source.text)[0::2]) is not None
+
+
+def _inserted(value: str, literals: list[str]) -> list[str] | None:
+    """What stands between the literals in a text, each as short as it can be but the last; None when it has another
+    shape. Linear: a regex with as many groups would try all the ways to share the text out."""
+    first, *rest = literals
+    if not rest:
+        return [] if value == first else None
+    last = rest.pop()
+    end = len(value) - len(last)
+    if not value.startswith(first) or not value.endswith(last) or len(first) > end:
+        return None
+    inserted, done = [], len(first)
+    for literal in rest:
+        at = value.find(literal, done, end)
+        if at < 0:
+            return None
+        inserted.append(value[done:at])
+        done = at + len(literal)
+    return [*inserted, value[done:end]]
 
 
 def _walk(found: Found, path: Path, value: object, source: Tree, place: str) -> None:
     match value:
         case dict():
-            children = source if isinstance(source, dict) else {}
+            children = _merged(source)
             for key, child in value.items():
                 _walk(found, (*path, key), child, children.get(key), _place(place, str(key)))
         case list():
@@ -152,9 +198,22 @@ def _walk(found: Found, path: Path, value: object, source: Tree, place: str) -> 
             for index, child in enumerate(value):
                 _walk(found, (*path, index), child, elements[index], place)
         case str():
-            pieces = _explain(found, path, value, source) or _suspect(found, path, value, source, place)
-            if pieces:
+            pieces = _explain(found, path, value, source, place)
+            if pieces is None:
+                pieces = _suspect(found, path, value, source, place)
+            if len(pieces) > 1:
                 found.holes[path] = pieces
+
+
+def _merged(source: Tree) -> Mapping[str, Tree]:
+    """A mapping with what YAML 1.1 merges into it (`<<: *anchor`)."""
+    if not isinstance(source, dict):
+        return {}
+    merge = source.get("<<")
+    found: dict[str, Tree] = {}
+    for other in reversed(merge if isinstance(merge, list) else [merge]):
+        found |= _merged(other)
+    return {**found, **source} if found else source
 
 
 def _place(place: str, key: str) -> str:
@@ -168,35 +227,36 @@ def _place(place: str, key: str) -> str:
     return key if key in _UNLESS_WRITTEN else place if place in _UNLESS_WRITTEN else ""
 
 
-def _explain(found: Found, path: Path, value: str, source: Tree) -> Pieces | None:
-    """Compare a string with what was written there: each variable is a group, everything else must be the same."""
+def _explain(found: Found, path: Path, value: str, source: Tree, place: str) -> Pieces | None:
+    """Compare a string with what was written there: what stands in place of a variable is its value, everything else
+    must be the same. None when the author refers to no secret here."""
     if not isinstance(source, Leaf):
         return None
-    literals = VARIABLE.split(source.text)
-    names = literals[1::2]
+    parts = VARIABLE.split(source.text)
+    texts, names = parts[0::2], parts[1::2]
     if not any(name.startswith(_PREFIX) for name in names):
         return None
-    texts = literals[0::2]
-    if any(not text for text in texts[1:-1]):
-        return _whole(found, path, value)  # two variables side by side: nobody can tell where one ends
-    shape = "(.*?)".join(re.escape(text) for text in texts)
-    match = re.fullmatch(shape, value, re.DOTALL)
-    if match is None:
-        return None
+    if _only_references(value):
+        return (value,)
+    inserted = _inserted(value, texts) if all(texts[1:-1]) else None
+    if inserted is None:
+        # Two variables side by side, or a value that changed the YAML around it: nobody can tell where it ends.
+        return _whole(found, path, value) if value else (value,)
     pieces = [texts[0]]
-    for name, inserted, text in zip(names, match.groups(), texts[1:], strict=True):
-        if not name.startswith(_PREFIX) or _is_reference(inserted) or not inserted:
-            pieces[-1] += inserted + text
+    for name, text, literal in zip(names, inserted, texts[1:], strict=True):
+        secret = name.startswith(_PREFIX)
+        if not text or _only_references(text) or not (secret or place):
+            pieces[-1] += text + literal
         else:
-            pieces += [found.bind(path, name.removeprefix(_PREFIX), inserted), text]
-    return tuple(pieces) if len(pieces) > 1 else None
+            pieces += [found.bind(path, name.removeprefix(_PREFIX) if secret else None, text), literal]
+    return tuple(pieces)
 
 
-def _suspect(found: Found, path: Path, value: str, source: Tree, place: str) -> Pieces | None:
-    if not place or not value or _is_reference(value):
-        return None
+def _suspect(found: Found, path: Path, value: str, source: Tree, place: str) -> Pieces:
+    if not place or not value or _only_references(value):
+        return (value,)
     if place in _UNLESS_WRITTEN and isinstance(source, Leaf) and source.text == value:
-        return None
+        return (value,)
     return _whole(found, path, value)
 
 
@@ -204,12 +264,13 @@ def _whole(found: Found, path: Path, value: str) -> Pieces:
     return ("", found.bind(path, None, value), "")
 
 
-def _is_reference(text: str) -> bool:
-    match = VARIABLE.fullmatch(text.strip())
-    return match is not None and match[1].startswith(_PREFIX)
+def _only_references(text: str) -> bool:
+    """Whether a string is nothing but references to secrets, which are not values (an organization's stay so)."""
+    parts = VARIABLE.split(text.strip())
+    return len(parts) > 1 and not "".join(parts[0::2]) and all(name.startswith(_PREFIX) for name in parts[1::2])
 
 
-def _cut_pasted(found: Found, raw_yaml: str, written: Mapping[str, Tree]) -> None:
+def _cut_pasted(found: Found, raw_yaml: str, raw: Tree) -> None:
     """Secrets that the author pasted into the YAML itself, instead of referring to them."""
     spans: list[tuple[int, int, Path]] = []
 
@@ -225,19 +286,17 @@ def _cut_pasted(found: Found, raw_yaml: str, written: Mapping[str, Tree]) -> Non
                 if place in _ALWAYS and text and not VARIABLE.search(text) and end > start:
                     spans.append((start, end, path))
 
-    for section in SECTIONS:
-        visit(written.get(section), (section,), "")
+    visit(raw, (), "")
     pieces, done = [""], 0
     for start, end, path in sorted(spans):
         if start < done:
             continue  # an alias: the anchor's own place is cut already
         if raw_yaml[start] in "'\"" and raw_yaml[start] == raw_yaml[end - 1] and end - start >= 2:
             start, end = start + 1, end - 1
-        if raw_yaml[start] in "|>" or start >= end:
-            # A block scalar's header has to stay where it is; its text begins on the next line.
-            start = raw_yaml.find("\n", start, end) + 1
-            if not 0 < start < end:
-                continue
+        elif raw_yaml[start] in "|>":
+            # A block scalar's header and indentation have to stay where they are.
+            text = raw_yaml[raw_yaml.find("\n", start, end) + 1 : end]
+            start, end = end - len(text.lstrip()), end - len(text) + len(text.rstrip())
         pieces[-1] += raw_yaml[done:start]
         pieces += [found.bind(("rawYaml", *path), None, raw_yaml[start:end]), ""]
         done = end
@@ -286,7 +345,7 @@ def referred(slug: Slug, raw: Tree, blocks: Blocks | None = None) -> tuple[Fqsn,
                         names[Fqsn(packages, name.removeprefix(_PREFIX))] = None
 
     if isinstance(raw, dict):
-        for section in SECTIONS:
+        for section in (*SECTIONS, "requestOptions"):
             visit(raw.get(section), (slug,))
     return tuple(names)
 
@@ -297,6 +356,8 @@ def block_of(text: str) -> tuple[Slug, str] | None:
         return None
     name, _, version = text.partition("@")
     try:
-        return Slug.parse(name), version or LATEST
+        slug = Slug.parse(name)
     except ValueError:
         return None
+    version = version or LATEST
+    return (slug, version) if all(map(is_segment, (slug.owner, slug.package, version))) else None

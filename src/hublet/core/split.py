@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import orjson
 
 from hublet.core import operations as ops
 from hublet.core import questions as q
 from hublet.core import secretrefs, yamltree
+from hublet.core.messages import is_segment
 from hublet.core.records import Content, Fact, Hole, Template, View, render
 
 
@@ -42,11 +42,18 @@ def split(operation: ops.Operation, reply: object, *, mark: str, blocks: secretr
 
     Raises WrongShape. Operations whose answers are not kept give no facts.
     """
+    try:
+        return _split(operation, reply, mark, blocks or {})
+    except (orjson.JSONEncodeError, RecursionError):
+        raise WrongShape("the answer is nested too deeply") from None
+
+
+def _split(operation: ops.Operation, reply: object, mark: str, blocks: secretrefs.Blocks) -> Harvest:
     match operation:
         case ops.ListAssistants(scope, proxied):
-            return _assistants(scope, proxied, reply, mark, blocks or {})
+            return _assistants(scope, proxied, reply, mark, blocks)
         case ops.GetAssistant(scope, proxied, slug):
-            return _assistant(scope, proxied, slug, reply, mark, blocks or {})
+            return _assistant(scope, proxied, slug, reply, mark, blocks)
         case ops.ListOrganizations():
             return _organizations(reply, mark)
         case ops.GetPolicy():
@@ -135,6 +142,8 @@ def _one(
             pass
         case _:
             raise WrongShape(f"{where} has no configResult, ownerSlug or packageSlug")
+    if not is_segment(owner) or not is_segment(package):
+        raise WrongShape(f"the slug of {where} can't be part of a path")
     config, interrupted = result.get("config"), result.get("configLoadInterrupted")
     if "config" not in result or not isinstance(config, dict | None) or not isinstance(interrupted, bool):
         raise WrongShape(f"the configResult of {where} is not of the declared shape")
@@ -289,7 +298,8 @@ def _addresses(icons: list[str]) -> dict[str, str]:
 
 
 def _without_query(url: str) -> str:
-    return urlsplit(url)._replace(query="", fragment="").geturl()
+    # Not urlsplit, which refuses some texts and rewrites others.
+    return url.partition("#")[0].partition("?")[0]
 
 
 def _prove(content: Content, value: object, icons: list[str], where: str) -> None:

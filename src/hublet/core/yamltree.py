@@ -4,7 +4,8 @@ Authors' YAML (`rawYaml`) is read for two things only: which secrets stand where
 out. Both need positions, which plain loading throws away; neither needs types, so a scalar stays the text it was.
 
 The tree is built from the parser's events: composing it in libyaml would recurse once a level, and deep nesting would
-end the process instead of the reading.
+end the process instead of the reading. What readers differ on (a key given twice, a second document, a key that is no
+scalar) is not read at all: a secret may stand in the half that we would not see.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def read(source: str) -> Tree:
     if len(source) > _MOST_CHARACTERS:
         return None
     try:
-        return _Builder(yaml.parse(source, Loader=_LOADER)).document()
+        # A byte order mark is not counted by the parser: positions begin behind it.
+        return _Builder(yaml.parse(source, Loader=_LOADER), int(source.startswith("\ufeff"))).document()
     except (yaml.YAMLError, ValueError):
         return None
 
@@ -54,16 +56,21 @@ def read(source: str) -> Tree:
 class _Builder:
     """One document from its events. Aliases cost as many nodes as what they stand for."""
 
-    def __init__(self, events: Iterator[yaml.Event]) -> None:
-        self._events = events
+    def __init__(self, events: Iterator[yaml.Event], shift: int) -> None:
+        self._events, self._shift = events, shift
         self._anchors: dict[str, tuple[Tree, int]] = {}
         self._nodes = 0
 
     def document(self) -> Tree:
+        tree: Tree = None
+        documents = 0
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
-                return self._node(next(self._events), 0)
-        return None
+                tree = self._node(next(self._events), 0)
+                documents += 1
+        if documents > 1:
+            raise _Unreadable
+        return tree
 
     def _node(self, event: yaml.Event, depth: int) -> Tree:
         if depth > _DEEPEST:
@@ -87,14 +94,21 @@ class _Builder:
             case yaml.ScalarEvent():
                 assert event.start_mark is not None
                 assert event.end_mark is not None
-                return Leaf(event.value, event.start_mark.index, event.end_mark.index)
+                return Leaf(event.value, event.start_mark.index + self._shift, event.end_mark.index + self._shift)
             case yaml.SequenceStartEvent():
                 return list(self._children(depth))
             case yaml.MappingStartEvent():
-                children = list(self._children(depth))
-                pairs = zip(children[::2], children[1::2], strict=True)
-                return {key.text: value for key, value in pairs if isinstance(key, Leaf)}
+                return self._mapping(list(self._children(depth)))
         raise _Unreadable
+
+    @staticmethod
+    def _mapping(children: list[Tree]) -> Tree:
+        found: dict[str, Tree] = {}
+        for key, value in zip(children[::2], children[1::2], strict=True):
+            if not isinstance(key, Leaf) or key.text in found:
+                raise _Unreadable
+            found[key.text] = value
+        return found
 
     def _children(self, depth: int) -> Iterator[Tree]:
         for event in self._events:

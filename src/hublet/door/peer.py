@@ -37,8 +37,10 @@ _no_cookie = struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
 _patience = 0.1
 _rescan_after = 2.0
 
-containers = ("docker", "libpod-", "crio-", "kubepods", "lxc", "app-flatpak-", "snap.")
+containers = ("docker-", "libpod-", "crio-", "kubepods", "lxc.payload", "app-flatpak-", "snap.")
 """A cgroup with a path component that begins so is another container's."""
+container_parents = frozenset({"docker", "lxc"})
+"""Without systemd, Docker and LXC put each container's cgroup into one of this very name."""
 
 
 class Verdict(Enum):
@@ -216,7 +218,7 @@ class Cgroups:
         path = self._path_of(cgroup)
         if path is None:
             return Verdict.UNKNOWN_CGROUP
-        if any(part.startswith(containers) for part in path.split("/")):
+        if any(part.startswith(containers) or part in container_parents for part in path.split("/")):
             return Verdict.CONTAINER
         return Verdict.SAME_USER
 
