@@ -1,0 +1,1 @@
+"""What real clients get, from npm and replayed."""
