@@ -19,13 +19,23 @@ import orjson
 
 from hublet.core import operations as ops
 from hublet.core.errors import StoreError
-from hublet.core.judgement import accept, judge
+from hublet.core.judgement import judge
 from hublet.core.ledger import Ledger, Lock
-from hublet.core.outcomes import Malformed, Outcome, PassReport, Refused, Throttled, Unreachable, is_answer
+from hublet.core.outcomes import (
+    Outcome,
+    PassReport,
+    Throttled,
+    Unreachable,
+    roots,
+)
+from hublet.core.pace import asked_to_wait
+from hublet.core.quarantine import accept
 from hublet.core.questions import LATEST, Assistant, Block, Credits, Download, Icon, Question, Roster, Secret
 from hublet.core.records import Known, Record
+from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Snapshot, Terms
-from hublet.core.state import Change, Drop, Put, State, Verdict, apply, members
+from hublet.core.state import Change, Drop, State, Verdict, apply, members
+from hublet.summary import Summary, summarise
 from hublet.upstream.order import Hub, Word, WorkOrder
 
 log = logging.getLogger("hublet.sync")
@@ -36,6 +46,9 @@ Run = Callable[[WorkOrder, Say], Awaitable[PassReport]]
 
 _OFFLINE_MEMORY = 10.0
 """Seconds for which a Hub that could not be reached is not tried again for a waiting client."""
+
+_REFRESH_PAUSE = 60.0
+"""Seconds between two askings that clients cause by finding the same answer stale."""
 
 
 class Archive(Protocol):
@@ -53,24 +66,7 @@ class Plan:
     hub: Hub
     interval: float
     proxied: Literal["auto", "always", "never"] = "auto"
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a pass changed and met, for people: counts of assistants, a line for each operation without an answer."""
-
-    added: int = 0
-    changed: int = 0
-    withdrawn: int = 0
-    held: int = 0
-    asked: int = 0
-    answered: int = 0
-    took: float = 0.0
-    problems: tuple[str, ...] = ()
-    locked: bool = False
-
-    def to_plain(self) -> dict[str, object]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+    hold_commands: bool = False
 
 
 @dataclass(slots=True)
@@ -97,6 +93,7 @@ class Sync:
     ) -> None:
         self._archive, self._state, self._run, self._clock = archive, state, run, clock
         self.plan, self.terms = plan, terms
+        self.overrides: Mapping[str, SecretStr] = {}
         self.saving = Saving()
         self.running_since: float | None = None
         self.asked_of_hub = 0
@@ -119,7 +116,7 @@ class Sync:
         Before a Retry-After only `force` (a person's own sync) asks.
         """
         if self._pass is None or self._pass.done():
-            wait = self._state.ledger.not_before - self._clock()
+            wait = asked_to_wait(self._state.ledger, self._clock())
             if wait > 0 and not force:
                 return Summary(problems=(f"the Hub asked to wait {wait:.0f} s more",))
             self._pass = asyncio.create_task(self._whole(), name="pass")
@@ -140,8 +137,8 @@ class Sync:
         if task is None:
             if self.plan.hub.key is None:
                 return Unreachable("no key is stored")
-            if self._clock() < self._state.ledger.not_before:
-                return Throttled(self._state.ledger.not_before - self._clock())
+            if (pause := asked_to_wait(self._state.ledger, self._clock())) > 0:
+                return Throttled(pause)
             if self._clock() - self._unreachable_at < _OFFLINE_MEMORY:
                 return Unreachable("the Hub could not be reached just now")
             task = asyncio.create_task(self._one(operation), name="ask")
@@ -153,8 +150,17 @@ class Sync:
             return Unreachable("the Hub takes too long")
 
     def refresh(self, operation: ops.Operation) -> None:
-        """Start asking what a client found stale; it does not wait."""
-        if operation not in self._asking and self._pass_is_idle():
+        """Start asking what a client found stale; it does not wait.
+
+        What was asked just now is not asked again: an answer can stay stale (a list with one assistant that the Hub
+        can't load), however often clients come. While the Hub is away nothing is asked for: the passes' backoff finds
+        out when it is back, whoever asks in the meantime.
+        """
+        if self._state.ledger.failures:
+            return
+        if isinstance(operation, ops.ListFullSlugs):
+            operation = ops.ListAssistants(operation.scope, False)  # what it is made of; itself is always refused
+        if operation not in self._asking and self._pass_is_idle() and not self._asked_lately(operation):
             task = asyncio.create_task(self.ask(operation, wait=self.plan.hub.timeout), name="refresh")
             self._background.add(task)
             task.add_done_callback(self._background.discard)
@@ -185,6 +191,12 @@ class Sync:
         if self._clock() >= self.snapshot.next_expiry:
             self._publish()
 
+    def override(self, values: Mapping[str, SecretStr]) -> None:
+        """Answer with these values of the user's own, by name, before the Hub's."""
+        if values != self.overrides:
+            self.overrides = values
+            self._publish()
+
     def configure(self, plan: Plan, terms: Terms) -> None:
         """Take over a new config: from the next pass and the next answer on."""
         self.plan, self.terms = plan, terms
@@ -199,6 +211,14 @@ class Sync:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # Within
+
+    def _asked_lately(self, operation: ops.Operation) -> bool:
+        ledger, since = self._state.ledger, self._clock() - min(_REFRESH_PAUSE, self.plan.interval)
+        return all(
+            ledger.confirmed.get(question, since) > since
+            or (question in ledger.troubles and ledger.troubles[question].at > since)
+            for question in roots(operation)
+        )
 
     def _pass_is_idle(self) -> bool:
         return self._pass is None or self._pass.done()
@@ -261,8 +281,11 @@ class Sync:
         elif outcomes:
             self._unreachable_at = float("-inf")
         before = self._state
-        verdict = await self._settle(lambda state: judge(state, report, now, interval=self.plan.interval))
-        return _summary(report, verdict, before, took=now - started)
+        plan = self.plan
+        verdict = await self._settle(
+            lambda state: judge(state, report, now, interval=plan.interval, hold_commands=plan.hold_commands)
+        )
+        return summarise(report, verdict, before, took=now - started)
 
     async def _settle(self, decide: Callable[[State], Verdict]) -> Verdict:
         """Decide on the state as it is, save, publish: one at a time, each upon what the one before has kept."""
@@ -288,7 +311,7 @@ class Sync:
         return verdict
 
     def _publish(self) -> None:
-        self.snapshot = Snapshot(self._state, self.terms, self._clock(), self.snapshot)
+        self.snapshot = Snapshot(self._state, self.terms, self._clock(), self.snapshot, self.overrides)
 
 
 def _refreshed(records: Mapping[Question, Known]) -> Iterator[ops.Operation]:
@@ -309,43 +332,3 @@ def _fixed_blocks(records: Mapping[Question, Known]) -> Iterator[tuple[str, str]
         match question, known:
             case Block(slug, version), Record(content=content) if version != LATEST:
                 yield f"{slug}@{version}", orjson.loads(content.template.text)["content"]
-
-
-def _summary(report: PassReport, verdict: Verdict, before: State, took: float) -> Summary:
-    assistants = [c for c in verdict.changes if isinstance(c, Put) and isinstance(c.question, Assistant)]
-    fresh_tombstones = sum(change.why == "withdrawn" for change in assistants)
-    lines = []
-    for operation, outcome in report.outcomes:
-        if is_answer(operation, outcome):
-            continue
-        match outcome:
-            case Refused(status, message):
-                lines.append(f"{describe(operation)}: the Hub answered {status} {message}")
-            case Throttled():
-                lines.append(f"{describe(operation)}: the Hub asked to wait")
-            case Unreachable(reason) | Malformed(reason):
-                lines.append(f"{describe(operation)}: {reason}")
-    newly_held = verdict.ledger.held.keys() - before.ledger.held.keys()
-    lines += [
-        verdict.ledger.troubles[question].detail for question in newly_held if question in verdict.ledger.troubles
-    ]
-    return Summary(
-        added=sum(change.why == "added" for change in assistants),
-        changed=sum(change.why == "changed" for change in assistants),
-        withdrawn=fresh_tombstones,
-        held=len(verdict.ledger.held),
-        asked=len(report.outcomes),
-        answered=sum(is_answer(operation, outcome) for operation, outcome in report.outcomes),
-        took=took,
-        problems=tuple(lines),
-        locked=verdict.ledger.lock is not None,
-    )
-
-
-def describe(operation: ops.Operation) -> str:
-    """`list-assistants (org_1)`: the endpoint's own name and the scope."""
-    scope = getattr(operation, "scope", None)
-    slug = getattr(operation, "slug", None)
-    path = ops.row_of(operation).path
-    name = path[1] if path[0] == "ide" else path[0]
-    return " ".join([name, *([str(slug)] if slug else []), *([f"({scope})"] if scope else [])])

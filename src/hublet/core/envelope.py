@@ -97,6 +97,10 @@ class Envelope:
         """The key for `blake2b(body, key=...)`: an entity tag must not let anyone test guesses of a secret body."""
         return self._etag_key
 
+    def wrapped(self, kek: Key, header: bytes, salt: bytes) -> bytes:
+        """The store's own DEK under a KEK, as `wrap` makes it."""
+        return wrap(kek, Key(self._dek), header, salt)
+
     def seal(self, kind: str, id: bytes, plaintext: bytes, salt: bytes) -> bytes:
         """The sealed record. `salt` must be 32 fresh random bytes for every call: it makes the key and the nonce."""
         if len(salt) != salt_size:

@@ -13,7 +13,9 @@
     ├── AdminError             10   the daemon answered an admin request with an error
     ├── CredentialError        11   no Hub key is stored, or the given one can't be used
     ├── SyncFailed             12   a pass brought nothing back
-    └── DemoFailed             13   the demo's own checks did not hold
+    ├── DemoFailed             13   the demo's own checks did not hold
+    ├── NoServiceManager       14   no service manager of this user answers
+    └── ServiceError           15   the service manager refused, or a unit could not be written
 
 An error is one clear sentence and, where something can be done, a hint that says what. Neither ever holds a secret.
 """
@@ -96,3 +98,11 @@ class SyncFailed(HubletError):
 
 class DemoFailed(HubletError):
     exit_code = 13
+
+
+class NoServiceManager(HubletError):
+    exit_code = 14
+
+
+class ServiceError(HubletError):
+    exit_code = 15

@@ -7,14 +7,15 @@ off as good, and what only looks like an answer (HTML, another shape, an error) 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
 import orjson
 
 from hublet.core import operations as ops
-from hublet.core.ledger import Held, Ledger, Lock, Trouble, TroubleKind
+from hublet.core.endpoints import differences
+from hublet.core.ledger import Held, Ledger, Lock, Moved, Trouble, TroubleKind
 from hublet.core.outcomes import (
     Answered,
     Malformed,
@@ -24,46 +25,27 @@ from hublet.core.outcomes import (
     Throttled,
     Unreachable,
     is_answer,
+    is_gone,
+    knows_account,
     root,
     roots,
 )
-from hublet.core.questions import Assistant, Icon, Organizations, Question, Roster, Secret, Slug
+from hublet.core.pace import LONGEST_WAIT
+from hublet.core.quarantine import NOT_FOUND, roster_content
+from hublet.core.questions import Assistant, Icon, Organizations, Proposed, Question, Roster, Secret, Slug
 from hublet.core.records import Content, Fact, Record, Template, Withdrawn
 from hublet.core.state import Change, Drop, Put, State, Verdict, apply, confirmed_at, members, organizations
 
 RELOCK_AFTER = 600.0
 """Two passes of 401 this many seconds apart lock the cache."""
-LONGEST_WAIT = 3600.0
-"""A Retry-After is believed up to this many seconds."""
-NOT_FOUND = "Assistant not found"
+_TOLD_FOR = 7 * 86400.0
+"""For how long it is remembered that an assistant's endpoints have changed, in seconds."""
 
 
-def judge(state: State, report: PassReport, now: float, *, interval: float) -> Verdict:
-    """Decide a pass. `now` is our wall clock, `interval` the time between passes, both in seconds."""
-    return _Judgement(state, report, now, interval).verdict()
-
-
-def accept(state: State, question: Question, now: float) -> Verdict:
-    """The user agrees that what is held at a Question is gone. Raises KeyError when nothing is held there."""
-    held = state.ledger.held[question]
-    changes: list[Change] = []
-    if isinstance(question, Roster):
-        gone = {Slug.parse(text) for text in held.gone}
-        for slug in gone:
-            tombstone = Withdrawn(404, NOT_FOUND, now)
-            changes.append(Put(Assistant(question.scope, question.proxied, slug), tombstone, "withdrawn"))
-        kept = tuple(slug for slug in members(state.records.get(question)) if slug not in gone)
-        changes.append(Put(question, Record(_roster(kept), question, now), "changed"))
-    else:
-        scopes = set(held.gone)
-        changes += [Drop(other) for other in state.records if getattr(other, "scope", None) in scopes]
-        changes.append(Drop(question))  # asked again at once: the Hub's present list takes its place
-    ledger = replace(state.ledger, held={other: h for other, h in state.ledger.held.items() if other != question})
-    return Verdict(tuple(changes), ledger)
-
-
-def _roster(slugs: Iterable[Slug]) -> Content:
-    return Content(Template(orjson.dumps([[slug.owner, slug.package] for slug in slugs])))
+def judge(state: State, report: PassReport, now: float, *, interval: float, hold_commands: bool = False) -> Verdict:
+    """Decide a pass. `now` is our wall clock, `interval` the time between passes, both in seconds. With `hold_commands`
+    an assistant that changes what it runs or where it sends things waits for the user."""
+    return _Judgement(state, report, now, interval, hold_commands).verdict()
 
 
 def merged(old: tuple[Slug, ...], new: tuple[Slug, ...], keep: frozenset[Slug]) -> tuple[Slug, ...]:
@@ -84,15 +66,18 @@ def restrictions(policy: Mapping[str, object] | None) -> dict[str, object]:
 class _Judgement:
     """One judging: the ledger under change, and the changes so far. Lives for one call of `judge`."""
 
-    def __init__(self, state: State, report: PassReport, now: float, interval: float) -> None:
+    def __init__(self, state: State, report: PassReport, now: float, interval: float, hold_commands: bool) -> None:
         self.state, self.report, self.now, self.interval = state, report, now, interval
+        self.hold_commands = hold_commands
         self.changes: dict[Question, Change] = {}
+        self.listed: set[Question] = set()
         ledger = state.ledger
         self.confirmed = dict(ledger.confirmed)
         self.troubles = dict(ledger.troubles)
         self.absent = dict(ledger.absent)
         self.held = dict(ledger.held)
         self.looser = ledger.looser
+        self.moved = {question: moved for question, moved in ledger.moved.items() if now - moved.at < _TOLD_FOR}
 
     def verdict(self) -> Verdict:
         self._organizations_first()
@@ -124,13 +109,9 @@ class _Judgement:
         match operation:
             case ops.ListAssistants(scope, proxied):
                 self._list(Roster(scope, proxied), facts)
-            case ops.GetAssistant(scope, proxied):
-                listed = Roster(scope, proxied)
+            case ops.GetAssistant():
                 for fact in facts:
-                    in_list = isinstance(fact.question, Assistant) and fact.question.slug in members(
-                        self.state.records.get(listed)
-                    )
-                    self._assistant(fact, listed if in_list and self._is_listed(fact.question) else fact.question)
+                    self._asked(fact)
             case ops.ListOrganizations():
                 pass  # judged before all others
             case ops.GetPolicy():
@@ -138,13 +119,23 @@ class _Judgement:
                     self._policy(fact)
             case _:
                 for fact in facts:
+                    self.absent.pop(fact.question, None)
                     self._put(fact.question, fact.content, fact.question)
                     self._confirm(fact.question)
 
-    def _is_listed(self, question: Question) -> bool:
-        """A listed assistant asked for directly with nothing new in it stays its roster's."""
-        known = self.state.records.get(question)
-        return isinstance(known, Record) and known.source != question
+    def _asked(self, fact: Fact) -> None:
+        """An assistant asked for directly. One that is in a list stays its roster's, and only the list can say that it
+        is there again when the list did not name it."""
+        known = self.state.records.get(fact.question)
+        if not self._in_roster(fact.question):
+            self.absent.pop(fact.question, None)
+        if self._assistant(fact, known.source if isinstance(known, Record) else fact.question):
+            self._confirm(fact.question)
+
+    def _in_roster(self, question: Question) -> bool:
+        if not isinstance(question, Assistant):
+            return False
+        return question.slug in members(self.state.records.get(Roster(question.scope, question.proxied)))
 
     def _list(self, roster: Roster, facts: tuple[Fact, ...]) -> None:
         by_slug = {fact.question.slug: fact for fact in facts if isinstance(fact.question, Assistant)}
@@ -154,10 +145,11 @@ class _Judgement:
         keep = self._missing(roster, old, missing)
         for slug in keep:
             self._freeze(Assistant(roster.scope, roster.proxied, slug))
+        self.listed |= {fact.question for fact in facts}
         for slug in new:
             self.absent.pop(Assistant(roster.scope, roster.proxied, slug), None)
             self._assistant(by_slug[slug], roster)
-        self._put(roster, _roster(merged(old, new, keep)), roster)
+        self._put(roster, roster_content(merged(old, new, keep)), roster)
         self._confirm(roster, clear=not keep)
 
     def _missing(self, roster: Roster, old: tuple[Slug, ...], missing: list[Slug]) -> frozenset[Slug]:
@@ -180,29 +172,62 @@ class _Judgement:
         return frozenset(keep)
 
     def _withdraw(self, question: Question, status: int, message: str) -> bool:
-        """The second pass that says so withdraws; the first is remembered."""
+        """The second pass that says so withdraws; the first is remembered (from now on, if the clock was set back)."""
         first = self.absent.get(question)
         if first is None or first >= self.now:
-            self.absent.setdefault(question, self.now)
+            self.absent[question] = self.now
             return False
         self.absent.pop(question)
         self.troubles.pop(question, None)
+        self._drop_proposed(question)
         self.confirmed[question] = self.now
         self.changes[question] = Put(question, Withdrawn(status, message, self.now), "withdrawn")
         return True
 
-    def _assistant(self, fact: Fact, source: Question) -> None:
+    def _assistant(self, fact: Fact, source: Question) -> bool:
+        """Whether the Hub's word was taken."""
         known = self.state.records.get(fact.question)
         trouble = fact.content.traits.get("trouble")
         if trouble and isinstance(known, Record) and "trouble" not in known.content.traits:
             self._freeze(fact.question)
             self._note(fact.question, "unsound", f"the Hub sends it with {trouble}: the last good one is kept")
-            return
+            return False
+        changes = self._endpoint_changes(fact)
+        if changes and self.hold_commands:
+            self._propose(fact, source, changes)
+            return False
+        if changes:
+            self.moved[fact.question] = Moved(changes, self.now)
+        self._drop_proposed(fact.question)
         self._put(fact.question, fact.content, source)
-        if source == fact.question:
-            self._confirm(fact.question)
-        else:
-            self.troubles.pop(fact.question, None)
+        self.troubles.pop(fact.question, None)
+        return True
+
+    def _endpoint_changes(self, fact: Fact) -> tuple[str, ...]:
+        """What an assistant changes of what it runs and where it sends things. Where nothing was known of a list (or of
+        an assistant that is in none) there is nothing to compare with: what is first said is believed."""
+        known = self.state.records.get(fact.question)
+        question = fact.question
+        assert isinstance(question, Assistant)
+        if isinstance(known, Record):
+            return tuple(str(difference) for difference in differences(known.content, fact.content))
+        roster = Roster(question.scope, question.proxied)
+        listed = roster in self.state.records and (question in self.listed or self._in_roster(question))
+        return tuple(str(difference) for difference in differences(None, fact.content)) if listed else ()
+
+    def _propose(self, fact: Fact, source: Question, changes: tuple[str, ...]) -> None:
+        assert isinstance(fact.question, Assistant)
+        since = self.state.ledger.held.get(fact.question, Held((), self.now)).since
+        self.held[fact.question] = Held((), since, changes)
+        self._put(Proposed.of(fact.question), fact.content, source)
+        self._freeze(fact.question)
+        self._note(fact.question, "held", "changes what it runs or where it sends things: quarantined")
+
+    def _drop_proposed(self, question: Question) -> None:
+        if isinstance(question, Assistant) and self.held.pop(question, None) is not None:
+            self.changes.pop(Proposed.of(question), None)
+            if Proposed.of(question) in self.state.records:
+                self.changes[Proposed.of(question)] = Drop(Proposed.of(question))
 
     def _freeze(self, question: Question) -> None:
         """Keep a listed record, but let it age: its list goes on being confirmed, it does not."""
@@ -214,8 +239,7 @@ class _Judgement:
 
     def _refused(self, operation: ops.Operation, status: int, message: str) -> None:
         self._trouble(operation, "refused", f"{status} {message}")
-        named = isinstance(operation, ops.GetAssistant | ops.GetBlock | ops.DownloadPackage)
-        if not named or status not in (403, 404) or message == "User not found":
+        if not is_gone(operation, Refused(status, message)):
             return
         question = root(operation)
         known = self.state.records.get(question)
@@ -224,8 +248,12 @@ class _Judgement:
             if known is None or (known.status, known.message) != (status, message):
                 self.changes[question] = Put(question, Withdrawn(status, message, self.now), "added")
             self.confirmed[question] = self.now
-        elif any(isinstance(other, Answered | NotModified) for _, other in self.report.outcomes):
+        elif any(knows_account(*other) for other in self.report.outcomes) and not self._in_quarantine(question):
             self._withdraw(question, status, message)
+
+    def _in_quarantine(self, question: Question) -> bool:
+        held = self.held.get(Organizations())
+        return held is not None and getattr(question, "scope", None) in held.gone
 
     # The account
 
@@ -263,7 +291,7 @@ class _Judgement:
             self._confirm(fact.question)
             return
         text = fact.content.template.text.decode()
-        if self.looser is None or self.looser[0] != text:
+        if self.looser is None or self.looser[0] != text or self.looser[1] > self.now:
             self.looser = (text, self.now)
         if self.now - self.looser[1] >= self.interval and Organizations() not in self.held:
             self.looser = None
@@ -291,11 +319,12 @@ class _Judgement:
             absent=self.absent,
             held=self.held,
             looser=self.looser,
+            moved=self.moved,
             not_before=not_before,
         )
         if not self.report.whole:
             return ledger
-        answered = any(isinstance(outcome, Answered | NotModified) for outcome in outcomes)
+        answered = any(knows_account(*told) for told in self.report.outcomes)
         return replace(
             self._locked(ledger, answered=answered),
             failures=0 if reached else old.failures + 1,
@@ -314,7 +343,7 @@ class _Judgement:
         unauthorized = sum(isinstance(o, Refused) and o.status == 401 for _, o in self.report.outcomes)
         if unauthorized < 2:
             return ledger
-        if ledger.refused_at is None:
+        if ledger.refused_at is None or ledger.refused_at > self.now:
             return replace(ledger, refused_at=self.now)
         if ledger.lock is None and self.now - ledger.refused_at >= RELOCK_AFTER:
             return replace(ledger, lock=Lock("refused", self.now))

@@ -5,7 +5,7 @@ The ledger is one small sealed row, written once a pass, so that a pass in which
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,13 +27,23 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A quarantined answer: the Hub says that these are gone, and only the user can agree.
+    """A quarantined answer, with which only the user can agree.
 
-    For a Roster `gone` are assistants' texts, for Organizations organizations' ids.
+    The Hub says that these are `gone`: for a Roster assistants' texts, for Organizations organizations' ids. Or an
+    Assistant `changes` what it runs or where it sends things, a line for each of its endpoints.
     """
 
     gone: tuple[str, ...]
     since: float
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An assistant that was accepted `at` that time with other endpoints than before, a line for each."""
+
+    changes: tuple[str, ...]
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,7 @@ class Ledger:
     `confirmed`: when the Hub last said what is kept. `absent`: assistants that one pass did not list (or refused) and
     that a second may withdraw. `looser`: text of a policy that would weaken the kept one, and when it was first said.
     `refused_at`: the first pass of those in a row that were answered 401. `not_before`: the Hub asked not to be asked
-    sooner. `failures`: passes in a row that brought nothing.
+    sooner. `failures`: passes in a row that brought nothing. `moved`: whose endpoints have changed lately.
     """
 
     confirmed: Mapping[Question, float] = field(default_factory=dict)
@@ -65,6 +75,7 @@ class Ledger:
     failures: int = 0
     last_pass: float | None = None
     last_success: float | None = None
+    moved: Mapping[Question, Moved] = field(default_factory=dict)
 
 
 def ledger_to_plain(ledger: Ledger) -> dict[str, object]:
@@ -73,7 +84,7 @@ def ledger_to_plain(ledger: Ledger) -> dict[str, object]:
         "confirmed": {to_text(question): at for question, at in ledger.confirmed.items()},
         "troubles": {to_text(question): [t.kind, t.detail, t.since, t.at] for question, t in ledger.troubles.items()},
         "absent": {to_text(question): since for question, since in ledger.absent.items()},
-        "held": {to_text(question): [list(held.gone), held.since] for question, held in ledger.held.items()},
+        "held": {to_text(question): [list(h.gone), h.since, list(h.changes)] for question, h in ledger.held.items()},
         "looser": list(ledger.looser) if ledger.looser else None,
         "refused_at": ledger.refused_at,
         "lock": [ledger.lock.why, ledger.lock.since] if ledger.lock else None,
@@ -81,6 +92,7 @@ def ledger_to_plain(ledger: Ledger) -> dict[str, object]:
         "failures": ledger.failures,
         "last_pass": ledger.last_pass,
         "last_success": ledger.last_success,
+        "moved": {to_text(question): [list(moved.changes), moved.at] for question, moved in ledger.moved.items()},
     }
 
 
@@ -104,7 +116,10 @@ def ledger_from_plain(plain: Mapping[str, object]) -> Ledger:
                 confirmed={from_text(text): at for text, at in confirmed.items()},
                 troubles={from_text(text): Trouble(*fields) for text, fields in troubles.items()},
                 absent={from_text(text): since for text, since in absent.items()},
-                held={from_text(text): Held(tuple(gone), since) for text, (gone, since) in held.items()},
+                held={
+                    from_text(text): Held(tuple(gone), since, *(tuple(changes) for changes in more))
+                    for text, (gone, since, *more) in held.items()
+                },
                 looser=(looser[0], looser[1]) if isinstance(looser, list) else None,
                 refused_at=refused_at,  # type: ignore[arg-type]  # sealed: nobody but us wrote it
                 lock=Lock(*lock) if isinstance(lock, list) else None,
@@ -112,5 +127,11 @@ def ledger_from_plain(plain: Mapping[str, object]) -> Ledger:
                 failures=failures,  # type: ignore[arg-type]
                 last_pass=last_pass,  # type: ignore[arg-type]
                 last_success=last_success,  # type: ignore[arg-type]
+                moved={from_text(text): Moved(tuple(changes), at) for text, (changes, at) in _moved(plain)},
             )
     raise StoreCorrupt("the ledger can't be read although its seal is intact")
+
+
+def _moved(plain: Mapping[str, object]) -> Iterable[tuple[str, tuple[list[str], float]]]:
+    moved = plain.get("moved")
+    return moved.items() if isinstance(moved, dict) else ()

@@ -68,14 +68,26 @@ class Malformed:
 Outcome = Answered | NotModified | Refused | Throttled | Unreachable | Malformed
 
 
+_OF_THE_ACCOUNT = frozenset({"User not found", "Organization not found"})
+
+
+def is_gone(operation: ops.Operation, outcome: Outcome) -> bool:
+    """Whether the Hub says of one assistant or package that there is none, or that it is not for this account."""
+    match operation, outcome:
+        case ops.GetAssistant() | ops.GetBlock() | ops.DownloadPackage(), Refused(403 | 404, message):
+            return message not in _OF_THE_ACCOUNT
+    return False
+
+
 def is_answer(operation: ops.Operation, outcome: Outcome) -> bool:
     """Whether the Hub told what was asked; of one assistant or package `there is none` is an answer too."""
-    match operation, outcome:
-        case _, Answered() | NotModified():
-            return True
-        case ops.GetAssistant() | ops.GetBlock() | ops.DownloadPackage(), Refused(403 | 404, message):
-            return message != "User not found"
-    return False
+    return isinstance(outcome, Answered | NotModified) or is_gone(operation, outcome)
+
+
+def knows_account(operation: ops.Operation, outcome: Outcome) -> bool:
+    """Whether an answer shows that the Hub still takes the account's key: packages are given to anybody."""
+    public = isinstance(operation, ops.GetBlock | ops.DownloadPackage)
+    return isinstance(outcome, Answered | NotModified) and not public
 
 
 @dataclass(frozen=True, slots=True)

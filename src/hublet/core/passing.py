@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import orjson
 
@@ -75,15 +75,25 @@ def rule_for(method: str, segments: tuple[str, ...], which: Which) -> Rule | Non
     """The rule by which a request goes on to the Hub; None when it does not."""
     if which == "none":
         return None
+    plain = _plain(segments)
     for rule in RULES:
-        if rule.matches(segments) and method in rule.methods:
+        # A path that needs care needs it in every spelling that the Hub may take for the same, and with every method.
+        matches = rule.matches(segments if rule.care is Care.ANY else plain)
+        if matches and method in rule.methods:
             return rule
+        if matches and rule.care is not Care.ANY:
+            return None
     return _ANYTHING if which == "all" and method in _ANYTHING.methods else None
 
 
 def is_refresh(target: str) -> bool:
     """Whether a target is the token refresh, whose refusals may not look like the Hub's (they log a person out)."""
-    return "/" + target.partition("?")[0].strip("/") == "/auth/refresh"
+    return _plain(tuple(unquote(target.partition("?")[0]).split("/"))) == ("auth", "refresh")
+
+
+def _plain(segments: tuple[str, ...]) -> tuple[str, ...]:
+    """Segments as a server that is easy about slashes and letters' case reads them."""
+    return tuple(segment.lower() for segment in segments if segment)
 
 
 def target_for(head: Head) -> str:
@@ -110,10 +120,19 @@ def response_headers(headers: Headers, credential: str | None) -> Headers:
     for name, value in headers:
         if name not in _HANDED_BACK or name in named:
             continue
-        if name == "location" and (urlsplit(value).username or (credential and credential in value)):
+        if name == "location" and _leaks(value, credential):
             continue
         kept.append((name, value))
     return tuple(kept)
+
+
+def _leaks(location: str, credential: str | None) -> bool:
+    """Whether a Location carries a credential; one that can't be read may."""
+    try:
+        userinfo = urlsplit(location).username is not None
+    except ValueError:
+        return True
+    return userinfo or (credential is not None and (credential in location or credential in unquote(location)))
 
 
 def own_credential(authorization: str | None) -> str | None:

@@ -151,6 +151,24 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposed:
+    """What the Hub says of an assistant now, while it is held because it changes what is run or where things go."""
+
+    kind: ClassVar[str] = "proposed"
+    scope: Scope
+    proxied: bool
+    slug: Slug
+
+    @classmethod
+    def of(cls, assistant: Assistant) -> Proposed:
+        return cls(assistant.scope, assistant.proxied, assistant.slug)
+
+    @property
+    def assistant(self) -> Assistant:
+        return Assistant(self.scope, self.proxied, self.slug)
+
+
+@dataclass(frozen=True, slots=True)
 class Icon:
     """The image behind an icon URL; `url` is without its query, which is a capability and changes at every listing."""
 
@@ -159,7 +177,18 @@ class Icon:
 
 
 Question = (
-    Assistant | Roster | Organizations | Policy | FreeTrial | Credits | AuthScope | Block | Download | Secret | Icon
+    Assistant
+    | Roster
+    | Organizations
+    | Policy
+    | FreeTrial
+    | Credits
+    | AuthScope
+    | Block
+    | Download
+    | Secret
+    | Proposed
+    | Icon
 )
 LATEST = "latest"
 
@@ -168,7 +197,7 @@ def to_text(question: Question) -> str:
     """The canonical text of a Question: a JSON array, its kind first. The inverse is `from_text`."""
     fields: list[object]
     match question:
-        case Assistant(scope, proxied, slug):
+        case Assistant(scope, proxied, slug) | Proposed(scope, proxied, slug):
             fields = [scope, proxied, slug.owner, slug.package]
         case Roster(scope, proxied):
             fields = [scope, proxied]
@@ -188,6 +217,8 @@ def from_text(text: str) -> Question:
     match orjson.loads(text):
         case ["assistant", str() | None as scope, bool(proxied), str(owner), str(package)]:
             return Assistant(scope, proxied, Slug(owner, package))
+        case ["proposed", str() | None as scope, bool(proxied), str(owner), str(package)]:
+            return Proposed(scope, proxied, Slug(owner, package))
         case ["roster", str() | None as scope, bool(proxied)]:
             return Roster(scope, proxied)
         case ["organizations"]:

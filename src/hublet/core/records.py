@@ -158,9 +158,16 @@ def content_from_header(header: Mapping[str, object], text: bytes) -> Content:
     """The inverse of `content_to_header`. Raises ValueError."""
     match header:
         case {"holes": list(holes), "bindings": dict(bindings), "traits": dict(traits)}:
-            template = Template(text, tuple(Hole(at, kind, name) for at, kind, name in holes))
-            return Content(template, {name: SecretStr(value) for name, value in bindings.items()}, traits)
+            template = Template(text, tuple(_hole(hole) for hole in holes))
+            return Content(template, {name: SecretStr(str(value)) for name, value in bindings.items()}, traits)
     raise ValueError("not a content")
+
+
+def _hole(value: object) -> Hole:
+    match value:
+        case [int(at), "secret" | "icon" as kind, str(name)]:
+            return Hole(at, kind, name)
+    raise ValueError("not a hole")
 
 
 def encode_known(question: Question, known: Known) -> bytes:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from hublet.core import yamltree
 from hublet.core.messages import is_segment
+from hublet.core.places import SECTIONS, Path, Pieces
 from hublet.core.questions import LATEST, Fqsn, Slug
 from hublet.core.secretstr import SecretStr
 from hublet.core.yamltree import Leaf, Tree
@@ -28,16 +29,13 @@ VARIABLE = re.compile(r"\$\{\{[ \t]*((?:(?!\$\{\{)[^}\s])+)[ \t]*\}\}")
 """Continue's template variable: one run of characters other than `}` and white space. (That none begins within another
 keeps the search linear.)"""
 
-SECTIONS = ("models", "context", "data", "mcpServers", "prompts", "docs", "rules")
+_FIRST_LINE = re.compile(r"\A[^\r\n\x85\u2028\u2029]*")
+
 _PREFIX = "secrets."
 _ALWAYS = frozenset({"apiKey", "env", "headers", "requestOptions", "extraBodyProperties"})
 _UNLESS_WRITTEN = frozenset({"args", "url", "params"})
 _TELLING = re.compile(r"api_?key|token|secret|passw|passphrase|credential|authorization", re.IGNORECASE)
 _NEVER = frozenset({"apiKeyLocation", "envSecretLocations", "name", "version", "schema", "provider", "model", "roles"})
-
-Path = tuple[str | int, ...]
-Pieces = tuple[str, ...]
-"""A string taken apart: literal texts at even indexes, binding names at odd ones."""
 
 
 @dataclass(slots=True)
@@ -295,8 +293,10 @@ def _cut_pasted(found: Found, raw_yaml: str, raw: Tree) -> None:
             start, end = start + 1, end - 1
         elif raw_yaml[start] in "|>":
             # A block scalar's header and indentation have to stay where they are.
-            text = raw_yaml[raw_yaml.find("\n", start, end) + 1 : end]
+            text = _FIRST_LINE.sub("", raw_yaml[start:end])
             start, end = end - len(text.lstrip()), end - len(text) + len(text.rstrip())
+            if start >= end:
+                continue
         pieces[-1] += raw_yaml[done:start]
         pieces += [found.bind(("rawYaml", *path), None, raw_yaml[start:end]), ""]
         done = end

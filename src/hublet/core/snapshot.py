@@ -8,7 +8,7 @@ answer is a look-up and a list is the join of its members.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,12 +27,15 @@ from hublet.core.questions import (
     FreeTrial,
     Icon,
     Organizations,
+    Proposed,
     Question,
     Roster,
     Scope,
     Secret,
+    Slug,
 )
-from hublet.core.records import Known, Record, View, Withdrawn, render
+from hublet.core.records import Bindings, Known, Record, View, Withdrawn, render
+from hublet.core.secretstr import SecretStr
 from hublet.core.state import State, confirmed_at, members, organizations
 
 Grade = Literal["fresh", "stale", "expired"]
@@ -79,25 +82,37 @@ class Unknown:
 
 
 class Snapshot:
-    """All answers at one moment. `now` is when it was made; `next_expiry` when it has to be made anew."""
+    """All answers at one moment. `now` is when it was made; `next_expiry` when it has to be made anew. `overrides` are
+    the user's own values by name, which go before the Hub's."""
 
-    def __init__(self, state: State, terms: Terms, now: float, before: Snapshot | None = None) -> None:
+    def __init__(
+        self,
+        state: State,
+        terms: Terms,
+        now: float,
+        before: Snapshot | None = None,
+        overrides: Mapping[str, SecretStr] | None = None,
+    ) -> None:
         self.state = state
         self.terms = terms
+        self.overrides = overrides or {}
         self.locked = state.ledger.lock is not None
         self.next_expiry = _NEVER
         self._expired: set[Question] = set()
         self._answers: dict[tuple[ops.Operation, bool], Answer] = {}
         self._bodies: dict[tuple[Question, bool], tuple[Known, bytes, str]] = {}
         self._scope_ids: dict[str, str] = {slug: id_ for id_, slug, _ in self.organizations()}
-        self._by_name: dict[str, list[tuple[Secret, str]]] | None = None
+        self._by_name: dict[str, list[tuple[Secret, str, Slug | None]]] | None = None
         self._icons = {
             terms.icon(question.url).rpartition("/")[2]: question
             for question in state.records
             if isinstance(question, Icon)
         }
-        old = before._bodies if before is not None and before.terms == terms else {}
+        same = before is not None and before.terms == terms and before.overrides == self.overrides
+        old = before._bodies if before is not None and same else {}
         for question, known in state.records.items():
+            if isinstance(question, Proposed):
+                continue
             if isinstance(known, Record) and known.content.bindings:
                 expiry = (confirmed_at(state, question) or known.changed_at) + terms.max_stale
                 if expiry <= now:
@@ -165,9 +180,14 @@ class Snapshot:
 
     def _render(self, question: Question, record: Record, clear: bool) -> tuple[Known, bytes, str]:
         content = record.content
-        body = render(content.template, content.bindings, View(clear, self.terms.icon))
+        body = render(content.template, self._values(content.bindings), View(clear, self.terms.icon))
         self._bodies[question, clear] = made = (record, body, self._etag(body))
         return made
+
+    def _values(self, bindings: Bindings) -> Bindings:
+        if not self.overrides:
+            return bindings
+        return {name: self.overrides.get(overridden_by(name), value) for name, value in bindings.items()}
 
     def _etag(self, body: bytes) -> str:
         return f'"{hashlib.blake2b(body, key=self.terms.etag_key, digest_size=16).hexdigest()}"'
@@ -251,20 +271,30 @@ class Snapshot:
         missing = tuple(
             text
             for text, fqsn in zip(operation.asked, operation.fqsns, strict=True)
-            if fqsn is not None and not isinstance(self.state.records.get(Secret(scope, fqsn)), Record)
+            if fqsn is not None
+            and fqsn.name not in self.overrides
+            and not isinstance(self.state.records.get(Secret(scope, fqsn)), Record)
         )
         if missing:
             return Unknown(ops.SyncSecrets(scope, None, tuple(dict.fromkeys(missing))))
         return self.secrets(operation, clear=clear)
+
+    def _overridden(self, asked: str, name: str) -> bytes:
+        """As the Hub tells a user's secret."""
+        location = orjson.dumps({"secretType": "user", "userSlug": "", "secretName": name})
+        value = orjson.dumps(self.overrides[name].reveal())
+        return (
+            b'{"found":true,"fqsn":' + asked.encode() + b',"secretLocation":' + location + b',"value":' + value + b"}"
+        )
 
     def _secret(self, scope: Scope, fqsn: Fqsn) -> Secret | None:
         """The Secret that answers a name: its own, else another of the same name that is the user's in this scope.
 
         The Hub looks for a name at the block's add-on, the block's and the assistant's package, the organization, and
         then at the user, whose secrets depend on the name alone. So a value found at the user for one path answers
-        every other path in its scope, unless that path is known to end at a package or an add-on (in another scope,
-        say: the packages are the same there). Only used where the Hub can't be asked: it may know a package that we
-        don't.
+        every other path in its scope, unless the name is known to be that of a package or an add-on which the path goes
+        through (found by another path, or in another scope: the packages are the same there). Only used where the Hub
+        can't be asked: it may know a package that we don't.
         """
         own = Secret(scope, fqsn)
         if isinstance(self.state.records.get(own), Record):
@@ -273,11 +303,14 @@ class Snapshot:
             self._by_name = {}
             for question, known in self.state.records.items():
                 if isinstance(question, Secret) and isinstance(known, Record):
-                    self._by_name.setdefault(question.fqsn.name, []).append((question, _secret_type(known)))
+                    self._by_name.setdefault(question.fqsn.name, []).append((question, *_location(known)))
         same_name = self._by_name.get(fqsn.name, [])
-        if any(other.fqsn == fqsn and kind in ("package", "models_add_on") for other, kind in same_name):
+        if any(
+            kind in ("package", "models_add_on") and (other.fqsn == fqsn or package in fqsn.packages)
+            for other, kind, package in same_name
+        ):
             return None
-        return next((other for other, kind in same_name if other.scope == scope and kind == "user"), None)
+        return next((other for other, kind, _ in same_name if other.scope == scope and kind == "user"), None)
 
     def secrets(self, operation: ops.SyncSecrets, *, clear: bool) -> Answer:
         """An answer for every element, in order: what is known, `not_found` for the rest. Never an error for all."""
@@ -287,6 +320,9 @@ class Snapshot:
         for text, fqsn in zip(operation.asked, operation.fqsns, strict=True):
             question = self._secret(scope, fqsn) if fqsn is not None else None
             known = self.state.records.get(question) if question is not None else None
+            if fqsn is not None and fqsn.name in self.overrides and clear and not self.locked:
+                results.append(self._overridden(text, fqsn.name))
+                continue
             if fqsn is None or question is None or not isinstance(known, Record):
                 results.append(not_found(text, fqsn.name if fqsn is not None else ""))
                 continue
@@ -304,10 +340,22 @@ class Snapshot:
         return Answer(200, body, self._etag(body), at, self.terms.interval, withheld=withheld)
 
 
-def _secret_type(record: Record) -> str:
-    """Where the Hub found a secret: user, organization, package, models_add_on, free_trial or not_found."""
+def overridden_by(binding: str) -> str:
+    """The name of the user's own value that goes before a binding's; of a binding without a name there is none."""
+    return "" if binding.startswith("unnamed/") else binding.rpartition("/")[2]
+
+
+def _location(record: Record) -> tuple[str, Slug | None]:
+    """Where the Hub found a secret (user, organization, package, models_add_on, free_trial or not_found), and whose it
+    is when it is a package's or an add-on's."""
     value = orjson.loads(record.content.template.text)  # holes are inside strings: it is JSON without them
-    return str(value["secretLocation"]["secretType"]) if value is not None else "not_found"
+    if value is None:
+        return "not_found", None
+    place = value["secretLocation"]
+    match place.get("packageSlug") or place.get("blockSlug"):
+        case {"ownerSlug": str(owner), "packageSlug": str(package)}:
+            return str(place["secretType"]), Slug(owner, package)
+    return str(place["secretType"]), None
 
 
 def not_found(asked: str, name: str) -> bytes:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import orjson
 
+from hublet.core import endpoints, secretrefs, yamltree
 from hublet.core import operations as ops
 from hublet.core import questions as q
-from hublet.core import secretrefs, yamltree
 from hublet.core.messages import is_segment
+from hublet.core.places import Path, Pieces
 from hublet.core.records import Content, Fact, Hole, Template, View, render
 
 
@@ -162,7 +163,11 @@ def _one(
     # Found paths are below the config, or the YAML text itself: both stand elsewhere in the item.
     holes = {(("configResult", *path) if path[0] == "config" else path): pieces for path, pieces in found.holes.items()}
     template, icons = _template(item, holes, mark)
-    content = Content(template, found.bindings, _traits(config, interrupted, errors or []))
+    traits = _traits(config, interrupted, errors or [])
+    if config is not None:
+        places = {**config, "onPremProxyUrl": item.get("onPremProxyUrl")}
+        traits[endpoints.TRAIT] = endpoints.to_trait(endpoints.endpoints_of(places, found.holes))
+    content = Content(template, found.bindings, traits)
     _prove(content, item, icons, where)
     return slug, content, secretrefs.referred(slug, tree, blocks), icons
 
@@ -254,7 +259,7 @@ def _secrets(operation: ops.SyncSecrets, reply: object, mark: str) -> Harvest:
     return Harvest(tuple(facts))
 
 
-def _template(value: object, holes: dict[secretrefs.Path, secretrefs.Pieces], mark: str) -> tuple[Template, list[str]]:
+def _template(value: object, holes: dict[Path, Pieces], mark: str) -> tuple[Template, list[str]]:
     """Serialise a value with marks in place of secrets and icon URLs, then cut the text at the marks.
 
     The list has the whole icon URLs in the order of their holes: two that differ in their queries only are one icon.
@@ -266,7 +271,7 @@ def _template(value: object, holes: dict[secretrefs.Path, secretrefs.Pieces], ma
         names.append((kind, name))
         return f"{mark}{len(names) - 1};"
 
-    def marked(node: object, path: secretrefs.Path) -> object:
+    def marked(node: object, path: Path) -> object:
         pieces = holes.get(path)
         if pieces is not None:
             return "".join(piece if at % 2 == 0 else hole("secret", piece) for at, piece in enumerate(pieces))
@@ -275,7 +280,7 @@ def _template(value: object, holes: dict[secretrefs.Path, secretrefs.Pieces], ma
                 return {key: marked(child, (*path, key)) for key, child in node.items()}
             case list():
                 return [marked(child, (*path, index)) for index, child in enumerate(node)]
-            case str() if path[-1:] == ("iconUrl",) and "config" not in path and node.startswith(("https:", "http:")):
+            case str() if path[-1:] == ("iconUrl",) and "config" not in path and _is_address(node):
                 icons.append(node)
                 return hole("icon", _without_query(node))
         return node
@@ -295,6 +300,10 @@ def _template(value: object, holes: dict[secretrefs.Path, secretrefs.Pieces], ma
 
 def _addresses(icons: list[str]) -> dict[str, str]:
     return {_without_query(url): url for url in icons}
+
+
+def _is_address(text: str) -> bool:
+    return text[:6].lower().startswith(("https:", "http:"))
 
 
 def _without_query(url: str) -> str:

@@ -43,13 +43,15 @@ class Verdict:
 
 
 def confirmed_at(state: State, question: Question) -> float | None:
-    """When the Hub last said what is kept of a Question; None when nothing is kept."""
+    """When the Hub last said what is kept of a Question, in its list or asked for it; None when nothing is kept."""
     known = state.records.get(question)
+    confirmed = state.ledger.confirmed
     match known:
         case Record():
-            return state.ledger.confirmed.get(known.source, known.changed_at)
+            listed = confirmed.get(known.source, known.changed_at)
+            return max(listed, confirmed.get(question, listed))
         case Withdrawn():
-            return state.ledger.confirmed.get(question, known.since)
+            return confirmed.get(question, known.since)
     return None
 
 

@@ -36,7 +36,7 @@ async def run_in_child(order: WorkOrder, say: Callable[[Word], None], *, limit: 
     icons: list[Fact] = []
     reader = Reader()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "hublet.upstream.worker",
+        sys.executable, "-P", "-m", "hublet.worker",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=child_environment(os.environ), limit=_READ_SIZE,
     )  # fmt: skip

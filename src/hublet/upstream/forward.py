@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
-from hublet.core.messages import Malformed, Request, Response, error_response, type_json
+from hublet.core.messages import Malformed, Request, Response, error_response, json_response, type_json
 from hublet.core.passing import (
     Care,
     Rule,
@@ -80,7 +80,7 @@ class Forwarder:
         if credential is None and rule.care is Care.ANY and hub.key is not None:
             credential = hub.key.reveal()
         if self._clock() - self._unreachable_at < _OFFLINE_MEMORY:
-            return _offline()
+            return _offline(rule)
         try:
             target = target_for(request.head)
         except Malformed as error:
@@ -119,10 +119,10 @@ class Forwarder:
                 answer = await client.send(sent, stream=True, follow_redirects=False)
         except (httpx.ConnectError, httpx.ConnectTimeout):
             self._unreachable_at = self._clock()
-            return _offline()
+            return _offline(rule)
         except (TimeoutError, httpx.HTTPError, OSError, ConnectionError) as error:
             log.warning("a passed-through request failed (%s)", type(error).__name__)
-            return _offline()
+            return _offline(rule)
         if rule.care is not Care.ANY:
             return await _whole(answer, rule, hub)
         raw = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in answer.headers.raw)
@@ -184,5 +184,8 @@ async def _pieces(answer: httpx.Response, limit: int) -> AsyncIterator[bytes]:
         await answer.aclose()
 
 
-def _offline() -> Response:
-    return error_response(503, "the Hub does not answer, and this can't be cached")
+def _offline(rule: Rule | None = None) -> Response:
+    """A model's client looks for the reason where OpenAI has it, and would otherwise tell its user `503 (no body)`."""
+    message = "the Hub does not answer, and this can't be cached"
+    reason = {"error": {"message": message, "type": "unavailable"}} if rule is not None and rule.patient else {}
+    return json_response(503, {"message": message, **reason})

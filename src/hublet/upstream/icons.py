@@ -17,6 +17,8 @@ import httpx
 from hublet.core.records import Content, Template
 
 SIZE_LIMIT = 256 * 1024
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+"""IPv4 addresses as IPv6 ones (RFC 6052): what they stand for is what counts."""
 _TYPES: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -30,7 +32,7 @@ async def fetch_icon(client: httpx.AsyncClient, hub: httpx.URL, address: str) ->
     """The image at an address; None when there is none, or none that may be fetched or kept."""
     try:
         url = httpx.URL(address)
-        if url.scheme not in ("https", hub.scheme) or url.userinfo or not url.host:
+        if url.scheme not in ("https", hub.scheme) or url.userinfo or not url.host or (url.port or 443) > 65535:
             return None
         where = await _checked(url, hub)
         if where is None:
@@ -73,8 +75,11 @@ def _literal_is_public(host: str) -> bool:
 def is_public(address: str) -> bool:
     """Whether an address is one of the public internet. Raises ValueError for what is no address."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    ip = mapped or ip
+    if isinstance(ip, ipaddress.IPv6Address):
+        within = ip.ipv4_mapped or ip.sixtofour
+        if ip in _NAT64:
+            within = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        ip = within or ip
     return ip.is_global and not ip.is_multicast
 
 

@@ -107,12 +107,16 @@ def _call(operation: ops.Operation) -> list[str | None]:
     return [call.method, call.target, call.body.decode() if call.body is not None else None]
 
 
-def _operation(call: list[str | None]) -> ops.Operation:
-    method, target, body = call
-    assert method is not None
-    assert target is not None
-    head = Head(method, target)
-    return ops.read(method, head.segments, head.query, (body or "").encode())
+def _operation(call: list[object]) -> ops.Operation:
+    """Raises ValueError."""
+    match call:
+        case [str(method), str(target), str() | None as body]:
+            head = Head(method, target)
+            try:
+                return ops.read(method, head.segments, head.query, (body or "").encode())
+            except (ops.UnknownPath, ops.MethodNotAllowed):
+                pass
+    raise ValueError("not an operation")
 
 
 _LENGTH = struct.Struct(">I")

@@ -41,7 +41,7 @@ class _Survey:
         self.secrets: dict[Scope, dict[Fqsn, None]] = {}
         self.icons: dict[str, str] = {}
         self.fixed = dict(order.blocks)
-        self.texts: dict[str, asyncio.Future[tuple[Outcome, Harvest]]] = {}
+        self.packages: dict[ops.Operation, asyncio.Future[tuple[Outcome, Harvest]]] = {}
 
     async def ask(self, operation: ops.Operation) -> tuple[Outcome, Harvest]:
         async with self.turns:
@@ -57,18 +57,27 @@ class _Survey:
 
     async def blocks(self, texts: Iterable[str]) -> dict[str, str]:
         """What packages hold, by what `uses:` says of them; those that can't be had are left out."""
-        for text in texts:
-            package = block_of(text)
-            if text not in self.texts and text not in self.fixed and package is not None:
-                self.texts[text] = asyncio.ensure_future(self.ask(ops.GetBlock(*package)))
-        asked = {text: await self.texts[text] for text in texts if text in self.texts}
+        wanted = {text: package for text in texts if text not in self.fixed and (package := block_of(text)) is not None}
+        asking = {text: self.package(ops.GetBlock(*package)) for text, package in wanted.items()}
+        asked = {text: await future for text, future in asking.items()}
         found = {text: harvest.block for text, (outcome, harvest) in asked.items() if isinstance(outcome, Answered)}
         return self.fixed | found
 
+    def package(self, operation: ops.GetBlock) -> asyncio.Future[tuple[Outcome, Harvest]]:
+        """A package, asked for once a pass whoever needs it."""
+        if operation not in self.packages:
+            self.packages[operation] = asyncio.ensure_future(self.ask(operation))
+        return self.packages[operation]
+
     async def ask_all(self, operations: Iterable[ops.Operation]) -> None:
+        packages = []
         async with asyncio.TaskGroup() as group:
             for operation in operations:
-                group.create_task(self.ask(operation))
+                if isinstance(operation, ops.GetBlock):
+                    packages.append(self.package(operation))
+                else:
+                    group.create_task(self.ask(operation))
+        await asyncio.gather(*packages)
 
     async def everything(self) -> None:
         async with asyncio.TaskGroup() as group:

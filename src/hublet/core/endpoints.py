@@ -1,0 +1,218 @@
+"""What an assistant runs and where it sends things: its endpoints, and how two of its versions differ in them.
+
+An endpoint is a place of the unrolled config whose text decides which program is started or who is talked to: the
+`command`, `args`, `cwd` and `env` of an MCP server, and every `apiBase`, `url`, `destination`, `host` or `proxy`. A
+page that is indexed (`docs`) is not one, nor is what a rule or prompt says.
+
+They are gathered where a reply is taken apart, with references in place of secret values, and kept as a trait of the
+content. So judgement can compare what is kept with what the Hub says now without reading either. A value behind a
+reference counts where it is the whole of a command, where it is part of an address's host, and where it has no name of
+its own; elsewhere a rotated secret is no change of an endpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import orjson
+
+from hublet.core.places import SECTIONS, Path, Pieces
+from hublet.core.records import Content, reference
+
+TRAIT = "endpoints"
+UNNAMED = "unnamed/"
+
+_RUNS = frozenset({"command", "args", "cwd"})
+_GOES = frozenset(
+    {
+        "apiBase", "apiUrl", "baseUrl", "destination", "endpoint", "host", "hostname", "onPremProxyUrl", "port",
+        "proxy", "proxyUrl", "server", "serverUrl", "url",
+    }
+)  # fmt: skip
+_STARTS = frozenset({"mcpServers", "modelContextProtocolServers", "transport", "mcpServer"})
+"""Below these `env` is the environment of a program that is started."""
+_INDEXED = frozenset({"docs", "rules", "prompts"})
+_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """`owner` is the item it belongs to (`mcpServers GitHub`), `keys` lead to it from there; `strings` are its texts,
+    each in pieces: literal texts at even indexes, names of bindings at odd ones. With `default` it stands for a place
+    that is not written: where a provider goes by itself."""
+
+    owner: str
+    keys: tuple[str, ...]
+    strings: tuple[Pieces, ...]
+    default: bool = False
+
+    @property
+    def place(self) -> str:
+        return f"{self.owner}: {' '.join(self.keys)}"
+
+    def shown(self) -> str:
+        """For people: references in place of values."""
+        words = ["".join(p if at % 2 == 0 else _shown(p) for at, p in enumerate(pieces)) for pieces in self.strings]
+        text = " ".join(words)
+        return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One endpoint that is new, gone or another; `old` and `new` are what is shown of it, None where there is none."""
+
+    place: str
+    old: str | None
+    new: str | None
+
+    def __str__(self) -> str:
+        if self.old is None:
+            text = f"{self.place} is new: {self.new}"
+        elif self.new is None:
+            text = f"{self.place} is gone: it was {self.old}"
+        else:
+            text = f"{self.place}: {self.old} → {self.new if self.new != self.old else 'another value'}"
+        # One line for logs and terminals, whatever the Hub wrote.
+        return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def endpoints_of(config: object, holes: Mapping[Path, Pieces]) -> tuple[Endpoint, ...]:
+    """All endpoints of an unrolled config; `holes` are its secrets by path, which begins with `config`."""
+    found: dict[tuple[str, tuple[str, ...]], Endpoint] = {}
+    for endpoint in _found(config, holes):
+        owner = endpoint.owner
+        while (owner, endpoint.keys) in found:
+            owner += "+"
+        found[owner, endpoint.keys] = Endpoint(owner, endpoint.keys, endpoint.strings, endpoint.default)
+    return tuple(found.values())
+
+
+def to_trait(endpoints: tuple[Endpoint, ...]) -> str:
+    return orjson.dumps([[e.owner, e.keys, e.strings, e.default] for e in endpoints]).decode()
+
+
+def from_trait(text: str) -> tuple[Endpoint, ...]:
+    return tuple(
+        Endpoint(owner, tuple(keys), tuple(tuple(pieces) for pieces in strings), default)
+        for owner, keys, strings, default in orjson.loads(text)
+    )
+
+
+def differences(old: Content | None, new: Content) -> tuple[Difference, ...]:
+    """How the endpoints of two contents differ; `old` is None when there was none. A content that was kept before
+    endpoints were gathered tells nothing: then there is no difference to be known."""
+    if TRAIT not in new.traits or (old is not None and TRAIT not in old.traits):
+        return ()
+    was = {(e.owner, e.keys): e for e in from_trait(old.traits[TRAIT])} if old is not None else {}
+    now = {(e.owner, e.keys): e for e in from_trait(new.traits[TRAIT])}
+    found = []
+    for key, endpoint in now.items():
+        before = was.get(key)
+        if before is None:
+            if not endpoint.default:  # a new model at its provider's own address is nothing unheard of
+                found.append(Difference(endpoint.place, None, endpoint.shown()))
+        elif _meant(before, old) != _meant(endpoint, new):
+            found.append(Difference(endpoint.place, before.shown(), endpoint.shown()))
+    # What is gone as a whole (a server taken out) runs nothing; of one that stays it may mean another default.
+    owners = {endpoint.owner for endpoint in now.values()}
+    found += [
+        Difference(endpoint.place, endpoint.shown(), None)
+        for key, endpoint in was.items()
+        if key not in now and not endpoint.default and endpoint.owner in owners
+    ]
+    return tuple(found)
+
+
+def _found(config: object, holes: Mapping[Path, Pieces]) -> Iterator[Endpoint]:
+    for section, value in config.items() if isinstance(config, dict) else ():
+        if section in _INDEXED:
+            continue
+        if section not in SECTIONS or not isinstance(value, list):
+            yield from _walk("config", (), {section: value}, ("config",), holes, starts=False)
+            continue
+        for index, item in enumerate(value):
+            if not isinstance(item, dict):
+                continue
+            owner, path = f"{section} {item.get('name') or item.get('provider') or index}", ("config", section, index)
+            yield from _walk(owner, (), item, path, holes, starts=section in _STARTS)
+            if section == "models" and not item.get("apiBase"):
+                yield Endpoint(owner, ("apiBase",), ((f"the default of {item.get('provider')}",),), default=True)
+
+
+def _walk(
+    owner: str, keys: tuple[str, ...], value: object, path: Path, holes: Mapping[Path, Pieces], *, starts: bool
+) -> Iterator[Endpoint]:
+    match value:
+        case dict():
+            for key, child in value.items():
+                inner, below = (*keys, str(key)), (*path, key)
+                if key in _RUNS or key in _GOES or (key == "env" and starts):
+                    yield from _taken(owner, inner, child, below, holes)
+                else:
+                    yield from _walk(owner, inner, child, below, holes, starts=starts or key in _STARTS)
+        case list():
+            for index, child in enumerate(value):
+                yield from _walk(owner, (*keys, str(index)), child, (*path, index), holes, starts=starts)
+
+
+def _taken(
+    owner: str, keys: tuple[str, ...], value: object, path: Path, holes: Mapping[Path, Pieces]
+) -> Iterator[Endpoint]:
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from _taken(owner, (*keys, str(key)), child, (*path, key), holes)
+    elif value not in (None, "", []):
+        yield Endpoint(owner, keys, tuple(_strings(value, path, holes)))
+
+
+def _strings(value: object, path: Path, holes: Mapping[Path, Pieces]) -> Iterator[Pieces]:
+    match value:
+        case str():
+            yield tuple(holes.get(path, (value,)))
+        case list():
+            for index, child in enumerate(value):
+                yield from _strings(child, (*path, index), holes)
+        case dict():
+            for key, child in value.items():
+                yield (f"{key}:",)
+                yield from _strings(child, (*path, key), holes)
+        case _:
+            yield (orjson.dumps(value).decode(),)
+
+
+def _shown(binding: str) -> str:
+    return "(a value that is not shown)" if binding.startswith(UNNAMED) else reference(binding)
+
+
+def _meant(endpoint: Endpoint, content: Content | None) -> object:
+    """What has to be the same for an endpoint to be the same: its texts with the values that count filled in, and the
+    hosts that they lead to."""
+    bindings = content.bindings if content is not None else {}
+
+    def text(pieces: Pieces, *, every: bool) -> str:
+        return "".join(
+            piece
+            if at % 2 == 0
+            else bindings[piece].reveal()
+            if piece in bindings and (every or piece.startswith(UNNAMED))
+            else reference(piece)
+            for at, piece in enumerate(pieces)
+        )
+
+    goes = endpoint.keys[-1] in _GOES and "env" not in endpoint.keys
+    kept = [text(pieces, every=endpoint.keys[-1] == "command") for pieces in endpoint.strings]
+    hosts = [_host(text(pieces, every=True)) for pieces in endpoint.strings] if goes else []
+    return kept, hosts
+
+
+def _host(address: str) -> object:
+    """Where an address leads: all of it when it is no URL."""
+    try:
+        parts = urlsplit(address)
+        if parts.hostname:
+            return parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        pass
+    return address

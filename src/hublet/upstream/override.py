@@ -1,0 +1,137 @@
+"""Secret values from somewhere else than the Hub: an env file of the user's, or a command, asked for each name.
+
+Neither ever says a value in an error. A command is an argument list: no shell sees it, and the secret's name, which
+came over the network, is one argument (or part of one), of characters that mean nothing to anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from hublet.core.secretstr import SecretStr
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+_LINE = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*(.*)")
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+_LARGEST_FILE = 1024 * 1024
+_LONGEST_VALUE = 64 * 1024
+
+
+class OverrideFailed(Exception):
+    """Why there is no value: a sentence without one."""
+
+
+class Hopeless(OverrideFailed):
+    """The next name would fare no better."""
+
+
+def is_name(text: str) -> bool:
+    """Whether a secret of that name may be asked for: never an option, never a path to somewhere else."""
+    return _NAME.fullmatch(text) is not None and ".." not in text
+
+
+def read_env_file(path: Path) -> dict[str, SecretStr]:
+    """`NAME=value` lines. Values in single quotes are taken as they are, in double quotes backslashes mean what they do
+    elsewhere; without quotes all of the line is the value, a `#` too.
+
+    Raises OverrideFailed for a file that is not ours alone, can't be read, or has a line that makes no sense.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if (distrust := _judge(os.fstat(descriptor))) is not None:
+                raise OverrideFailed(f"{path} {distrust}")
+            data = file.read(_LARGEST_FILE + 1)
+    except OSError as error:
+        raise OverrideFailed(f"{path} can't be read: {error.strerror}") from None
+    if len(data) > _LARGEST_FILE:
+        raise OverrideFailed(f"{path} is larger than {_LARGEST_FILE} bytes")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise OverrideFailed(f"{path} is not UTF-8") from None
+    found: dict[str, SecretStr] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        value = _unquoted(match[2]) if match is not None else None
+        if match is None or value is None:
+            raise OverrideFailed(f"{path}:{number}: not of the form NAME=value")
+        found[match[1]] = SecretStr(value)
+    return found
+
+
+def _judge(info: os.stat_result) -> str | None:
+    if not stat.S_ISREG(info.st_mode):
+        return "is not a regular file"
+    if info.st_uid != os.geteuid():
+        return f"belongs to another user (uid {info.st_uid})"
+    if info.st_mode & 0o077:
+        return f"can be used by others (mode {stat.S_IMODE(info.st_mode):04o}): chmod 600, and think who has read it"
+    return None
+
+
+def _unquoted(text: str) -> str | None:
+    """None when a quote is not closed."""
+    quote = text[:1]
+    if quote not in ("'", '"'):
+        return text
+    if len(text) < 2 or text[-1] != quote:
+        return None
+    inside = text[1:-1]
+    if quote == "'":
+        return inside if quote not in inside else None
+    if not re.fullmatch(r'(?:[^"\\]|\\.)*', inside):
+        return None
+    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), inside)
+
+
+async def ask_command(words: tuple[str, ...], name: str, environment: Mapping[str, str], limit: float) -> SecretStr:
+    """The first line that a command writes, `{name}` in its arguments replaced. Raises OverrideFailed.
+
+    It gets nothing on standard input and only the named environment; what it says on standard error is not read. After
+    `limit` seconds it is killed with all that it has started.
+    """
+    arguments = [word.replace("{name}", name) for word in words]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+            env=dict(environment), cwd="/", start_new_session=True, limit=_LONGEST_VALUE,
+        )  # fmt: skip
+    except OSError as error:
+        raise Hopeless(f"{words[0]} can't be started: {error.strerror}") from None
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(limit):
+            line = await process.stdout.readline()
+            code = await process.wait()
+    except ValueError:
+        raise OverrideFailed(f"{words[0]} wrote a line of more than {_LONGEST_VALUE} bytes") from None
+    except TimeoutError:
+        raise Hopeless(f"{words[0]} took longer than {limit:g} s") from None
+    finally:
+        if process.returncode is None:
+            # The whole group: a child that was left behind could go on asking for a fingerprint.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+        process._transport.close()  # type: ignore[attr-defined]  # its pipes, at once: not when the collector comes by
+    if code != 0:
+        raise OverrideFailed(f"{words[0]} ended with {code}")
+    try:
+        value = line.removesuffix(b"\n").removesuffix(b"\r").decode()
+    except UnicodeDecodeError:
+        raise OverrideFailed(f"{words[0]} wrote something that is not UTF-8") from None
+    if not value:
+        raise OverrideFailed(f"{words[0]} wrote nothing")
+    return SecretStr(value)
