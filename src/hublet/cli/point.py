@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import secrets
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
@@ -23,6 +26,9 @@ _VSCODE = (
     "VS Code: under .local the extension looks for a sign-in of its staging environment; a production sign-in is\n"
     "invisible to it and you look logged out. `hublet unpoint` takes it back."
 )
+_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+"""Opens a URL here: never through a proxy, which would ask its own machine."""
+
 _JETBRAINS = "JetBrains: the sign-in stays, but tokens go on being refreshed at the production Hub."
 
 
@@ -51,13 +57,14 @@ def point(
         report = list(_check(port))
         for line in report:
             click.echo(line.text)
-        ctx.exit(0 if all(line.works for line in report) else 1)
+        raise SystemExit(0 if all(line.works for line in report) else 1)
     for name in clients or ("cn",):
         try:
             wanted = pointing.pointers(name, port, os.environ)
         except ValueError as error:
             raise UsageError(str(error)) from None
-        _say(pointing.point(wanted, config.locate().data, dry_run=dry_run))
+        with _told():
+            _say(pointing.point(wanted, config.locate().data, dry_run=dry_run))
         if name in ("vscode", "jetbrains"):
             click.echo(_VSCODE if name == "vscode" else _JETBRAINS)
     if "cn" in (clients or ("cn",)):
@@ -69,10 +76,21 @@ def point(
 @click.pass_context
 def unpoint(ctx: click.Context, dry_run: bool) -> None:
     """Undo what `hublet point` did. A file that you have changed since is left alone and named."""
-    done = pointing.unpoint(config_of(ctx).locate().data, dry_run=dry_run)
+    with _told():
+        done = pointing.unpoint(config_of(ctx).locate().data, dry_run=dry_run)
     _say(done)
     if not done:
         click.echo("Nothing is pointed here.")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What keeps a file from being written or removed, as a sentence."""
+    try:
+        yield
+    except OSError as error:
+        hint = "see who owns it; nothing else was changed"
+        raise UsageError(f"{error.filename}: {error.strerror}", hint=hint) from None
 
 
 def _say(done: list[pointing.Done]) -> None:
@@ -93,9 +111,9 @@ def prove_ours(client: Client, config: Config) -> int:
     port = int(str(expected["port"]))
     for host in ("127.0.0.1", "[::1]"):
         try:
-            with urllib.request.urlopen(f"http://{host}:{port}/hublet/v1/proof/{nonce}", timeout=5) as answer:
+            with _open(f"http://{host}:{port}/hublet/v1/proof/{nonce}", timeout=5) as answer:
                 said = answer.read(200).decode(errors="replace")
-        except OSError:
+        except (OSError, http.client.HTTPException):
             if host == "[::1]" and not _has_ipv6():
                 continue
             said = ""
@@ -132,7 +150,7 @@ def _check(port: int) -> list[_Line]:
     def ask(label: str, path: str) -> object:
         request = urllib.request.Request(f"http://localhost:{port}{path}")
         try:
-            with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310
+            with _open(request, timeout=15) as answer:
                 cached = "hit" in answer.headers.get("Cache-Status", "")
                 body = orjson.loads(answer.read())
                 age = answer.headers.get("Age", "?")
@@ -142,7 +160,7 @@ def _check(port: int) -> list[_Line]:
         except urllib.error.HTTPError as error:
             with error:
                 lines.append(_Line(False, f"missing  {label}: {error.code} {_message(error.read(2000))}"))
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             lines.append(_Line(False, f"missing  {label}: {error}"))
         return None
 

@@ -1,15 +1,17 @@
 """Pointing clients at localhost: which files say so, each change recorded, each undone exactly.
 
-A change is only ever a file that was not there. The record of changes (a JSON file in the data directory, without
-secrets) tells what was written; a file that has been changed since is left alone and named.
+A change is only ever a file that was not there, and the folders it needs. The record of changes (a JSON file in the
+data directory, without secrets) tells what was made; a file that has been changed since is left alone and named.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +30,14 @@ class Pointer:
 
     path: Path
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What one change made: the file with its content, and the folders that were not there, outermost first."""
+
+    content: str
+    folders: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +80,18 @@ def point(wanted: tuple[Pointer, ...], data: Path, *, dry_run: bool = False) -> 
         elif dry_run:
             done.append(Done(pointer.path, "would write"))
         else:
-            record[str(pointer.path)] = pointer.content
+            absent = [str(folder) for folder in reversed(pointer.path.parents) if not os.path.lexists(folder)]
+            record[str(pointer.path)] = made = _Made(pointer.content, tuple(absent))
             _write(data, record)  # first: a change that is not recorded could not be undone
-            pointer.path.parent.mkdir(parents=True, exist_ok=True)
-            with pointer.path.open("x", encoding="utf-8") as file:
-                file.write(pointer.content)
+            try:
+                pointer.path.parent.mkdir(parents=True, exist_ok=True)
+                with pointer.path.open("x", encoding="utf-8") as file:
+                    file.write(pointer.content)
+            except OSError:
+                _remove_empty(made.folders)
+                del record[str(pointer.path)]
+                _write(data, record)
+                raise
             done.append(Done(pointer.path, "written"))
     return done
 
@@ -83,20 +100,28 @@ def unpoint(data: Path, *, dry_run: bool = False) -> list[Done]:
     """Undo every recorded change. Raises OSError."""
     record = _read(data)
     done: list[Done] = []
-    for name, content in list(record.items()):
+    for name, made in list(record.items()):
         path = Path(name)
         have = _content(path)
-        if have is not None and have != content:
+        if have is not None and (have != made.content or path.is_symlink()):
             done.append(Done(path, "changed since"))
             continue
         if dry_run:
             done.append(Done(path, "would remove" if have is not None else "gone"))
             continue
         path.unlink(missing_ok=True)
+        _remove_empty(made.folders)
         del record[name]
         _write(data, record)
         done.append(Done(path, "removed" if have is not None else "gone"))
     return done
+
+
+def _remove_empty(folders: tuple[str, ...]) -> None:
+    """Those that hold something by now stay."""
+    for folder in reversed(folders):
+        with contextlib.suppress(OSError):
+            Path(folder).rmdir()
 
 
 def _content(path: Path) -> str | None:
@@ -109,17 +134,17 @@ def _content(path: Path) -> str | None:
         return "\0"
 
 
-def _read(data: Path) -> dict[str, str]:
+def _read(data: Path) -> dict[str, _Made]:
     try:
         value = json.loads((data / _RECORD).read_text(encoding="utf-8"))
+        return {path: _Made(str(made["content"]), tuple(map(str, made["folders"]))) for path, made in value.items()}
     except FileNotFoundError:
         return {}
-    if not isinstance(value, dict):
-        raise OSError(f"{data / _RECORD} can't be read")
-    return {str(path): str(content) for path, content in value.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise OSError(errno.EINVAL, "the record of what was pointed here can't be read", str(data / _RECORD)) from None
 
 
-def _write(data: Path, record: Mapping[str, str]) -> None:
+def _write(data: Path, record: Mapping[str, _Made]) -> None:
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = data / _RECORD
     if not record:
@@ -128,7 +153,7 @@ def _write(data: Path, record: Mapping[str, str]) -> None:
     temporary = path.with_suffix(".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(record, file, indent=1)
+        json.dump({name: asdict(made) for name, made in record.items()}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -1,0 +1,1 @@
+"""Tests with a real daemon: real commands, real files, real signals."""
