@@ -169,7 +169,8 @@ colour: green
         ("serve.passthrough_as_account: yes", "must be true or false"),
         ("serve.passthrough_as_account: 'true'", "must be true or false"),
         ("serve.passthrough_as_account:", "must be true or false"),
-        ("keys.source: keyring", "must be file"),
+        ("keys.source: tpm", "must be file, keyring, passphrase or credential"),
+        ("keys.passphrase_fd: 1", "must be the number of a descriptor that can be read"),
         ("log.level: loud", "must be debug, info, warning or error"),
     ],
 )

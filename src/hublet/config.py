@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hublet import configfile
-from hublet.configfile import Node, Other, Report, Scalar, Table
+from hublet.configfile import Node, Other, Report, Scalar, Sequence, Table
 from hublet.core.errors import ConfigError
+from hublet.managed import Managed, load_managed
 from hublet.settings import Setting, settings
 
 # Durations are in seconds, sizes in bytes. What each key means stands in `settings.py`.
@@ -31,11 +32,13 @@ class Sync:
     every: int
     proxied: Literal["auto", "always", "never"]
     parallel: int
+    hold_commands: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serve:
     port: int
+    socket: Path | None
     access: Literal["either", "same-user", "token", "both"]
     wait: int
     passthrough: Literal["listed", "all", "none"]
@@ -51,12 +54,22 @@ class Cache:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
     max_stale: int
+    override: Path | tuple[str, ...] | None
+    override_environment: tuple[str, ...]
+    override_timeout: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    source: Literal["file"]
+    source: Literal["file", "keyring", "passphrase", "credential"]
     file: Path | None
+    passphrase_file: Path | None
+    passphrase_fd: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    syslog: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +98,7 @@ class Config:
     cache: Cache
     secrets: Secrets
     keys: Keys
+    audit: Audit
     log: Log
 
     def locate(self) -> Places:
@@ -98,6 +112,8 @@ class Config:
         return Places(data, runtime, key_file)
 
 
+_NOTHING_MANAGED = Managed()
+
 _sections: dict[str, type[Any]] = {
     "hub": Hub,
     "sync": Sync,
@@ -105,6 +121,7 @@ _sections: dict[str, type[Any]] = {
     "cache": Cache,
     "secrets": Secrets,
     "keys": Keys,
+    "audit": Audit,
     "log": Log,
 }
 
@@ -136,20 +153,27 @@ def find_config(flag: Path | None, environ: Mapping[str, str]) -> Path | None:
             by = "--config" if flag else "HUBLET_CONFIG"
             raise ConfigError((f"{named}: there is no such file",), hint=f"{by} names it")
         return named
-    import platformdirs
-
-    path = platformdirs.user_config_path("hublet", appauthor=False) / "config.yaml"
+    path = usual_config()
     # A link to nowhere is a config that was meant to be there.
     return path if os.path.lexists(path) else None
 
 
-def load_config(path: Path | None) -> Config:
-    """The config of a file, or the defaults. Raises ConfigError with all problems of the file.
+def usual_config() -> Path:
+    """Where the config file is when none is named; there may be none."""
+    import platformdirs
+
+    return platformdirs.user_config_path("hublet", appauthor=False) / "config.yaml"
+
+
+def load_config(path: Path | None, managed: Managed | None = None) -> Config:
+    """The config of a file, or the defaults, as far as `managed` (by default what is managed on this machine) lets it.
+    Raises ConfigError with all problems of the file.
 
     The file must belong to us or root and be writable by its owner alone: it names where the key is sent.
     """
+    managed = managed if managed is not None else load_managed()
     if path is None:
-        return _build({})
+        return _build({}, managed)
     try:
         # Not blocking, for a pipe in the file's place; judged by the descriptor, so that what is judged is read.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -166,7 +190,7 @@ def load_config(path: Path | None) -> Config:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError((f"{path}:{line}: this is not UTF-8",)) from None
-    return parse_config(text, str(path))
+    return parse_config(text, str(path), managed)
 
 
 def judge_file(info: os.stat_result, uid: int) -> str | None:
@@ -180,7 +204,7 @@ def judge_file(info: os.stat_result, uid: int) -> str | None:
     return None
 
 
-def parse_config(text: str, name: str) -> Config:
+def parse_config(text: str, name: str, managed: Managed = _NOTHING_MANAGED) -> Config:
     """The config that a text says; `name` stands for the file in the problems. Raises ConfigError with all of them."""
     problems: list[tuple[int, str]] = []
 
@@ -189,7 +213,7 @@ def parse_config(text: str, name: str) -> Config:
 
     given: dict[str, object] = {}
     try:
-        given = _read(configfile.read_tree(text, report), report)
+        given = _read(configfile.read_tree(text, report), report, managed)
     except configfile.Unreadable as error:
         report(error.line, "", error.what)
     if problems:
@@ -197,10 +221,10 @@ def parse_config(text: str, name: str) -> Config:
             tuple(problem for _, problem in sorted(problems, key=lambda problem: problem[0])),
             hint="config.example.yaml explains every key",
         )
-    return _build(given)
+    return _build(given, managed)
 
 
-def _read(root: Node | None, report: Report) -> dict[str, object]:
+def _read(root: Node | None, report: Report, managed: Managed) -> dict[str, object]:
     table = {setting.path: setting for setting in settings}
     given: dict[str, object] = {}
     for section, node in _entries(root, "", report):
@@ -211,25 +235,33 @@ def _read(root: Node | None, report: Report) -> dict[str, object]:
             path = f"{section.text}.{name.text}"
             if path not in table:
                 report(name.line, path, f"unknown key{_meant(name.text, section.text, table)}")
-            elif isinstance(value, Scalar):
+            elif not isinstance(value, Other):
                 try:
-                    given[path] = table[path].parse(value)
+                    given[path] = _value(table[path], value)
+                    if (weaker := managed.weaker(path, given[path])) is not None:
+                        report(value.line, path, weaker)
                 except ValueError as error:
                     report(value.line, path, str(error))
-            elif not (isinstance(value, Other) and value.reported):
-                report(value.line, path, "must be a single value")
     return given
+
+
+def _value(setting: Setting, node: Scalar | Sequence | Table) -> object:
+    """Raises ValueError."""
+    if isinstance(node, Scalar):
+        return setting.parse(node)
+    if isinstance(node, Table) or setting.parse_list is None:
+        raise ValueError("must be a single value")
+    words = tuple(item.text for item in node.items if isinstance(item, Scalar))
+    if len(words) != len(node.items):
+        raise ValueError("must be a list of words")
+    return setting.parse_list(words)
 
 
 def _entries(node: Node | None, key: str, report: Report) -> tuple[tuple[Scalar, Node], ...]:
     if isinstance(node, Table):
         return node.entries
     # Nothing below a name is what is left when all its keys are commented out.
-    if (
-        node is not None
-        and not (isinstance(node, Scalar) and node.is_null)
-        and not (isinstance(node, Other) and node.reported)
-    ):
+    if node is not None and not (isinstance(node, Scalar) and node.is_null) and not isinstance(node, Other):
         report(node.line, key, "must hold keys, each on a line of its own below it")
     return ()
 
@@ -248,9 +280,12 @@ def _meant(name: str, section: str, table: Mapping[str, Setting]) -> str:
     return ""
 
 
-def _build(given: Mapping[str, object]) -> Config:
+def _build(given: Mapping[str, object], managed: Managed) -> Config:
     values: dict[str, dict[str, object]] = {section: {} for section in _sections}
-    for path, parse, default, _ in settings:
-        section, _, name = path.partition(".")
-        values[section][name] = given[path] if path in given else parse(Scalar(0, default))
+    for setting in settings:
+        section, _, name = setting.path.partition(".")
+        if setting.path in given:
+            values[section][name] = given[setting.path]
+        else:
+            values[section][name] = managed.instead(setting.path, setting.default_value())
     return Config(**{section: make(**values[section]) for section, make in _sections.items()})

@@ -1,4 +1,4 @@
-"""A YAML file read strictly, with the line of everything in it: names, values and tables of them, nothing clever.
+"""A YAML file read strictly, with the line of everything in it: names, values, lists and tables, nothing clever.
 
 Read as a stream of events. Composing a tree first would recurse in C once a level, so that deep nesting ends the
 process (seen with 60,000 brackets), and would resolve tags and aliases that are not wanted here. Words stay words: what
@@ -34,14 +34,18 @@ class Table(NamedTuple):
     entries: tuple[tuple[Scalar, Node], ...]
 
 
+class Sequence(NamedTuple):
+    line: int
+    items: tuple[Node, ...]
+
+
 class Other(NamedTuple):
-    """A list, or something that was reported already (`reported`)."""
+    """Something that was reported already."""
 
     line: int
-    reported: bool = False
 
 
-Node = Scalar | Table | Other
+Node = Scalar | Table | Sequence | Other
 Report = Callable[[int, str, str], None]
 """Takes a line, the key (empty for the file as a whole) and what is wrong."""
 
@@ -103,7 +107,7 @@ class _Reader:
             raise Unreadable(line, "this is nested too deeply")
         if isinstance(event, yaml.AliasEvent):
             self._report(line, key, "aliases (*) are not used here: write the value itself")
-            return Other(line, reported=True)
+            return Other(line)
         assert isinstance(event, yaml.NodeEvent)
         if event.anchor is not None:
             self._report(line, key, "anchors (&) are not used here")
@@ -113,9 +117,10 @@ class _Reader:
             return Scalar(line, event.value, not event.style)  # no style: the C parser says "", the other one None
         if isinstance(event, yaml.MappingStartEvent):
             return Table(line, tuple(self._entries(depth, path)))
+        items = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            self._node(event, depth + 1, path)
-        return Other(line)
+            items.append(self._node(event, depth + 1, path))
+        return Sequence(line, tuple(items))
 
     def _entries(self, depth: int, path: tuple[str, ...]) -> Iterator[tuple[Scalar, Node]]:
         import yaml
@@ -126,7 +131,7 @@ class _Reader:
             key = (*path, name.text) if isinstance(name, Scalar) else path
             value = self._node(next(self._events), depth + 1, key)
             if not isinstance(name, Scalar):
-                if not (isinstance(name, Other) and name.reported):
+                if not isinstance(name, Other):
                     self._report(name.line, ".".join(path), "a key must be a word")
             elif name.text in seen:
                 self._report(name.line, ".".join(key), f"given twice, first in line {seen[name.text]}")

@@ -1,7 +1,7 @@
 """The life cycle: open the store, listen, sync, drain.
 
-start   bind the loopback port, open the store, answer; then the scheduler and the first pass
-run     until SIGTERM or SIGINT
+start   bind the loopback port (or take over sockets), open the store, answer; then the scheduler and the first pass
+run     until SIGTERM or SIGINT; SIGHUP or a changed file reads the config anew
 stop    accept no more, answer what is in work, end a running pass, close the store
 """
 
@@ -13,24 +13,25 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hublet.config import Config
-from hublet.core.account import Account, check_key, origin_of
-from hublet.core.errors import KeySourceError, StoreError, StoreLocked
 from hublet.core.pace import next_pass_in
-from hublet.core.snapshot import Terms
+from hublet.door.binding import adopt_loopback
 from hublet.door.listeners import Listener, bind_loopback, bind_unix
+from hublet.host.notify import Notifier
 from hublet.host.wake import WakeDetector
-from hublet.keys import source_of
+from hublet.opening import account_of, open_service, plan_of, terms_of
+from hublet.reload import Reloader
 from hublet.serve.admin import Admin
 from hublet.serve.admission import Admission
 from hublet.serve.api import Api
-from hublet.serve.service import Service, Unavailable, tokens_from_plain
-from hublet.store.archive import Archive
-from hublet.store.sealed import Store
-from hublet.sync import Plan, Run, Sync
+from hublet.serve.front import Front
+from hublet.serve.service import Service
+from hublet.serve.status import one_line
+from hublet.sync import Run, Sync
 from hublet.upstream.child import run_in_child
 from hublet.upstream.forward import Forwarder
 from hublet.upstream.order import Hub
@@ -42,81 +43,6 @@ log = logging.getLogger("hublet")
 
 HEARTBEAT = 30.0
 _DRAIN = 5.0
-_SHORT = 300.0
-"""For how long what changes by the minute (the trial status) is fresh, in seconds."""
-
-
-def open_service(
-    config: Config,
-    *,
-    port: int = 0,
-    environment: Mapping[str, str] = os.environ,
-    run: Run = run_in_child,
-    clock: Callable[[], float] = time.time,
-) -> Service:
-    """The service of a config: its store opened, its account known, nothing listening yet.
-
-    A store that can't be opened makes a service that says so; it is left as it is. Raises StoreLocked when another
-    hublet has it.
-    """
-    service = Service(config, clock=clock, port=port, started_at=clock())
-    try:
-        store = Store.open(config.locate().data, source_of(config.keys.source, config.locate().key_file))
-        archive = Archive(store)
-        loaded = archive.load()
-    except StoreLocked:
-        raise
-    except (StoreError, KeySourceError) as error:
-        log.error("the cache can't be opened: %s", error.message)
-        service.unavailable = Unavailable(error.message, error.hint)
-        return service
-    service.archive, service.lost_records = archive, loaded.lost
-    service.tokens = tokens_from_plain(loaded.documents.get("tokens"))
-    service.account = _account(config, environment, loaded.documents.get("account"))
-    envelope = archive.envelope
-
-    def terms() -> Terms:
-        return Terms(
-            icon=lambda url: f"http://localhost:{service.port or config.serve.port}/icons/{envelope.icon_name(url)}",
-            etag_key=envelope.etag_key,
-            interval=config.sync.every,
-            short_interval=min(_SHORT, config.sync.every),
-            max_stale=config.secrets.max_stale,
-        )
-
-    service.sync = Sync(archive, loaded.state, plan_of(config, service.account), terms(), run, clock=clock)
-
-    def logged_in() -> None:
-        if service.sync is not None:
-            service.sync.configure(plan_of(config, service.account), service.sync.terms)
-
-    service.on_login.append(logged_in)
-    return service
-
-
-def plan_of(config: Config, account: Account | None) -> Plan:
-    hub = Hub(
-        url=config.hub.url,
-        key=account.key if account is not None else None,
-        ca_file=str(config.hub.ca_file) if config.hub.ca_file else None,
-        timeout=config.hub.timeout,
-        connect_timeout=config.hub.connect_timeout,
-        size_limit=config.hub.size_limit,
-        parallel=config.sync.parallel,
-    )
-    return Plan(hub, interval=config.sync.every, proxied=config.sync.proxied)
-
-
-def _account(config: Config, environment: Mapping[str, str], kept: object) -> Account | None:
-    """CONTINUE_API_KEY first; else the stored key, if it was stored for this Hub's origin."""
-    origin = origin_of(config.hub.url)
-    if environment.get("CONTINUE_API_KEY"):
-        return Account(check_key(environment["CONTINUE_API_KEY"]), origin, from_environment=True)
-    account = Account.from_plain(kept)
-    if account is not None and account.origin != origin:
-        log.warning("the stored key belongs to another Hub than hub.url: log in again")
-        return None
-    return account
 
 
 class Daemon:
@@ -129,17 +55,29 @@ class Daemon:
         environment: Mapping[str, str] = os.environ,
         run: Run = run_in_child,
         clock: Callable[[], float] = time.time,
+        file: Path | None = None,
+        notifier: Notifier | None = None,
+        handed_over: Sequence[int] = (),
     ) -> None:
+        """`file` is the config's, to be read again when it changes; `handed_over` are descriptors to listen on."""
         self.config = config
         self._environment, self._run, self._clock = environment, run, clock
+        self._file, self._notifier, self._handed_over = file, notifier or Notifier(), handed_over
+        self._pulse = min(HEARTBEAT, (self._notifier.interval or HEARTBEAT * 3) / 3)
         self._listener = Listener()
         self._stopping = asyncio.Event()
         self._scheduler: AsyncIOScheduler | None = None
         self._beat: asyncio.TimerHandle | None = None
         self._passes: set[asyncio.Task[None]] = set()
-        self._admission: Admission | None = None
+        self._front: Front | None = None
+        self._on_unix: Admission | None = None
+        self._admin: Admin | None = None
+        self._own_socket = config.serve.socket
         self._forwarder: Forwarder | None = None
+        self._reloader: Reloader | None = None
         self.service: Service | None = None
+        self.on_service: list[Callable[[Service], None]] = []
+        """Told of the service as soon as there is one."""
 
     @property
     def port(self) -> int:
@@ -151,33 +89,57 @@ class Daemon:
 
         Raises PortTaken, StoreLocked, StoreError (the data or runtime directory can't be used).
         """
-        sockets = bind_loopback(self.config.serve.port)
+        if self._file is not None:
+            # From here to the end of the loop: by itself the signal would end the process.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hung_up)
+        handed_over = self._handed_over
+        sockets = adopt_loopback(handed_over) if handed_over else bind_loopback(self.config.serve.port)
         try:
             port = sockets[0].getsockname()[1]
             service = self.service = open_service(
                 self.config, port=port, environment=self._environment, run=self._run, clock=self._clock
             )
+            for listener in self.on_service:
+                listener(service)
             admin = bind_unix(self.config.locate().admin_socket)
+            sockets.append(admin)
+            own = bind_unix(self.config.serve.socket) if self.config.serve.socket is not None else None
+            sockets.remove(admin)
         except BaseException:
             for sock in sockets:
                 sock.close()
             if self.service is not None and self.service.archive is not None:
                 self.service.archive.close()
             raise
-        self._admission = Admission(service)
+        if service.overrides is not None:
+            await service.overrides.refresh()  # before the first answer: it must not be another value for a moment
         self._forwarder = Forwarder(lambda: self._lent(service))
-        api = Api(service, self._admission, self._forwarder)
-        for sock in sockets:
-            await self._listener.serve(sock, api)
-        await self._listener.serve(admin, Admin(service))
+        self._front = Front(service, self._forwarder, fixed=bool(handed_over))
+        await self._front.open(sockets)
+        self._admin = Admin(service)
+        await self._listener.serve(admin, self._admin)
+        if own is not None:
+            self._on_unix = Admission(service)
+            await self._listener.serve(own, Api(service, self._on_unix, self._forwarder))
+            log.info("listening on %s", self.config.serve.socket)
         log.info("listening on http://localhost:%d", port)
+        service.asker.forget()
+        service.on_open.append(self._begin)
+        if self._file is not None:
+            self._reloader = self._reloading(service, self._file)
+        if handed_over and self.config.serve.port not in (0, port):
+            service.config_pending = (self._held_port(),)
+        self._wake = WakeDetector(self._clock(), time.monotonic())
+        self._beat = asyncio.get_running_loop().call_later(self._pulse, self._heartbeat)
         self._begin()
 
     async def run(self) -> None:
-        """Until SIGTERM or SIGINT, or `stop`."""
+        """Until SIGTERM or SIGINT, or `stop`. SIGHUP reads the config file again."""
+        assert self.service is not None
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        self._notifier.ready(one_line(self.service))
         try:
             await self._stopping.wait()
         finally:
@@ -185,25 +147,39 @@ class Daemon:
                 loop.remove_signal_handler(number)
         await self.stop()
 
+    def _hung_up(self) -> None:
+        if self._reloader is not None and not self._stopping.is_set():
+            self._reloader.soon()
+
     async def stop(self) -> None:
         """Answer what is in work, end a running pass, close the store."""
         self._stopping.set()
+        self._notifier.stopping()
+        if self._reloader is not None:
+            await self._reloader.stop()
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=False)
             self._scheduler = None
         if self._beat is not None:
             self._beat.cancel()
             self._beat = None
+        if self._front is not None:
+            await self._front.close()
         await self._listener.drain(_DRAIN)
         for task in self._passes:
             task.cancel()
         await asyncio.gather(*self._passes, return_exceptions=True)
         if self._forwarder is not None:
             await self._forwarder.close()
-        if self._admission is not None:
-            self._admission.close()
+        for door in (self._on_unix, self._admin):
+            if door is not None:
+                door.close()
+        if self.service is not None and self.service.overrides is not None:
+            await self.service.overrides.close()
         if self.service is not None and self.service.sync is not None:
             await self.service.sync.close()
+        if self.service is not None and self.service.audit is not None:
+            await self.service.audit.close()
         if self.service is not None and self.service.archive is not None:
             self.service.archive.close()
         log.info("stopped")
@@ -225,13 +201,17 @@ class Daemon:
         self._scheduler = AsyncIOScheduler(job_defaults={"misfire_grace_time": None, "coalesce": True})
         self._scheduler.start()
         self.service.on_login.append(self.sync_soon)
-        self._wake = WakeDetector(self._clock(), time.monotonic())
-        self._beat = asyncio.get_running_loop().call_later(HEARTBEAT, self._heartbeat)
+        if self.service.overrides is not None:
+            self.service.overrides.begin()
         self.sync_soon()
 
     def sync_soon(self) -> None:
         """Begin a pass now, unless one is running."""
         self._keep(asyncio.get_running_loop().create_task(self._sync(), name="scheduled pass"))
+
+    async def _due(self) -> None:
+        """The scheduler's job. A coroutine, since it runs plain functions in a thread, where there is no event loop."""
+        self.sync_soon()
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._passes.add(task)
@@ -244,8 +224,12 @@ class Daemon:
         try:
             if sync.plan.hub.key is not None:
                 summary = await sync.run_pass()
+                if self.service.overrides is not None:
+                    await self.service.overrides.refresh()
                 for problem in summary.problems:
                     log.warning("%s", problem)
+                for line in summary.endpoints:
+                    log.warning("an assistant runs or sends elsewhere: %s", line)
                 log.info(
                     "pass: %d of %d answered, %d added, %d changed, %d withdrawn, %.1f s",
                     summary.answered, summary.asked, summary.added, summary.changed, summary.withdrawn, summary.took,
@@ -264,16 +248,73 @@ class Daemon:
         wait = next_pass_in(sync.state.ledger, self._clock(), interval=sync.plan.interval, chance=chance)
         self.service.next_pass_at = self._clock() + wait
         when = datetime.now(UTC) + timedelta(seconds=wait)
-        self._scheduler.add_job(self.sync_soon, "date", run_date=when, id="pass", replace_existing=True)
+        self._scheduler.add_job(self._due, "date", run_date=when, id="pass", replace_existing=True)
+        self._notifier.status(one_line(self.service))
 
     def _heartbeat(self) -> None:
-        """One timer for all that has to be looked at now and then: waking, and secrets that expire."""
+        """One timer for all that has to be looked at now and then: waking, secrets that expire, the config file, and
+        the service manager's watchdog. That one is fed last: not by a loop that can't do its work."""
         assert self.service is not None
-        assert self.service.sync is not None
-        if self._wake.beat(self._clock(), time.monotonic()):
+        self._beat = asyncio.get_running_loop().call_later(self._pulse, self._heartbeat)
+        sync, archive = self.service.sync, self.service.archive
+        if self._wake.beat(self._clock(), time.monotonic()) and sync is not None:
             log.info("the machine was asleep: syncing")
             self.sync_soon()
-        self.service.sync.republish_if_due()
-        if self.service.archive is not None and self.service.archive.untidy:
-            self._keep(asyncio.get_running_loop().create_task(self.service.sync.tidy(), name="tidy"))
-        self._beat = asyncio.get_running_loop().call_later(HEARTBEAT, self._heartbeat)
+        if self.service.overrides is not None:
+            self.service.overrides.look()
+        if sync is not None:
+            sync.republish_if_due()
+            if archive is not None and archive.untidy:
+                self._keep(asyncio.get_running_loop().create_task(sync.tidy(), name="tidy"))
+        if self._reloader is not None:
+            self._reloader.look()
+        self._notifier.status(one_line(self.service))
+        self._notifier.alive()
+
+    # A changed config
+
+    def _reloading(self, service: Service, file: Path) -> Reloader:
+        places = self.config.locate()
+        reloader = Reloader(
+            file,
+            service,
+            self._reconfigure,
+            notifier=self._notifier,
+            status=lambda: one_line(service),
+            avoid=(places.data, places.runtime, places.key_file.parent),
+        )
+        reloader.start()
+        return reloader
+
+    async def _reconfigure(self, config: Config, changed: frozenset[str]) -> tuple[str, ...]:
+        """Run with another config from now on. Raises PortTaken; then nothing has changed."""
+        service, front = self.service, self._front
+        assert service is not None
+        assert front is not None
+        held = front.fixed and config.serve.port not in (0, service.port)
+        if "serve.port" in changed and not front.fixed:
+            await front.move(config.serve.port)
+        self.config = service.config = config
+        if "log.level" in changed:
+            logging.getLogger().setLevel(config.log.level.upper())
+        sync, archive = service.sync, service.archive
+        if sync is not None and archive is not None and changed:
+            if "hub.url" in changed:
+                kept = (await asyncio.to_thread(archive.load)).documents.get("account")
+                service.account = account_of(config, self._environment, kept)
+            sync.configure(plan_of(config, service.account), terms_of(service, archive))
+            if service.overrides is not None and any(name.startswith("secrets.") for name in changed):
+                service.overrides.configure(config.secrets)
+            if any(name.startswith("hub.") for name in changed):
+                self.sync_soon()
+            elif "sync.every" in changed:
+                self._schedule(sync)
+        moved = config.serve.socket != self._own_socket
+        late = ("serve.socket: takes effect after a restart",) if moved else ()
+        return (self._held_port(), *late) if held else late
+
+    def _held_port(self) -> str:
+        return (
+            f"serve.port: the service manager holds port {self.port}; "
+            "`hublet service install` makes it take the configured one"
+        )

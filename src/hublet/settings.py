@@ -19,6 +19,13 @@ class Setting(NamedTuple):
     parse: Parser
     default: str
     doc: str
+    parse_list: Callable[[tuple[str, ...]], object] | None = None
+    """How a list of words is read, where one may stand."""
+
+    def default_value(self) -> object:
+        if self.parse_list is not None and self.default.startswith("["):
+            return self.parse_list(tuple(self.default.strip("[]").split(", ")))
+        return self.parse(Scalar(0, self.default))
 
 
 def _within(parse: Callable[[str], int], least: str, most: str) -> Parser:
@@ -47,7 +54,8 @@ def _choice(*names: str) -> Parser:
     return parser
 
 
-def _boolean(value: Scalar) -> bool:
+def boolean(value: Scalar) -> bool:
+    """Raises ValueError for anything but the two words."""
     if not value.plain or value.text not in ("true", "false"):
         raise ValueError("must be true or false")
     return value.text == "true"
@@ -66,6 +74,33 @@ def _path_or_null(value: Scalar) -> Path | None:
     if not value.text.startswith(("/", "~/")) or not value.text.isprintable():
         raise ValueError("must be an absolute path, or one that begins with ~/")
     return Path(value.text).expanduser()
+
+
+def _command(words: tuple[str, ...]) -> tuple[str, ...]:
+    if not words or not words[0] or not all(word.isprintable() for word in words):
+        raise ValueError("a command is a list of words, the program first")
+    if "{name}" in words[0] or not any("{name}" in word for word in words):
+        raise ValueError("one of the program's arguments must hold {name}, which becomes the secret's name")
+    return words
+
+
+def _variables(words: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(word.isidentifier() and word.isascii() for word in words):
+        raise ValueError("must be a list of names of environment variables")
+    return words
+
+
+def _must_be_a_list(_: Scalar) -> object:
+    raise ValueError("must be a list, such as [PATH, HOME]")
+
+
+def _descriptor_or_null(value: Scalar) -> int | None:
+    if value.is_null:
+        return None
+    number = parse_count(value.text)
+    if number is None or number in (1, 2) or number > 1023:
+        raise ValueError("must be the number of a descriptor that can be read: 0, or 3 to 1023")
+    return number
 
 
 _wait = _within(parse_duration, "0s", "1h")
@@ -87,7 +122,19 @@ settings: tuple[Setting, ...] = (
         "Keep the alwaysUseProxy=true variant fresh too: auto is once a client has asked for it.",
     ),
     Setting("sync.parallel", _within(_number, "1", "32"), "4", "How many requests to the Hub may run at once."),
+    Setting(
+        "sync.hold_commands",
+        boolean,
+        "false",
+        "Quarantine an assistant that changes what it runs or where it sends things, until you accept it.",
+    ),
     Setting("serve.port", _within(_number, "0", "65535"), "3001", "The port on 127.0.0.1 and ::1; 0 is any free one."),
+    Setting(
+        "serve.socket",
+        _path_or_null,
+        "null",
+        "A Unix socket to answer on as well, in a directory that is yours alone (~/.hublet/api.sock); null is none.",
+    ),
     Setting(
         "serve.access",
         _choice("either", "same-user", "token", "both"),
@@ -105,7 +152,7 @@ settings: tuple[Setting, ...] = (
     ),
     Setting(
         "serve.passthrough_as_account",
-        _boolean,
+        boolean,
         "false",
         "Send those with the account's key when the client brings none of its own.",
     ),
@@ -124,12 +171,50 @@ settings: tuple[Setting, ...] = (
         "7d",
         "Secret values that the Hub has not confirmed for so long are no longer served.",
     ),
-    Setting("keys.source", _choice("file"), "file", "Where the key is kept that unlocks the cache."),
+    Setting(
+        "secrets.override",
+        _path_or_null,
+        "null",
+        "Answers before the Hub: an env file, yours and of mode 600, or a command like [pass, show, 'hublet/{name}'].",
+        _command,
+    ),
+    Setting(
+        "secrets.override_environment",
+        _must_be_a_list,
+        "[PATH, HOME]",
+        "The variables that such a command gets of the daemon's environment; all others are left out.",
+        _variables,
+    ),
+    Setting(
+        "secrets.override_timeout",
+        _within(parse_duration, "1s", "2m"),
+        "10s",
+        "The longest that such a command may take for one secret.",
+    ),
+    Setting(
+        "keys.source",
+        _choice("file", "keyring", "passphrase", "credential"),
+        "file",
+        "Where the key is kept that unlocks the cache. `hublet keys move` moves it.",
+    ),
     Setting(
         "keys.file",
         _path_or_null,
         "null",
         "The file of the key source `file`; null is hublet-key/kek in the platform's state directory.",
     ),
+    Setting(
+        "keys.passphrase_file",
+        _path_or_null,
+        "null",
+        "A file with the passphrase of the key source `passphrase`, mode 600; null is to ask at a terminal.",
+    ),
+    Setting(
+        "keys.passphrase_fd",
+        _descriptor_or_null,
+        "null",
+        "An open file descriptor to read that passphrase from instead, once.",
+    ),
+    Setting("audit.syslog", boolean, "false", "Send each line of the audit log to the system's log, too."),
     Setting("log.level", _choice("debug", "info", "warning", "error"), "info", "What is logged."),
 )

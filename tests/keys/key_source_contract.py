@@ -21,6 +21,10 @@ class KeySourceContract:
         """The same source as another process would make it."""
         raise NotImplementedError
 
+    def put(self, source: KeySource) -> None:
+        """Have the source hold `kek`; a source that does not make keys has its own way."""
+        source.create(kek)
+
     def test_an_empty_source_gives_none_and_changes_nothing(self, source: KeySource) -> None:
         """Looking twice is as good as looking once."""
         assert source.load() is None
@@ -28,21 +32,21 @@ class KeySourceContract:
 
     def test_a_created_key_is_loaded_by_every_later_process(self, source: KeySource) -> None:
         """create is durable: the same key comes back, here and in a new source."""
-        source.create(kek)
+        self.put(source)
         assert source.load() == kek
         assert self.again(source).load() == kek
         assert self.again(source).load() == kek
 
     def test_a_key_is_never_overwritten(self, source: KeySource) -> None:
         """A second create is an error, and the first key stays."""
-        source.create(kek)
+        self.put(source)
         with pytest.raises(KeySourceError):
             self.again(source).create(Key(bytes(32)))
         assert self.again(source).load() == kek
 
     def test_it_says_what_and_where_it_is_without_the_key(self, source: KeySource) -> None:
         """Name, parameters and description are text, stay the same, and hold no byte of the key."""
-        source.create(kek)
+        self.put(source)
         again = self.again(source)
         assert again.name == source.name
         assert dict(again.parameters) == dict(source.parameters)
@@ -51,3 +55,15 @@ class KeySourceContract:
         assert kek.reveal().hex() not in said
         assert repr(kek.reveal())[2:-1] not in said
         assert all(isinstance(part, str) for pair in source.parameters.items() for part in pair)
+
+    def test_a_staged_key_is_sealed_with_and_opens_after_promote(self, source: KeySource) -> None:
+        """The one in force stays until then; promoting twice is harmless."""
+        self.put(source)
+        following = self.again(source).successor()
+        given = following.stage(Key(bytes(range(32))))
+        assert self.again(source).load() == kek
+        assert given in (following.staged(), following.load())
+        following.promote()
+        following.promote()
+        assert self.again(following).load() == given
+        assert following.staged() is None

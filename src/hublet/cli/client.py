@@ -29,16 +29,18 @@ class Client(Protocol):
 
     running: bool
 
-    def call(self, method: str, path: str, value: object = None) -> dict[str, object]:
-        """One request, one JSON object."""
+    def call(self, method: str, path: str, value: object = None, *, patience: float = _PATIENCE) -> dict[str, object]:
+        """One request, one JSON object; `patience` is how long a daemon may take for it, in seconds."""
 
     def stream(self, method: str, path: str) -> Iterator[dict[str, object]]:
         """One request, an object for each line as it comes."""
 
 
 @contextmanager
-def connected(config: Config) -> Iterator[Client]:
+def connected(config: Config, *, opening: bool = True) -> Iterator[Client]:
     """The daemon's admin door, or the store opened in this process when no daemon runs.
+
+    Without `opening` the store is left shut, for the commands that look after its key.
 
     Raises StoreLocked when a daemon has the store but its socket can't be reached.
     """
@@ -49,12 +51,23 @@ def connected(config: Config) -> Iterator[Client]:
             probe.settimeout(_PATIENCE)
             probe.connect(str(path))
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
-        with closing(LocalClient(config)) as local:
+        with closing(LocalClient(config, opening=opening)) as local:
             yield local
         return
     except OSError as error:
         raise NotRunning(f"the admin socket can't be reached: {error.strerror}", hint=f"it is {path}") from None
     yield SocketClient(path)
+
+
+def is_listening(path: Path) -> bool:
+    """Whether a daemon is behind its admin socket."""
+    with closing(socket.socket(socket.AF_UNIX)) as probe:
+        probe.settimeout(_PATIENCE)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -74,8 +87,8 @@ class SocketClient:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def call(self, method: str, path: str, value: object = None) -> dict[str, object]:
-        with self._asked(method, path, value, _PATIENCE) as response:
+    def call(self, method: str, path: str, value: object = None, *, patience: float = _PATIENCE) -> dict[str, object]:
+        with self._asked(method, path, value, patience) as response:
             return _object(response.read())
 
     def stream(self, method: str, path: str) -> Iterator[dict[str, object]]:
@@ -105,22 +118,31 @@ class LocalClient:
 
     running = False
 
-    def __init__(self, config: Config) -> None:
-        from hublet.daemon import open_service
+    def __init__(self, config: Config, *, opening: bool = True) -> None:
+        from hublet.opening import open_service
         from hublet.serve.admin import Admin
 
         self._runner = asyncio.Runner()
-        self._service = open_service(config)
+        self._service = open_service(config, opening=opening)
         self._admin = Admin(self._service)
 
     def close(self) -> None:
         if self._service.sync is not None:
             self._runner.run(self._service.sync.close())
+        if self._service.audit is not None:
+            self._runner.run(self._service.audit.close())
         if self._service.archive is not None:
             self._service.archive.close()
         self._runner.close()
 
-    def call(self, method: str, path: str, value: object = None) -> dict[str, object]:
+    def call(
+        self,
+        method: str,
+        path: str,
+        value: object = None,
+        *,
+        patience: float = _PATIENCE,  # noqa: ARG002
+    ) -> dict[str, object]:
         body = self._handle(method, path, value)
         assert isinstance(body, bytes)
         return _object(body)

@@ -19,6 +19,7 @@ def config() -> None:
 def check(ctx: click.Context) -> None:
     """Read the config file and say every problem, or that there is none."""
     from hublet.config import find_config
+    from hublet.managed import load_managed
 
     found = find_config(ctx.find_root().obj, os.environ)
     settings = config_of(ctx)
@@ -26,4 +27,7 @@ def check(ctx: click.Context) -> None:
     click.echo(f"config: {found or 'none, all defaults'}")
     click.echo(f"Hub:    {settings.hub.url}")
     click.echo(f"data:   {places.data}")
+    managed = load_managed()
+    for line in managed.described():
+        click.echo(f"managed by {managed.file}: {line}")
     click.echo("ok")

@@ -118,7 +118,7 @@ async def _log_in_and_sync(daemon: Daemon, key: str) -> None:
     from hublet.cli.sync import show
     from hublet.core.account import Account, origin_of
     from hublet.core.secretstr import SecretStr
-    from hublet.sync import describe
+    from hublet.summary import describe
     from hublet.upstream.order import Told, Word
 
     service = daemon.service

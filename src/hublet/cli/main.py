@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from hublet.config import Config
 
 _COMMANDS = {
+    "audit": ("hublet.cli.audit", "audit"),
     "config": ("hublet.cli.config", "config"),
     "demo": ("hublet.cli.demo", "demo"),
+    "keys": ("hublet.cli.keys", "keys"),
     "lock": ("hublet.cli.account", "lock"),
     "login": ("hublet.cli.account", "login"),
     "point": ("hublet.cli.point", "point"),
     "quarantine": ("hublet.cli.quarantine", "quarantine"),
     "run": ("hublet.cli.run", "run"),
+    "service": ("hublet.cli.service", "service"),
+    "secrets": ("hublet.cli.secrets", "secrets"),
     "status": ("hublet.cli.status", "status"),
     "store": ("hublet.cli.store", "store"),
     "sync": ("hublet.cli.sync", "sync"),

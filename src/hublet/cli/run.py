@@ -4,37 +4,59 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 
 import click
 
 from hublet.cli.main import config_of
+from hublet.host.hardening import harden
+from hublet.redaction import Redactor, watch
 
 
 @click.command()
+@click.option("--debug", is_flag=True, help="Log everything, whatever log.level says. No secret is in it.")
 @click.pass_context
-def run(ctx: click.Context) -> None:
+def run(ctx: click.Context, debug: bool) -> None:
     """Run the daemon in the foreground.
 
-    Logs go to standard error. SIGTERM and Ctrl-C end it: requests in work are answered first.
+    Logs go to standard error. SIGTERM and Ctrl-C end it: requests in work are answered first. SIGHUP, or a change of
+    the config file, makes it take over what has changed.
     """
+    hardened = harden()
+    from hublet.config import find_config, usual_config
     from hublet.daemon import Daemon
+    from hublet.host.activation import handed_over
+    from hublet.host.notify import Notifier
 
+    # First of all: these variables are meant for this process and no child of it.
+    notifier, descriptors = Notifier.from_environment(os.environ), handed_over(os.environ)
+    file = find_config(ctx.find_root().obj, os.environ) or usual_config()
     config = config_of(ctx)
-    log_to_stderr(config.log.level)
+    redactor = log_to_stderr("debug" if debug else config.log.level)
+    redactor.install()
+    if not hardened:
+        logging.getLogger("hublet").warning("core dumps can't be switched off here")
 
     async def serve() -> None:
-        daemon = Daemon(config)
+        daemon = Daemon(config, file=file, notifier=notifier, handed_over=descriptors)
+        daemon.on_service.append(lambda service: watch(redactor, service))
         await daemon.start()
         await daemon.run()
 
     asyncio.run(serve())
 
 
-def log_to_stderr(level: str) -> None:
+def log_to_stderr(level: str) -> Redactor:
+    """What is logged goes through the redactor, which is returned; it has still to be told what is secret."""
     logging.basicConfig(
         stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    # httpx tells every URL at info, APScheduler every job: neither is ours to tell.
-    for name in ("httpx", "httpcore", "apscheduler"):
+    # httpx tells every URL at info, APScheduler every job: neither is ours to tell. watchdog tells every event: where
+    # the log lies beside the config, telling one would be the next one.
+    for name in ("httpx", "httpcore", "apscheduler", "watchdog"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    redactor = Redactor()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(redactor)
+    return redactor

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hublet.cli.client import connected
 from hublet.cli.main import config_of
+from hublet.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hublet.config import Config
 
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -18,7 +22,7 @@ _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> None:
     """Show each scope with its assistants, their age and grade, the last error and the next sync."""
-    with connected(config_of(ctx)) as client:
+    with connected(_config(ctx)) as client:
         value: dict[str, Any] = client.call("GET", "/status") | {"running_daemon": client.running}
     if as_json:
         import orjson
@@ -31,6 +35,20 @@ def status(ctx: click.Context, as_json: bool) -> None:
         _table(value)
     for line in troubles(value):
         click.echo(line)
+
+
+def _config(ctx: click.Context) -> Config:
+    """The config; the defaults when the file can't be used but a daemon that took an earlier one is at its usual place:
+    it says what is wrong with the file. Raises ConfigError."""
+    from hublet.config import load_config
+
+    try:
+        return config_of(ctx)
+    except ConfigError:
+        usual = load_config(None)
+        if not usual.locate().admin_socket.is_socket():
+            raise
+        return usual
 
 
 def headline(value: dict[str, Any]) -> list[str]:
@@ -54,7 +72,9 @@ def headline(value: dict[str, Any]) -> list[str]:
             f"{requests['asked_of_hub']} asked of the Hub, {requests['passed_through']} passed through"
         )
     if value.get("lock"):
-        lines.append("locked: no secret value is served (`hublet login`, or `hublet unlock --offline`)")
+        # One that the user asked for stays whatever the Hub says; the other ends when it takes a key again.
+        how = "" if value["lock"]["why"] == "asked" else "`hublet login`, or "
+        lines.append(f"locked: no secret value is served ({how}`hublet unlock --offline`)")
     if value.get("unsaved_since"):
         ago = duration(time.time() - value["unsaved_since"])
         lines.append(f"not saved to disk for {ago}: {value['unsaved_reason']}")
@@ -67,12 +87,22 @@ def troubles(value: dict[str, Any]) -> list[str]:
     """The lines below the table: what the last asking did not bring, and what waits for the user."""
     lines = [f"{trouble['what']}: {trouble['detail']}" for trouble in value.get("troubles", [])]
     lines += [
-        f"in quarantine: {held['what']} ({len(held['gone'])} gone); see `hublet quarantine`"
+        f"in quarantine: {held['what']} ({_held(held)}); see `hublet quarantine`"
         for held in value.get("quarantine", [])
     ]
+    for moved in value.get("endpoints", []):
+        ago = duration(time.time() - moved["at"])
+        lines += [printable(f"{moved['what']}, {ago} ago: {line}") for line in moved["changes"]]
+    lines += [f"config refused: {problem}" for problem in value.get("config_problems", [])]
+    lines += [f"config: {line}" for line in value.get("config_pending", [])]
+    lines += [f"secrets.override: {problem}" for problem in (value.get("override") or {}).get("problems", [])]
     if value["counters"].get("other-key"):
         lines.append("clients sent another con_ key: all are answered from this account")
     return lines
+
+
+def _held(held: dict[str, Any]) -> str:
+    return f"{len(held['changes'])} changed" if held["changes"] else f"{len(held['gone'])} gone"
 
 
 def _table(value: dict[str, Any]) -> None:

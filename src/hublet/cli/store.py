@@ -17,7 +17,12 @@ def store() -> None:
 @click.pass_context
 def reset(ctx: click.Context) -> None:
     """Move a cache that can't be opened aside and begin anew. Nothing is deleted; you have to log in again."""
+    from hublet.cli.client import is_listening
     from hublet.store.reset import reset as move_aside
 
-    moved = move_aside(config_of(ctx).locate().data)
-    click.echo(f"The old cache is now {moved}. Run `hublet login`.")
+    places = config_of(ctx).locate()
+    moved = move_aside(places.data)
+    click.echo(f"The old cache is now {moved}.")
+    if is_listening(places.admin_socket):
+        click.echo("The hublet that runs could not open it and does not look again: start it again.")
+    click.echo("Run `hublet login`.")

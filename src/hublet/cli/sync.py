@@ -16,11 +16,11 @@ from hublet.core.errors import SyncFailed
 def sync(ctx: click.Context) -> None:
     """Refresh everything from the Hub now.
 
-    A pass that is running is joined. Ends with an error when the Hub answered nothing at all.
+    A pass that is running is joined. Ends with an error when the Hub answered nothing that is the account's own.
     """
     with connected(config_of(ctx)) as client:
         summary = report(client)
-    if not summary.get("answered"):
+    if not summary.get("of_account"):
         problems = summary.get("problems")
         first = problems[0] if isinstance(problems, list) and problems else "the Hub did not answer"
         raise SyncFailed(f"nothing was refreshed: {first}", hint="what is cached goes on being served")
@@ -55,5 +55,10 @@ def show(summary: dict[str, object]) -> None:
     problems = summary.get("problems")
     for problem in problems if isinstance(problems, list) else []:
         click.echo(f"  {problem}", err=True)
+    from hublet.cli.status import printable
+
+    endpoints = summary.get("endpoints")
+    for line in endpoints if isinstance(endpoints, list) else []:
+        click.echo(printable(f"  runs or sends elsewhere: {line}"), err=True)
     if summary.get("held"):
         click.echo("  something is in quarantine: see `hublet quarantine`", err=True)

@@ -22,6 +22,10 @@ class Limits:
     streamed_body_size: int = 64 * 1024 * 1024
     waiting_requests: int = 32
     connections: int = 4096
+    first_time: float = 0.25
+    """From the accept to the first byte, for clients that were let in just before the end."""
+    held_back: int = 64
+    """Refusals that wait at one time (`Connection.hold_back`); further ones are sent at once."""
     head_time: float = 10.0
     """From a head's first byte to its last."""
     body_gap: float = 30.0
@@ -37,9 +41,13 @@ class Limits:
 
 
 class Connection:
-    """One accepted connection, as the application sees it. `scratch` is the application's own."""
+    """One accepted connection, as the application sees it. `scratch` is the application's own.
 
-    __slots__ = ("family", "peername", "scratch", "socket", "sockname", "transport")
+    `hold_back` is the application's word to the door: for how many seconds the refusal that it returns from `admit` is
+    kept back. Nothing of the server waits meanwhile, and such a connection is the first to go when room is needed.
+    """
+
+    __slots__ = ("family", "hold_back", "peername", "scratch", "socket", "sockname", "transport")
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
@@ -49,6 +57,7 @@ class Connection:
         self.peername: Any = transport.get_extra_info("peername")
         self.sockname: Any = transport.get_extra_info("sockname")
         self.scratch: Any = None
+        self.hold_back = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,8 @@ class Counters:
     """Answered 503 because there was no room."""
     failed: int = 0
     """The application raised: 500."""
+    held_back: int = 0
+    """How many refusals wait now."""
 
 
 class Keeper(Protocol):

@@ -188,6 +188,20 @@ def adopt(descriptors: Iterable[int]) -> list[socket.socket]:
     return sockets
 
 
+def adopt_loopback(descriptors: Iterable[int]) -> list[socket.socket]:
+    """Handed-over sockets that the API can be served on: TCP, all on one port. Raises ConfigError."""
+    sockets = adopt(descriptors)
+    ports = {sock.getsockname()[1] for sock in sockets if sock.family != socket.AF_UNIX}
+    if len(ports) != 1 or any(sock.family == socket.AF_UNIX for sock in sockets):
+        for each in sockets:
+            each.close()
+        raise ConfigError(
+            ("the service manager hands over sockets that are not all TCP on one port",),
+            hint="`hublet service install` writes the unit that does",
+        )
+    return sockets
+
+
 def _is_loopback(sock: socket.socket) -> bool:
     address = ip_address(sock.getsockname()[0])
     mapped = getattr(address, "ipv4_mapped", None)

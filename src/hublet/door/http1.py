@@ -186,8 +186,15 @@ class Http1(ResponseWriter, asyncio.Protocol):
     @property
     def waits(self) -> float:
         """Since when this connection has no request in work; inf while it has one. For the keeper's eviction."""
-        busy = self._task is not None or bool(self._queue) or not self._writable or self._phase is Phase.BODY
+        answering = self._task is not None and not self._holding_back
+        busy = answering or bool(self._queue) or not self._writable or self._phase is Phase.BODY
         return inf if busy else self._since
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its first request has still to come and well may: who has just connected sends it next."""
+        untouched = self._messages == 0 and self._phase is Phase.IDLE and not self._held
+        return untouched and self._loop.time() - self._since < self._limits.first_time
 
     def evict(self, *, abort: bool = False) -> None:
         """End the connection: after what is written went out, or with `abort` at once."""

@@ -16,8 +16,10 @@ from hublet.door.http1 import Http1
 
 __all__ = ["Listener", "adopt", "bind_loopback", "bind_unix"]
 
+_turns_to_open = 5
+"""Turns of the loop that asyncio takes from an accept to `connection_made`, and some more."""
+
 no_room = error_response(503, "too many connections")
-going = error_response(503, "shutting down")
 
 
 class Listener:
@@ -68,8 +70,6 @@ class Listener:
         """A connection was accepted. A Response turns it away."""
         self._connections[connection] = None
         self.counters.connections += 1
-        if self._draining:
-            return going
         if len(self._connections) > self.limits.connections and not self._make_room(connection):
             self.counters.turned_away += 1
             return no_room
@@ -115,8 +115,16 @@ class Listener:
     # -- the end -------------------------------------------------------------------------------------------------------
 
     async def drain(self, seconds: float) -> bool:
-        """Accept no more, close idle connections at once, let requests in work be answered for `seconds`,
-        then cut what is left. Returns whether everything was answered."""
+        """Accept no more, close idle connections (new ones after a moment), let requests in work be answered for
+        `seconds`, then cut what is left. Returns whether everything was answered."""
+        loop = asyncio.get_running_loop()
+        for server in self._servers:
+            for sock in server.sockets if isinstance(server, asyncio.Server) else ():
+                loop.remove_reader(sock)
+        # What was accepted just now becomes a connection first: asyncio drops it, asked or not, when its server is
+        # closed between the two.
+        for _ in range(_turns_to_open):
+            await asyncio.sleep(0)
         self._draining = True
         for server in self._servers:
             server.close()
@@ -125,7 +133,10 @@ class Listener:
                 if path.stat().st_ino == inode:  # not the socket of a successor that already took the path over
                     path.unlink()
         for connection in list(self._connections):
-            connection.drain()
+            if connection.is_new:
+                loop.call_later(self.limits.first_time, connection.drain)
+            else:
+                connection.drain()
         whole = await self._wait_empty(seconds)
         for connection in list(self._connections):
             connection.evict(abort=True)

@@ -37,6 +37,8 @@ class ResponseWriter(RequestReader):
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Exchange] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._holding_back = False
+        """The task is a refusal that waits."""
         self._cancelled = False
         self._answering: Exchange | None = None
         self._leftover: AsyncIterator[bytes] | None = None
@@ -126,7 +128,12 @@ class ResponseWriter(RequestReader):
 
     def _answer(self, exchange: Exchange) -> None:
         if exchange.refusal is not None:
-            self._send(exchange, exchange.refusal)
+            wait, self.connection.hold_back = self.connection.hold_back, 0.0
+            if wait and self._counters.held_back < self._limits.held_back:
+                self._holding_back = True
+                self._spawn(exchange, self._refuse_later(exchange, exchange.refusal, wait), None)
+            else:
+                self._send(exchange, exchange.refusal)
             return
         if exchange.expects:
             self._say_continue(exchange)
@@ -228,6 +235,14 @@ class ResponseWriter(RequestReader):
                 await close()
         except Exception as error:  # noqa: BLE001
             self._internal(error)
+
+    async def _refuse_later(self, exchange: Exchange, refusal: Response, wait: float) -> None:
+        self._counters.held_back += 1
+        try:
+            await asyncio.sleep(wait)
+        finally:
+            self._counters.held_back -= 1
+        self._send(exchange, refusal)
 
     async def _answer_later(self, exchange: Exchange, reply: Awaitable[Response]) -> None:
         try:

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hublet.keys.asking import Asker
     from hublet.keys.source import KeySource
 
+source_names = ("file", "keyring", "passphrase", "credential")
 
-def source_of(name: str, key_file: Path) -> KeySource:
-    """The source that `keys.source` names; `key_file` is where the source `file` keeps its key. Opens nothing yet."""
-    if name != "file":
-        raise ValueError(f"no key source is called {name}")  # the config's table has let none other through
-    from hublet.keys.file import FileSource
 
-    return FileSource(key_file)
+def source_of(
+    name: str, key_file: Path, *, parameters: Mapping[str, str] | None = None, asker: Asker | None = None
+) -> KeySource:
+    """The source that `keys.source` or a store's header names: exactly that one. Opens nothing yet.
+
+    `key_file` is where the source `file` keeps its key; `parameters` are those of a store's header, none for a store
+    (or a key) that is to be made; `asker` knows where a passphrase comes from.
+    """
+    if name == "file":
+        from hublet.keys.file import FileSource
+
+        return FileSource(key_file)
+    if name == "keyring":
+        from hublet.keys.keyring import KeyringSource
+
+        return KeyringSource(parameters)
+    if name == "passphrase":
+        from hublet.keys.asking import Asker
+        from hublet.keys.passphrase import PassphraseSource
+
+        return PassphraseSource(asker or Asker(), parameters)
+    if name == "credential":
+        from hublet.keys.credential import CredentialSource
+
+        return CredentialSource()
+    raise ValueError(f"no key source is called {name}")  # the config's table has let none other through

@@ -2,8 +2,17 @@
 
 A source that fails says so with KeySourceError; nothing ever falls back to another one. What a source needs to know
 again later (a salt, work factors) it gives as `parameters`: the store keeps them in its header, in clear and
-authenticated, and `hublet.store.schema.read_header` gives them back before anything is unlocked, so that the source can
+authenticated, and `hublet.store.unlocking.peek` gives them back before anything is unlocked, so that the source can
 be made with them.
+
+Replacing a key is two steps in two places, the source and the store's database, and a crash may come between them:
+
+    stage      the source keeps the new key beside the old one, on disk when it returns
+    (commit)   the store is sealed under the new key, in one transaction
+    promote    the source drops the old key
+
+Before the commit the old key opens the store, after it the staged one. Whoever opens a store tries both and then
+promotes the one that opened it, so a crash anywhere leaves nothing to repair by hand.
 """
 
 from __future__ import annotations
@@ -15,7 +24,7 @@ from hublet.core.envelope import Key
 
 
 class KeySource(Protocol):
-    """Transitions: empty (load gives None) → create → full (load gives that key, in every later process too)."""
+    """Transitions: empty → create → full; full → stage → both → promote → full; discard → empty, from anywhere."""
 
     @property
     def name(self) -> str:
@@ -37,4 +46,27 @@ class KeySource(Protocol):
 
     def create(self, kek: Key) -> None:
         """Keeps a new key durably before it returns. Raises KeySourceError, also when there is a key already."""
+        ...
+
+    def successor(self) -> KeySource:
+        """Where the next key is to be staged: this source, or one of its kind when the parameters change with it."""
+        ...
+
+    def stage(self, kek: Key) -> Key:
+        """Keeps a key that is to follow, and gives the one to seal with: `kek`, or what the source was given instead.
+
+        Raises KeySourceError; the key in force is untouched.
+        """
+        ...
+
+    def staged(self) -> Key | None:
+        """The key that is to follow, if one is kept apart. Raises KeySourceError."""
+        ...
+
+    def promote(self) -> None:
+        """The staged key takes the old one's place; harmless when none is staged. Raises KeySourceError."""
+        ...
+
+    def discard(self) -> None:
+        """Forgets every key, staged or not, as far as they are the source's to forget. Raises KeySourceError."""
         ...

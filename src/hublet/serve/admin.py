@@ -10,21 +10,31 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 
 from hublet.core.account import Account, check_key, origin_of
-from hublet.core.errors import HubletError
+from hublet.core.errors import HubletError, StoreError
 from hublet.core.messages import Head, Malformed, Request, Response, error_response, json_response
 from hublet.core.questions import Question
 from hublet.door import tokens
 from hublet.door.application import Admitted, Connection
+from hublet.door.audit import Who, program_of
 from hublet.door.guard import refusal
-from hublet.door.peer import unix_peer
+from hublet.managed import load_managed
+from hublet.serve.actions import REVEALING, about_of, action_of, is_urgent
+from hublet.serve.auditing import id_of
+from hublet.serve.doorkeeper import Doorkeeper, caller
+from hublet.serve.keys import Keys
+from hublet.serve.secrets import Secrets
 from hublet.serve.service import Service
 from hublet.serve.status import name_of, status
-from hublet.sync import Sync, describe
+from hublet.summary import describe
+from hublet.sync import Sync
 from hublet.upstream.order import Told, Word
 
 log = logging.getLogger("hublet.admin")
@@ -35,32 +45,69 @@ class Admin:
 
     def __init__(self, service: Service, *, uid: int | None = None) -> None:
         self._service = service
+        self._keys = Keys(service)
+        self._secrets = Secrets(service)
         self._uid = os.getuid() if uid is None else uid
+        self._doorkeeper = Doorkeeper(service)
+
+    def close(self) -> None:
+        self._doorkeeper.close()
 
     def admit(self, head: Head, connection: Connection) -> Admitted | Response:
+        who = caller("admin", connection.socket)
+        if who.uid != self._uid:
+            response = error_response(403, "only the user who runs hublet may do this")
+            return self._doorkeeper.refuse("other-user", response, who, "other", connection)
         refused = refusal(head, None)
         if refused is not None:
-            return refused.response()
-        if unix_peer(connection.socket).uid != self._uid:
-            self._service.counters["refused:admin"] += 1
-            return error_response(403, "only the user who runs hublet may do this")
-        return Admitted(None)
+            return self._doorkeeper.refuse(refused.rule, refused.response(), who, "other", connection)
+        return Admitted(replace(who, how="same-user"))
 
-    def respond(self, request: Request, _: Admitted) -> Response | Awaitable[Response]:
-        return self._respond(request)
+    def respond(self, request: Request, admitted: Admitted) -> Response | Awaitable[Response]:
+        assert isinstance(admitted.identity, Who)
+        return self._respond(request, admitted.identity)
 
-    async def _respond(self, request: Request) -> Response:
+    async def _respond(self, request: Request, who: Who) -> Response:
         try:
-            return await self.handle(request.head.method, request.head.segments, request.body)
+            return await self.handle(request.head.method, request.head.segments, request.body, who)
         except (Malformed, orjson.JSONDecodeError):
             return error_response(400, "the request makes no sense")
         except HubletError as error:
             return json_response(400, {"message": error.message, "hint": error.hint, "exit_code": error.exit_code})
 
-    async def handle(self, method: str, segments: tuple[str, ...], body: bytes) -> Response:
-        """One admin request. Raises HubletError."""
-        service = self._service
+    async def handle(self, method: str, segments: tuple[str, ...], body: bytes, who: Who | None = None) -> Response:
+        """One admin request, written to the audit log; without `who` it is this process that asks. Raises HubletError.
+
+        What reveals is written down before it is done as well: a secret that can't be audited is not told.
+        """
+        if who is None:
+            who = Who("admin", "same-user", self._uid, os.getpid(), program_of(os.getpid()))
         value = orjson.loads(body) if body else {}
+        action, about = action_of(method, segments), about_of(segments, value)
+        audit = self._service.audit
+        if audit is not None and action in REVEALING:
+            await audit.record(who, action, "begun", about=about)
+        try:
+            response = await self._handle(method, segments, value)
+        except HubletError as error:
+            await self._note(who, method, action, "refused", type(error).__name__, about)
+            raise
+        done = response.status == 200
+        await self._note(who, method, action, "answered" if done else "refused", "" if done else "404", about)
+        return response
+
+    async def _note(self, who: Who, method: str, action: str, outcome: str, detail: str, about: str) -> None:
+        audit = self._service.audit
+        if audit is None or not action:
+            return
+        if not is_urgent(method, action):
+            audit.note(self._service.clock(), who, action, outcome, detail)
+            return
+        with suppress(StoreError):  # said in the daemon's log, and what it tells of has happened already
+            await audit.record(who, action, outcome, detail, about=about)
+
+    async def _handle(self, method: str, segments: tuple[str, ...], value: Any) -> Response:
+        service = self._service
         match method, segments, value:
             case "GET", ("status",), _:
                 return json_response(200, status(service))
@@ -74,11 +121,23 @@ class Admin:
                 await self._ready().lock()
                 return json_response(200, {})
             case "POST", ("unlock",), _:
+                managed = load_managed(service.managed_file, owner=service.managed_owner)
+                if not managed.unlock_offline:
+                    raise HubletError(
+                        f"unlocking without the Hub's word is not allowed on this machine: {managed.file} says so",
+                        hint="`hublet unlock` asks the Hub",
+                    )
                 log.warning("unlocked on the user's word")
                 await self._ready().unlock()
                 return json_response(200, {})
             case "POST", ("quarantine", "accept"), {"what": str(what)}:
                 return await self._accept(what)
+            case _, ("keys", *rest), dict():
+                return json_response(200, await self._keys.handle(method, tuple(rest), value))
+            case _, ("secrets", *rest), dict():
+                return json_response(200, await self._secrets.handle(method, tuple(rest), value))
+            case "GET", ("audit",), _:
+                return json_response(200, await self._audit())
             case "GET", ("tokens",), _:
                 self._ready()
                 return json_response(200, {"tokens": [_shown(token) for token in service.tokens]})
@@ -87,6 +146,19 @@ class Admin:
             case "DELETE", ("tokens", name), _:
                 return await self._revoke_token(name)
         return error_response(404, "Not found")
+
+    async def _audit(self) -> dict[str, object]:
+        """Where the audit log is, with nothing left to be written, and what the ids in it mean today."""
+        service, audit = self._service, self._service.audit
+        assert audit is not None
+        await audit.flush()
+        names = {}
+        if service.sync is not None and service.archive is not None:
+            envelope = service.archive.envelope
+            names = {
+                id_of(envelope, question): name_of(service.sync, question) for question in service.sync.state.records
+            }
+        return {"file": str(audit.file.path), "names": names, "lost": audit.lost}
 
     def _ready(self) -> Sync:
         if self._service.sync is None:
@@ -121,10 +193,11 @@ class Admin:
 
     async def _accept(self, what: str) -> Response:
         sync = self._ready()
-        named = {str(entry): question for entry, question in self._held(sync)}
-        if what not in named:
+        named = [question for entry, question in self._held(sync) if entry == what]
+        if not named:
             raise HubletError("nothing of that name is in quarantine", hint="see `hublet quarantine`")
-        await sync.accept(named[what])
+        for question in named:  # an assistant may be held in several scopes
+            await sync.accept(question)
         return json_response(200, {})
 
     @staticmethod

@@ -1,38 +1,46 @@
 """Who is asking, and what they may see.
 
-1. the guard: what no client of this API ever sends is refused by name, before anything is looked at
-2. open paths: /healthz, /readyz, icons and the proof of who listens tell nothing of the account
-3. identity: a local token or the account's own key as the bearer, or a peer that the kernel says is the same user
+1. on the Unix socket: the kernel says who opened the connection; another user gets nothing, not even an open path
+2. the guard: what no client of this API ever sends is refused by name, before anything is looked at
+3. open paths: /healthz, /readyz, icons and the proof of who listens tell nothing of the account
+4. identity: a local token or the account's own key as the bearer, or a peer that the kernel says is the same user
 """
 
 from __future__ import annotations
 
 import hmac
-import logging
-from dataclasses import dataclass
+import os
+import socket
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from hublet.core.messages import Head, Response, error_response
 from hublet.door import tokens
 from hublet.door.application import Admitted, Connection
+from hublet.door.audit import Who
 from hublet.door.guard import hosts_of, refusal
-from hublet.door.peer import Peers, Verdict, token_required_because
+from hublet.door.peer import Peers, Unaskable, Verdict, token_required_because
+from hublet.serve.doorkeeper import Doorkeeper, asked_for, caller
 from hublet.serve.service import Service
-
-log = logging.getLogger("hublet.door")
 
 _OPEN = frozenset({"/healthz", "/readyz"})
 _PROOF = "/hublet/v1/proof/"
 _ICONS = "/icons/"
+_API = Who("api")
+_ICON = Who("icon")
+_ONLY_US = "only the user who runs hublet is answered here"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who was let in: `how` is token, account, same-user or none (an open path); `clear` may see secret values."""
+    """Who was let in: `how` is token, account, same-user or none (an open path); `clear` may see secret values. `who`
+    is the same for the audit log."""
 
     how: str
     clear: bool = False
     scope: str = ""
+    who: Who = field(default=_API, compare=False)
 
     @property
     def known(self) -> bool:
@@ -40,20 +48,32 @@ class Identity:
 
 
 NOBODY = Identity("none")
-SAME_USER = Identity("same-user", clear=True, scope="secrets")
-ACCOUNT = Identity("account", clear=True, scope="secrets")
+SAME_USER = Identity("same-user", clear=True, scope="secrets", who=replace(_API, how="same-user"))
+ACCOUNT = Identity("account", clear=True, scope="secrets", who=replace(_API, how="account"))
+
+
+class _Denied(NamedTuple):
+    rule: str
+    response: Response
+    uid: int | None = None
 
 
 class Admission:
     """Decides on each head. `peers` asks the kernel; None where it can't be asked (`because` says why)."""
 
-    def __init__(self, service: Service, *, peers: Peers | None = None, because: str | None = None) -> None:
+    def __init__(
+        self, service: Service, *, peers: Peers | None = None, because: str | None = None, uid: int | None = None
+    ) -> None:
         self._service = service
-        self._because = because if because is not None else token_required_because()
+        self._because = (token_required_because() if because is None else because) or None
         self._peers = peers if peers is not None else (None if self._because else Peers())
+        self._uid = os.getuid() if uid is None else uid
+        self._same = replace(SAME_USER, who=replace(SAME_USER.who, uid=self._uid))
         self._hosts = hosts_of(service.port)
+        self.doorkeeper = Doorkeeper(service)
 
     def close(self) -> None:
+        self.doorkeeper.close()
         if self._peers is not None:
             self._peers.close()
 
@@ -64,34 +84,59 @@ class Admission:
     def admit(self, head: Head, connection: Connection) -> Admitted | Response:
         path = head.target.partition("?")[0]
         icons = path.startswith(_ICONS)
-        refused = refusal(head, self._hosts, browsers=icons)
-        if refused is not None:
-            return self._refuse(refused.rule, refused.response())
+        who = _ICON if icons else _API
+        on_unix = connection.family == socket.AF_UNIX
+        if on_unix:
+            who = self._caller(connection)
+            if who.uid != self._uid:
+                refused = _Denied("other-user", error_response(403, _ONLY_US))
+                return self._refuse(refused, who, head, connection)
+        broken = refusal(head, None if on_unix else self._hosts, browsers=icons)
+        if broken is not None:
+            return self._refuse(_Denied(broken.rule, broken.response()), who, head, connection)
         if icons:
-            return Admitted(NOBODY)
-        identity = self._identify(head, connection)
+            return Admitted(replace(NOBODY, who=who))
+        identity = self._identify(head, connection, who if on_unix else None)
         if isinstance(identity, Identity):
             return Admitted(identity)
-        if path in _OPEN or path.startswith(_PROOF):
+        # A wrong token is refused here too: the answer to the right one tells more, so that tokens could be tried out.
+        if (path in _OPEN or path.startswith(_PROOF)) and identity.rule != "unknown-token":
             return Admitted(NOBODY)
-        return self._refuse("identity", identity)
+        return self._refuse(identity, who, head, connection)
 
-    def _identify(self, head: Head, connection: Connection) -> Identity | Response:
+    @staticmethod
+    def _caller(connection: Connection) -> Who:
+        """Asked of the kernel once for each connection: who opened it."""
+        if not isinstance(connection.scratch, Who):
+            connection.scratch = caller("socket", connection.socket)
+        return connection.scratch
+
+    def _identify(self, head: Head, connection: Connection, on_unix: Who | None) -> Identity | _Denied:
+        """`on_unix` is who opened the Unix socket's connection: our own user, or we would not be here."""
         access = self._service.config.serve.access
-        by_token = self._by_bearer(head) if access != "same-user" else None
+        text = tokens.bearer(head.header("authorization")) if access != "same-user" else None
+        bearer = self._by_bearer(text, on_unix or _API) if text is not None else None
+        if bearer is not None and access in ("either", "token"):
+            return bearer
+        tried = text is not None and text.startswith((tokens.prefix, "con_"))
         if access == "token":
-            return by_token or self._unknown("a local token is needed", "make one with `hublet token --name NAME`")
-        if by_token is not None and access == "either":
-            return by_token
-        verdict = self._same_user(connection)
-        if verdict is not Verdict.SAME_USER:
-            if self._because is not None and access != "both":
-                hint = "make a local token with `hublet token --name NAME` and send it as the bearer"
-                return self._unknown(f"a local token is needed: {self._because}", hint)
-            return error_response(403, "only the user who runs hublet is answered here")
+            return _no_token(tried, "a local token is needed", "make one with `hublet token --name NAME`")
+        if on_unix is None:
+            verdict = self._same_user(connection)
+            if verdict is not Verdict.SAME_USER:
+                return self._other(verdict, connection, tried=tried and bearer is None)
         if access == "both":
-            return by_token or self._unknown("a local token is needed as well", "make one with `hublet token`")
-        return SAME_USER
+            return bearer or _no_token(tried, "a local token is needed as well", "make one with `hublet token`")
+        return self._same if on_unix is None else replace(SAME_USER, who=replace(on_unix, how="same-user"))
+
+    def _other(self, verdict: Verdict | None, connection: Connection, *, tried: bool) -> _Denied:
+        """Why a peer that is not known to be us is refused."""
+        if self._because is not None and self._service.config.serve.access != "both":
+            hint = "make a local token with `hublet token --name NAME` and send it as the bearer"
+            return _no_token(tried, f"a local token is needed: {self._because}", hint)
+        uid = self._peer_uid(connection) if verdict is Verdict.OTHER_USER else None
+        rule = "unknown-token" if tried else (verdict or Verdict.UNASKABLE).value
+        return _Denied(rule, error_response(403, _ONLY_US), uid)
 
     def _same_user(self, connection: Connection) -> Verdict | None:
         """Asked of the kernel once for each connection: the owner of a connected socket does not change."""
@@ -101,28 +146,33 @@ class Admission:
             connection.scratch = self._peers.same_user(connection.socket)
         return connection.scratch
 
-    def _by_bearer(self, head: Head) -> Identity | None:
-        text = tokens.bearer(head.header("authorization"))
-        if text is None:
+    def _peer_uid(self, connection: Connection) -> int | None:
+        try:
+            return self._peers.peer_uid(connection.socket) if self._peers is not None else None
+        except Unaskable:
             return None
+
+    def _by_bearer(self, text: str, who: Who) -> Identity | None:
         service = self._service
         now = datetime.fromtimestamp(service.clock(), UTC)
         token = tokens.verify(text, service.tokens, now)
         if token is not None:
-            return Identity("token", clear=token.scope != "read", scope=token.scope)
+            who = replace(who, how=f"token:{token.name}")
+            return Identity("token", clear=token.scope != "read", scope=token.scope, who=who)
         if service.account is not None:
             key = service.account.key.reveal().encode()
             if hmac.compare_digest(text.encode("utf-8", "surrogateescape"), key):
-                return ACCOUNT
+                return ACCOUNT if who is _API else replace(ACCOUNT, who=replace(who, how="account"))
             if text.startswith("con_"):
                 service.counters["other-key"] += 1
         return None
 
-    @staticmethod
-    def _unknown(message: str, hint: str) -> Response:
-        return error_response(401, message, (("WWW-Authenticate", 'Bearer realm="hublet"'),), hint=hint)
+    def _refuse(self, denied: _Denied, who: Who, head: Head, connection: Connection) -> Response:
+        if denied.uid is not None:
+            who = replace(who, uid=denied.uid)
+        return self.doorkeeper.refuse(denied.rule, denied.response, who, asked_for(head), connection)
 
-    def _refuse(self, rule: str, response: Response) -> Response:
-        self._service.counters[f"refused:{rule}"] += 1
-        log.warning("refused a request (%s)", rule)
-        return response
+
+def _no_token(tried: bool, message: str, hint: str) -> _Denied:
+    response = error_response(401, message, (("WWW-Authenticate", 'Bearer realm="hublet"'),), hint=hint)
+    return _Denied("unknown-token" if tried else "no-token", response)

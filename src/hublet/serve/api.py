@@ -6,6 +6,7 @@ before is asked of the Hub while the client waits, within `serve.wait`. Nothing 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable
 from typing import assert_never
@@ -70,7 +71,7 @@ class Api:
                     plain = (("Content-Type", "text/plain; charset=utf-8"),)
                     return _only_get(head) or Response(200, plain, self._service.proof(nonce).encode())
                 case ("icons", name):
-                    return _only_get(head) or self._icon(name)
+                    return _only_get(head) or self._icon(name, identity)
                 case segments:
                     operation = ops.read(head.method, segments, head.query, request.body)
                     if isinstance(operation, ops.GetCheckoutUrl):
@@ -83,13 +84,18 @@ class Api:
             return _not_allowed(error.allow)
         return self._answer(operation, head, identity)
 
+    def _note(self, identity: Identity, what: ops.Operation | str, outcome: str, detail: str) -> None:
+        if (audit := self._service.audit) is not None:
+            audit.note(self._service.clock(), identity.who, what, outcome, detail)
+
     def _answer(self, operation: ops.Operation, head: Head, identity: Identity) -> Response | Awaitable[Response]:
         sync = self._service.sync
         if sync is None:
+            self._note(identity, operation, "failed", "unavailable")
             return self._unavailable()
         answer = sync.snapshot.answer(operation, clear=identity.clear)
         if isinstance(answer, Answer):
-            return self._hit(sync, operation, answer, head)
+            return self._hit(sync, operation, answer, head, identity)
         self._service.counters["miss"] += 1
         return self._miss(sync, operation, answer, head, identity)
 
@@ -99,17 +105,23 @@ class Api:
         rule = self._passing(head)
         if rule is None:
             return error_response(404, "Not found")
+        what = f"pass-through /{'/'.join(rule.path)}"
         if not identity.clear:
-            return error_response(403, "a token of scope read is not passed through to the Hub")
+            refused = error_response(403, "a token of scope read is not passed through to the Hub")
+            return self._admission.doorkeeper.refuse("token-scope", refused, identity.who, what)
         if rule.care is Care.REFRESH and identity.how != "same-user":
-            return REFRESH_FAILED
+            return self._admission.doorkeeper.refuse("refresh", REFRESH_FAILED, identity.who, what)
+        self._note(identity, what, "answered", "passed through")
         self._service.counters["passed-through"] += 1
         return self._forwarder.forward(request, rule)
 
-    def _hit(self, sync: Sync, operation: ops.Operation, answer: Answer, head: Head) -> Response:
-        now = self._service.clock()
+    def _hit(self, sync: Sync, operation: ops.Operation, answer: Answer, head: Head, identity: Identity) -> Response:
+        service = self._service
+        now = service.clock()
         grade = answer.grade(now)
-        self._service.counters[grade] += 1
+        service.counters[grade] += 1
+        if service.audit is not None:
+            service.audit.note(now, identity.who, operation, "answered", grade)
         if grade == "stale":
             sync.refresh(operation)
         return _reply(answer, head, now, f"hublet; hit; ttl={_ttl(answer, now)}{_detail(answer, grade)}")
@@ -117,7 +129,8 @@ class Api:
     async def _miss(
         self, sync: Sync, operation: ops.Operation, unknown: Unknown, head: Head, identity: Identity
     ) -> Response:
-        outcome = await sync.ask(unknown.ask, wait=self._service.config.serve.wait)
+        patience = self._service.config.serve.wait
+        outcome, _ = await asyncio.gather(sync.ask(unknown.ask, wait=patience), self._learn(operation, patience))
         snapshot = sync.snapshot
         answer = snapshot.answer(operation, clear=identity.clear)
         if isinstance(answer, Unknown) and isinstance(operation, ops.SyncSecrets):
@@ -125,8 +138,17 @@ class Api:
             answer = snapshot.secrets(operation, clear=identity.clear)
         if isinstance(answer, Answer):
             now = self._service.clock()
+            self._note(identity, operation, "answered", "asked the Hub")
             return _reply(answer, head, now, f"hublet; fwd=uri-miss; stored; ttl={_ttl(answer, now)}")
-        return self._explain(outcome, operation, snapshot)
+        response = self._explain(outcome, operation, snapshot)
+        self._note(identity, operation, "failed", str(response.status))
+        return response
+
+    async def _learn(self, operation: ops.Operation, wait: float) -> None:
+        """Ask the user's own source for secrets of names that were never heard of."""
+        overrides = self._service.overrides
+        if overrides is not None and isinstance(operation, ops.SyncSecrets):
+            await overrides.learn_within(wait, {fqsn.name for fqsn in operation.fqsns if fqsn is not None})
 
     def _explain(self, outcome: Outcome, operation: ops.Operation, snapshot: Snapshot) -> Response:
         """Why there is no answer. A 401 is never handed on: clients would drop assistants and profile for good."""
@@ -170,9 +192,10 @@ class Api:
             body["age"] = max(0, int(self._service.clock() - sync.state.ledger.last_success))
         return json_response(200, body)
 
-    def _icon(self, name: str) -> Response:
+    def _icon(self, name: str, identity: Identity) -> Response:
         sync = self._service.sync
         found = sync.snapshot.icon(name) if sync is not None else None
+        self._note(identity, "icons", "answered" if found is not None else "failed", "" if found is not None else "404")
         if found is None:
             return error_response(404, "Not found")
         body, media_type = found

@@ -10,10 +10,15 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from hublet.config import Config
 from hublet.core.account import Account
 from hublet.door.tokens import Token
+from hublet.keys.asking import Asker
+from hublet.managed import MANAGED_FILE
+from hublet.serve.auditing import Audit
+from hublet.serve.overrides import Overrides
 from hublet.store.archive import Archive
 from hublet.sync import Sync
 
@@ -46,8 +51,20 @@ class Service:
     started_at: float = 0.0
     next_pass_at: float | None = None
     lost_records: int = 0
+    audit: Audit | None = None
+    overrides: Overrides | None = None
+    managed_file: Path = MANAGED_FILE
+    managed_owner: int = 0
+    config_problems: tuple[str, ...] = ()
+    """Why the config file as it is now was refused, a line each; the running config is an older one."""
+    config_pending: tuple[str, ...] = ()
+    """What of the config file takes effect after a restart, a line each."""
     proof_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
     on_login: list[Callable[[], None]] = field(default_factory=list)
+    on_open: list[Callable[[], None]] = field(default_factory=list)
+    asker: Asker = field(default_factory=Asker)
+    take: Callable[[Archive], None] = lambda _: None
+    """Serve from this archive: one that could not be opened before, or the one in use after its key was replaced."""
 
     def proof(self, nonce: str) -> str:
         """What only this process answers to a random word, at every one of its doors: so a command can tell who listens

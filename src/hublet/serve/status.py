@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from hublet import __version__
 from hublet.core.account import origin_of
@@ -30,6 +31,8 @@ def status(service: Service) -> dict[str, object]:
         "started_at": service.started_at or None,
         "counters": dict(sorted(service.counters.items())),
         "lost_records": service.lost_records,
+        "config_problems": list(service.config_problems),
+        "config_pending": list(service.config_pending),
     }
     if service.unavailable is not None:
         value |= {"reason": service.unavailable.reason, "hint": service.unavailable.hint}
@@ -58,14 +61,56 @@ def status(service: Service) -> dict[str, object]:
         "organizations": _entry(sync, Organizations(), now),
         "secrets": sum(isinstance(question, Secret) for question in sync.state.records),
         "quarantine": [
-            {"what": name_of(sync, question), "gone": list(held.gone), "since": held.since}
+            {
+                "what": name_of(sync, question),
+                "scope": getattr(question, "scope", None),
+                "gone": list(held.gone),
+                "changes": list(held.changes),
+                "since": held.since,
+            }
             for question, held in ledger.held.items()
         ],
+        "endpoints": [
+            {"what": name_of(sync, question), "changes": list(moved.changes), "at": moved.at}
+            for question, moved in ledger.moved.items()
+        ],
+        "override": {
+            "source": service.overrides.source,
+            "names": len(sync.overrides),
+            "problems": list(service.overrides.problems),
+        }
+        if service.overrides is not None and service.overrides.source is not None
+        else None,
         "troubles": [
             {"what": name_of(sync, question), "kind": trouble.kind, "detail": trouble.detail, "since": trouble.since}
             for question, trouble in ledger.troubles.items()
         ],
     }
+
+
+def one_line(service: Service) -> str:
+    """The same for a service manager's status line. Times of the clock, because nobody counts them up there."""
+    if service.unavailable is not None:
+        return f"nothing can be served: {service.unavailable.reason}"
+    parts = [f"serving http://localhost:{service.port}"]
+    ledger = service.sync.state.ledger if service.sync is not None else None
+    if service.account is None:
+        parts.append("not logged in")
+    elif ledger is not None and ledger.failures:
+        parts.append(f"offline since {_o_clock(ledger.last_success or service.started_at)}")
+    elif ledger is not None and ledger.last_success is not None:
+        parts.append(f"last sync {_o_clock(ledger.last_success)}")
+    if service.account is not None and service.next_pass_at is not None:
+        parts.append(f"next sync {_o_clock(service.next_pass_at)}")
+    if ledger is not None and ledger.lock is not None:
+        parts.append("locked")
+    if service.config_problems:
+        parts.append(f"the changed config is refused ({len(service.config_problems)} problems)")
+    return ", ".join(parts)
+
+
+def _o_clock(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().strftime("%a %H:%M:%S")
 
 
 def _state(service: Service) -> str:

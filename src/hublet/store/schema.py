@@ -5,7 +5,9 @@
                                source           the key source's name
                                source.NAME      a parameter of the key source
                                check            tells another KEK from damage (envelope.check_value)
+                               since            when this key was made, seconds since 1970, decimal
                                wrapped_dek      the DEK under the KEK, bound to every row above
+                               escrow           the DEK under a recovery code, see unlocking.py; may be missing
                                manifest         see manifest.py
     records   id → kind, sealed
 
@@ -39,7 +41,7 @@ tables = {
     ),
 }
 # The rows that are sealed themselves and change alone; every other row is authenticated by the wrapped DEK.
-sealed_rows = frozenset({"wrapped_dek", "manifest"})
+sealed_rows = frozenset({"wrapped_dek", "escrow", "manifest"})
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,10 @@ class Header:
     rows: Mapping[str, bytes]
 
     @classmethod
-    def describing(cls, store: bytes, source: str, parameters: Mapping[str, str], check: bytes) -> Header:
-        """The header of a new store, still without its sealed rows."""
+    def describing(cls, store: bytes, source: str, parameters: Mapping[str, str], check: bytes, since: int) -> Header:
+        """The header of a new store or key, still without its sealed rows."""
         rows = {"format": str(format_version).encode(), "store": store, "source": source.encode(), "check": check}
+        rows["since"] = str(since).encode()
         return cls(rows | {f"source.{name}": value.encode() for name, value in parameters.items()})
 
     def having(self, **sealed: bytes) -> Header:
@@ -73,6 +76,12 @@ class Header:
     @property
     def source(self) -> str:
         return self.rows["source"].decode("utf-8", "replace")
+
+    @property
+    def since(self) -> int | None:
+        """When the key was made, in seconds of the wall clock."""
+        text = self.rows.get("since", b"")
+        return int(text) if text.isdigit() and len(text) < 16 else None
 
     @property
     def parameters(self) -> dict[str, str]:

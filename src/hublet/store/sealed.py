@@ -10,51 +10,26 @@ from __future__ import annotations
 import hmac
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from hublet.core.envelope import Envelope, pad, salt_size, unpad
-from hublet.core.errors import StoreCorrupt, StoreError
+from hublet.core.envelope import Envelope, Key, pad, salt_size, unpad
+from hublet.core.errors import HubletError, StoreCorrupt, StoreError
 from hublet.store import schema
 from hublet.store.failures import reporting, reset_hint
 from hublet.store.lock import Lock, make_private
 from hublet.store.manifest import Manifest, mark_size
-from hublet.store.unlocking import KeySource, create_store, unlocked
+from hublet.store.rows import Corrupt, Row, Write
+from hublet.store.unlocking import KeySource, create_store, escrowed, header_under, recovered, unlocked
 
 # Kinds whose length alone would tell something: a record of theirs is filled up to a multiple of 256 bytes.
 padded_kinds = frozenset({"secret"})
 _read_failed = "the cache can't be read"
 _write_failed = "the cache can't be written"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A record that opened: exactly what was last committed under this id."""
-
-    kind: str
-    id: bytes
-    plaintext: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Corrupt:
-    """A record that does not open, but belongs here by the manifest. `kind` is what the file says, unproved."""
-
-    id: bytes
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """A record to be put under its id, in place of the one that may be there."""
-
-    kind: str
-    id: bytes
-    plaintext: bytes = field(repr=False)
 
 
 class Store:
@@ -69,14 +44,18 @@ class Store:
         path: Path,
         lock: Lock,
         connection: sqlite3.Connection,
+        header: schema.Header,
         envelope: Envelope,
         manifest: Manifest,
         randomness: Callable[[int], bytes],
     ) -> None:
         self.path = path
+        self.header = header
         self.envelope = envelope
         self.generation = manifest.generation  # of the last commit; it only ever grows
-        self.scrub_due = False  # old ciphertext may still be in the live files: call `scrub` again later
+        # Whether old ciphertext may still be in the live files: call `scrub` again later. A WAL that is there now was
+        # left by a crash, perhaps the one between a commit and its scrub.
+        self.scrub_due = _size(schema.beside(path)[0]) > 0
         self._lock = lock
         self._connection = connection
         self._writing = False
@@ -86,7 +65,14 @@ class Store:
         self._sealed_manifest = b""
 
     @classmethod
-    def open(cls, directory: Path, source: KeySource, *, randomness: Callable[[int], bytes] = os.urandom) -> Self:
+    def open(
+        cls,
+        directory: Path,
+        source: KeySource,
+        *,
+        randomness: Callable[[int], bytes] = os.urandom,
+        clock: Callable[[], float] = time.time,
+    ) -> Self:
         """The store of a data directory, which is made (0700, its files 0600) with a new store when there is none.
 
         Raises StoreLocked when another hublet has it; KeySourceError when the source has no key for it, or another
@@ -95,17 +81,36 @@ class Store:
         """
         directory = Path(directory).absolute()
         make_private(directory)
+
+        def create(path: Path) -> None:
+            with reporting(_write_failed):
+                if not os.path.lexists(path):
+                    create_store(path, source, randomness, clock())
+
+        return cls._opened_by(directory, lambda header: unlocked(header, source), randomness, create)
+
+    @classmethod
+    def recover(cls, directory: Path, code: Key, *, randomness: Callable[[int], bytes] = os.urandom) -> Self:
+        """The store that is there, by its recovery code instead of its key source. Raises like `open`."""
+        return cls._opened_by(Path(directory).absolute(), lambda header: recovered(header, code), randomness)
+
+    @classmethod
+    def _opened_by(
+        cls,
+        directory: Path,
+        unlock: Callable[[schema.Header], Envelope],
+        randomness: Callable[[int], bytes],
+        create: Callable[[Path], None] = lambda _: None,
+    ) -> Self:
         lock = Lock.take(directory)
         try:
             path = directory / schema.database_name
-            with reporting(_write_failed):
-                if not os.path.lexists(path):
-                    create_store(path, source, randomness)
+            create(path)
             with reporting(_read_failed):
                 connection = schema.connect(path, writable=False)
                 try:
                     header = schema.read_header(connection)
-                    envelope = unlocked(header, source)
+                    envelope = unlock(header)
                     manifest = Manifest.open(envelope, header.rows["manifest"])
                 except BaseException:
                     connection.close()
@@ -113,7 +118,7 @@ class Store:
         except BaseException:
             lock.release()
             raise
-        return cls(path, lock, connection, envelope, manifest, randomness)
+        return cls(path, lock, connection, header, envelope, manifest, randomness)
 
     def load(self) -> Iterator[Row | Corrupt]:
         """All records, in no order. All is verified before the first one is given; each is let go as it is taken.
@@ -157,23 +162,75 @@ class Store:
         assert self._marks is not None
         marks = self._marks.copy()
         with reporting(_write_failed):
-            connection = self._writable()
             gone = [id for id in deletes if marks.pop(id, None) is not None]
             before = len(gone)
             rows = []
             for write in writes:
                 before += write.id in marks
-                plaintext = pad(write.plaintext) if write.kind in padded_kinds else write.plaintext
-                sealed = self.envelope.seal(write.kind, write.id, plaintext, self._randomness(salt_size))
-                marks[write.id] = _mark(sealed)
-                rows.append((write.id, write.kind, sealed))
+                rows.append(self._sealed(write, self.envelope, marks))
             if gone or rows:
-                self._transact(connection, gone, rows, marks)
+                with self._transaction() as connection:
+                    connection.executemany("DELETE FROM records WHERE id = ?", [(id,) for id in gone])
+                    connection.executemany(
+                        "INSERT INTO records (id, kind, sealed) VALUES (?, ?, ?)"
+                        " ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, sealed = excluded.sealed",
+                        rows,
+                    )
+                    generation, manifest = self.generation + 1, self._manifest(self.envelope, marks)
+                    connection.execute("UPDATE header SET value = ? WHERE name = 'manifest'", (manifest,))
+                self._marks, self._sealed_manifest, self.generation = marks, manifest, generation
         self.scrub_due = self.scrub_due or before > 0
-        if self.scrub_due:
-            # The commit is on disk already: a disk that fails now must not make it look undone.
-            with suppress(StoreError):
-                self.scrub()
+        self._try_to_scrub()
+
+    def rekey(self, source: KeySource, kek: Key, renamed: Callable[[Row, Envelope], bytes | None], now: float) -> int:
+        """Seals everything anew, under a new DEK that is wrapped under `kek` of `source`, in one transaction.
+
+        `renamed` gives the id that a record has by the new envelope, or None to leave the record behind. Ids come from
+        the DEK, so all of them change, and with them the names of icons. A recovery code becomes void. Gives the number
+        of records that were left behind, because they could not be opened or were not named. Raises StoreError; then
+        the store is the old one, or, when a commit failed half-way, whichever of the two the file holds.
+        """
+        rows = list(self.load())
+        header, envelope = header_under(kek, self.header.store, source.name, source.parameters, self._randomness, now)
+        marks: dict[bytes, bytes] = {}
+        sealed = []
+        for row in rows:
+            id = renamed(row, envelope) if isinstance(row, Row) else None
+            if id is not None and isinstance(row, Row):
+                sealed.append(self._sealed(Write(row.kind, id, row.plaintext), envelope, marks))
+        generation, manifest = self.generation + 1, self._manifest(envelope, marks)
+        header = header.having(manifest=manifest, **({"escrow": b""} if "escrow" in self.header.rows else {}))
+        with reporting(_write_failed):
+            try:
+                with self._transaction() as connection:
+                    connection.execute("DELETE FROM records")
+                    connection.executemany("INSERT INTO records VALUES (?, ?, ?)", sealed)
+                    connection.execute("DELETE FROM header")
+                    connection.executemany("INSERT INTO header VALUES (?, ?)", header.rows.items())
+            except BaseException:
+                with suppress(sqlite3.Error, HubletError):
+                    found = schema.read_header(self._connection)
+                    if found.rows["wrapped_dek"] == header.rows["wrapped_dek"]:
+                        self.header, self.envelope = header, envelope
+                raise
+        self.header, self.envelope = header, envelope
+        self._marks, self._sealed_manifest, self.generation = marks, manifest, generation
+        self.scrub_due = True
+        self._try_to_scrub()
+        return len(rows) - len(sealed)
+
+    def escrow(self, code: Key, now: float) -> None:
+        """Keeps the DEK under a recovery code too, in place of the code before. Raises StoreError."""
+        if self._marks is None:
+            self.load()
+        marks = self._marks
+        row = escrowed(self.header, self.envelope, code, self._randomness, now)
+        with reporting(_write_failed), self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO header VALUES ('escrow', ?)", (row,))
+        self._marks = marks
+        self.header = self.header.having(escrow=row)
+        self.scrub_due = True
+        self._try_to_scrub()
 
     def scrub(self) -> bool:
         """Takes replaced and deleted records' ciphertext out of the live files; False when a reader kept it in.
@@ -231,35 +288,38 @@ class Store:
             self._writing = True
         return self._connection
 
-    def _transact(
-        self,
-        connection: sqlite3.Connection,
-        gone: list[bytes],
-        rows: list[tuple[bytes, str, bytes]],
-        marks: dict[bytes, bytes],
-    ) -> None:
-        generation = self.generation + 1
-        manifest = Manifest.of(generation, marks).seal(self.envelope, self._randomness(salt_size))
+    def _sealed(self, write: Write, envelope: Envelope, marks: dict[bytes, bytes]) -> tuple[bytes, str, bytes]:
+        """The row of a record, whose mark is added to `marks`."""
+        plaintext = pad(write.plaintext) if write.kind in padded_kinds else write.plaintext
+        sealed = envelope.seal(write.kind, write.id, plaintext, self._randomness(salt_size))
+        marks[write.id] = _mark(sealed)
+        return write.id, write.kind, sealed
+
+    def _manifest(self, envelope: Envelope, marks: dict[bytes, bytes]) -> bytes:
+        return Manifest.of(self.generation + 1, marks).seal(envelope, self._randomness(salt_size))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it or nothing. Until it has ended well, what the file holds counts as unknown."""
+        connection = self._writable()
+        self._marks = None  # a COMMIT that failed may be on disk all the same: the next commit looks at the file first
         try:
             connection.execute("BEGIN IMMEDIATE")
             # What the marks describe must still be what is there: a manifest over anything else would vouch for it.
             if not hmac.compare_digest(self._stored_manifest(), self._sealed_manifest):
                 raise StoreCorrupt("the cache was changed by another program while hublet had it open", hint=reset_hint)
-            connection.executemany("DELETE FROM records WHERE id = ?", [(id,) for id in gone])
-            connection.executemany(
-                "INSERT INTO records (id, kind, sealed) VALUES (?, ?, ?)"
-                " ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, sealed = excluded.sealed",
-                rows,
-            )
-            connection.execute("UPDATE header SET value = ? WHERE name = 'manifest'", (manifest,))
+            yield connection
             connection.execute("COMMIT")
         except BaseException:
-            # A COMMIT that failed may be on disk all the same: the next commit looks at the file first.
-            self._marks = None
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
-        self._marks, self._sealed_manifest, self.generation = marks, manifest, generation
+
+    def _try_to_scrub(self) -> None:
+        """What was committed is on disk already: a disk that fails now must not make it look undone."""
+        if self.scrub_due:
+            with suppress(StoreError):
+                self.scrub()
 
 
 def _drained(records: list[Row | Corrupt]) -> Iterator[Row | Corrupt]:
@@ -269,3 +329,10 @@ def _drained(records: list[Row | Corrupt]) -> Iterator[Row | Corrupt]:
 
 def _mark(sealed: bytes) -> bytes:
     return sealed[1 : 1 + mark_size]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,17 +1,25 @@
-"""From a key source to the store's own key: making a store, and unlocking one that is there."""
+"""From a key source to the store's own key: making a store, unlocking one that is there, another key for it.
+
+escrow    at[8] ‖ the DEK under the recovery code, 81 bytes (envelope.wrap), or nothing: made void by a newer key
+            associated data = "hublet/1/escrow" ‖ at ‖ the header as wrapped_dek is bound to it
+            at = when the code was made, seconds since 1970, big-endian
+"""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from hublet.core.envelope import Envelope, Key, check_value, key_size, salt_size, unwrap, uuid_size, wrap
-from hublet.core.errors import KeySourceError
+from hublet.core.envelope import Envelope, Key, check_value, key_size, overhead, salt_size, unwrap, uuid_size, wrap
+from hublet.core.errors import KeySourceError, StoreCorrupt, StoreError
 from hublet.store import schema
-from hublet.store.failures import reset_hint
+from hublet.store.failures import reporting, reset_hint
 from hublet.store.manifest import Manifest
+
+Randomness = Callable[[int], bytes]
 
 
 class KeySource(Protocol):
@@ -30,21 +38,46 @@ class KeySource(Protocol):
     def create(self, kek: Key) -> None: ...
 
 
-def create_store(path: Path, source: KeySource, randomness: Callable[[int], bytes]) -> None:
+@runtime_checkable
+class Staging(Protocol):
+    """What a source has besides when its key can be replaced."""
+
+    def staged(self) -> Key | None: ...
+
+    def promote(self) -> None: ...
+
+
+def create_store(path: Path, source: KeySource, randomness: Randomness, now: float) -> None:
     """A new, empty store. The key is durable before the store is there, so there is no store without one."""
     kek = source.load()
     if kek is None:
         kek = Key(randomness(key_size))
         source.create(kek)
-    store, dek = randomness(uuid_size), Key(randomness(key_size))
-    header = schema.Header.describing(store, source.name, source.parameters, check_value(kek, store))
-    schema.create(
-        path,
-        header.having(
-            wrapped_dek=wrap(kek, dek, header.authenticated(), randomness(salt_size)),
-            manifest=Manifest.of(0, {}).seal(Envelope(dek, store), randomness(salt_size)),
-        ),
-    )
+    store = randomness(uuid_size)
+    header, envelope = header_under(kek, store, source.name, source.parameters, randomness, now)
+    schema.create(path, header.having(manifest=Manifest.of(0, {}).seal(envelope, randomness(salt_size))))
+
+
+def header_under(
+    kek: Key, store: bytes, source: str, parameters: Mapping[str, str], randomness: Randomness, now: float
+) -> tuple[schema.Header, Envelope]:
+    """The header of a store with a new DEK under a KEK, still without its manifest, and that DEK's envelope."""
+    dek = Key(randomness(key_size))
+    header = schema.Header.describing(store, source, parameters, check_value(kek, store), int(now))
+    wrapped = wrap(kek, dek, header.authenticated(), randomness(salt_size))
+    return header.having(wrapped_dek=wrapped), Envelope(dek, store)
+
+
+def peek(directory: Path) -> schema.Header | None:
+    """The header of the store in a data directory, unproved, or None when there is no store. Changes nothing.
+
+    Raises StoreError and its kinds.
+    """
+    path = Path(directory).absolute() / schema.database_name
+    if not path.exists() and not path.is_symlink():
+        return None
+    with reporting("the cache can't be read"), closing(schema.connect(path, writable=False)) as connection:
+        return schema.read_header(connection)
 
 
 def unlocked(header: schema.Header, source: KeySource) -> Envelope:
@@ -52,22 +85,71 @@ def unlocked(header: schema.Header, source: KeySource) -> Envelope:
     if header.source != source.name:
         raise KeySourceError(
             f"the cache is sealed with the key source {_shown(header.source)}, the config says {source.name}",
-            hint=f"set keys.source to {_shown(header.source)}",
+            hint=f"`hublet keys move {source.name}` moves it there; or set keys.source to {_shown(header.source)}",
         )
     if header.parameters != dict(source.parameters):
         raise KeySourceError(f"the key source {source.name} is set up differently than when the cache was made")
     kek = source.load()
-    if kek is None:
+    staged = None
+    if (kek is None or not fits(header, kek)) and isinstance(source, Staging):
+        staged = source.staged()  # a crash came between the commit under this key and its promotion
+    in_force = staged if staged is not None and fits(header, staged) else kek
+    if in_force is None:
         raise KeySourceError(
             f"the cache is there, but its key is not: {source.describe()} holds none",
-            hint=f"put the key back; without it {reset_hint}",
+            hint=f"put the key back, or run `hublet keys recover` with a recovery code; without them {reset_hint}",
         )
-    if not hmac.compare_digest(check_value(kek, header.store), header.rows["check"]):
+    if not fits(header, in_force):
         raise KeySourceError(
             f"the key of {source.describe()} is not this cache's",
-            hint=f"put the right key there; without it {reset_hint}",
+            hint=f"put the right key there, or run `hublet keys recover`; without them {reset_hint}",
         )
-    return Envelope(unwrap(kek, header.rows["wrapped_dek"], header.authenticated()), header.store)
+    envelope = Envelope(unwrap(in_force, header.rows["wrapped_dek"], header.authenticated()), header.store)
+    if in_force is staged and isinstance(source, Staging):
+        with suppress(KeySourceError):  # it opened; where nothing can be written it will open the next time too
+            source.promote()
+    return envelope
+
+
+def fits(header: schema.Header, kek: Key) -> bool:
+    """Whether a KEK is the one that the header's DEK is wrapped under."""
+    return hmac.compare_digest(check_value(kek, header.store), header.rows["check"])
+
+
+def escrowed(header: schema.Header, envelope: Envelope, code: Key, randomness: Randomness, now: float) -> bytes:
+    """The header's row `escrow`: the DEK under a recovery code."""
+    at = int(now).to_bytes(8, "big")
+    return at + envelope.wrapped(code, _associated(header, at), randomness(salt_size))
+
+
+def recovered(header: schema.Header, code: Key) -> Envelope:
+    """The envelope, by a recovery code instead of the key source. Raises KeySourceError, StoreCorrupt."""
+    row = header.rows.get("escrow")
+    if row is None:
+        raise KeySourceError("no recovery code was made for this cache", hint=f"without its key {reset_hint}")
+    if not row:
+        raise KeySourceError(
+            "the recovery code is void: the cache got another key after it was made",
+            hint=f"it opens only copies of the cache from before; without the key {reset_hint}",
+        )
+    if len(row) != 8 + overhead + key_size:
+        raise StoreCorrupt("the cache's row for the recovery code is damaged", hint=reset_hint)
+    try:
+        return Envelope(unwrap(code, row[8:], _associated(header, row[:8])), header.store)
+    except StoreError:
+        raise KeySourceError(
+            "the recovery code does not open this cache", hint="only the last one that was made for it does"
+        ) from None
+
+
+def escrow_made_at(header: schema.Header) -> int | None:
+    """When the recovery code was made that opens the store; None without one, 0 when it is void."""
+    row = header.rows.get("escrow")
+    return None if row is None else int.from_bytes(row[:8], "big")
+
+
+def _associated(header: schema.Header, at: bytes) -> bytes:
+    return b"hublet/1/escrow" + at + header.authenticated()
 
 
 def _shown(name: str) -> str:

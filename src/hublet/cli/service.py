@@ -1,0 +1,300 @@
+"""`hublet service`: hublet as a service of the user's own, on systemd and launchd in the same words."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from hublet.cli.main import config_of
+from hublet.core.errors import KeySourceError, NotRunning, ServiceError, UsageError
+from hublet.host.steps import Plan, Step, Write, describe, perform, refuse_edited
+
+if TYPE_CHECKING:
+    from hublet.config import Config
+
+_INHERITED = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+_SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSPHRASE")
+
+
+class Manager(Protocol):
+    """What host/systemd.py and host/launchd.py both are."""
+
+    def check(self) -> None: ...
+    @property
+    def paths(self) -> tuple[Path, ...]: ...
+    @property
+    def installed(self) -> bool: ...
+    def files(self, plan: Plan) -> dict[Path, str]: ...
+    def install(self, plan: Plan, *, linger: bool = False) -> tuple[Step, ...]: ...
+    def uninstall(self) -> tuple[Step, ...]: ...
+    def start(self) -> tuple[Step, ...]: ...
+    def stop(self) -> tuple[Step, ...]: ...
+    def restart(self) -> tuple[Step, ...]: ...
+    def logs(self, *, follow: bool, lines: int) -> tuple[str, ...]: ...
+    def state(self) -> tuple[bool, list[str]]: ...
+
+
+def _manager() -> Manager:
+    """The one of this system. Raises NoServiceManager when it does not answer."""
+    manager: Manager
+    if sys.platform == "darwin":
+        from hublet.host.launchd import Launchd
+
+        manager = Launchd(os.environ)
+    else:
+        from hublet.host.systemd import Systemd, manager_environment
+
+        os.environ.update(manager_environment(os.environ))
+        manager = Systemd(os.environ)
+    manager.check()
+    return manager
+
+
+def _installed() -> Manager:
+    manager = _manager()
+    if not manager.installed:
+        raise NotRunning("the service is not installed", hint="run `hublet service install`")
+    return manager
+
+
+_dry = click.option("--dry-run", is_flag=True, help="Only show the files and commands.")
+_force = click.option("--force", is_flag=True, help="Also where a unit was edited by hand.")
+
+
+@click.group()
+def service() -> None:
+    """Run hublet in the background, as a service of your own user (systemd or launchd)."""
+
+
+@service.command()
+@click.option("--no-socket", is_flag=True, help="Let hublet open the port itself instead of the service manager.")
+@click.option("--linger", is_flag=True, help="Keep it running while you are not logged in (systemd).")
+@click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="Give it this variable, such as a proxy.")
+@click.option(
+    "--credential",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The key for `keys.source: credential` (systemd). Costs a part of the sandbox.",
+)
+@_force
+@_dry
+@click.pass_context
+def install(
+    ctx: click.Context,
+    *,
+    no_socket: bool,
+    linger: bool,
+    variables: tuple[str, ...],
+    credential: Path | None,
+    force: bool,
+    dry_run: bool,
+) -> None:
+    """Install it, or bring what is installed up to date; your first request starts it, and so does your next login."""
+    config, manager = config_of(ctx), _manager()
+    plan = _plan(ctx, config, socket=not no_socket, variables=variables, credential=credential)
+    if not force:
+        refuse_edited(manager.paths, "overwritten")
+    if not dry_run and not manager.state()[0]:
+        _free(plan.port)
+    _do(manager.install(plan, linger=linger), dry_run=dry_run)
+    if not dry_run:
+        how = "Your next request starts it." if plan.socket else "It runs."
+        click.echo(f"hublet serves http://localhost:{plan.port} from now on. {how}")
+
+
+@service.command()
+@click.option("--purge", is_flag=True, help="Also delete the cache and its key.")
+@click.option("--yes", is_flag=True, help="Don't ask before deleting.")
+@_force
+@_dry
+@click.pass_context
+def uninstall(ctx: click.Context, *, purge: bool, yes: bool, force: bool, dry_run: bool) -> None:
+    """Stop it and remove what install has written. Your cache stays, unless --purge; your config stays."""
+    config = config_of(ctx) if purge else None
+    if config is not None:
+        _judge_purge(config)
+        if not dry_run and not yes:
+            click.confirm(f"Delete the cache {config.locate().data} and its key for good?", abort=True)
+    manager = _manager()
+    if not force:
+        refuse_edited(manager.paths, "removed")
+    steps = manager.uninstall()
+    _do(steps, dry_run=dry_run)
+    if config is not None:
+        _purge(config, dry_run=dry_run)
+    if not dry_run:
+        click.echo("The service is removed." if steps else "No service was installed.")
+
+
+@service.command()
+@_dry
+def start(*, dry_run: bool) -> None:
+    """Start it now."""
+    _do(_installed().start(), dry_run=dry_run)
+
+
+@service.command()
+@_dry
+def stop(*, dry_run: bool) -> None:
+    """Stop it until your next login or `hublet service start`; requests in work are answered."""
+    _do(_installed().stop(), dry_run=dry_run)
+
+
+@service.command()
+@_dry
+def restart(*, dry_run: bool) -> None:
+    """Stop and start it; what is asked meanwhile waits and is answered."""
+    _do(_installed().restart(), dry_run=dry_run)
+
+
+@service.command()
+def status() -> None:
+    """What the service manager says of it; exit code 9 when it neither runs nor listens."""
+    up, lines = _installed().state()
+    for line in lines:
+        click.echo(line)
+    if not up:
+        raise NotRunning("the service does not run", hint="`hublet service start`, and see `hublet service logs`")
+
+
+@service.command()
+@click.option("-f", "--follow", is_flag=True, help="Go on as new lines come.")
+@click.option("-n", "--lines", type=click.IntRange(1), default=100, show_default=True, help="How many lines.")
+def logs(*, follow: bool, lines: int) -> None:
+    """Show its log."""
+    words = _installed().logs(follow=follow, lines=lines)
+    sys.stdout.flush()
+    try:
+        os.execvp(words[0], words)  # noqa: S606  its output and its signals are its own
+    except OSError as error:
+        raise ServiceError(f"{words[0]} can't be run: {error.strerror}") from error
+
+
+def _plan(
+    ctx: click.Context, config: Config, *, socket: bool, variables: tuple[str, ...], credential: Path | None
+) -> Plan:
+    """What the service needs to see the same files as this shell, wherever they are configured to be."""
+    from hublet.config import find_config
+    from hublet.host.program import find_program
+
+    if config.serve.port == 0:
+        raise UsageError("a service needs a port that stays", hint="set serve.port, 3001 by default")
+    if credential is not None and not credential.is_absolute():
+        credential = credential.absolute()
+    home = Path(os.environ.get("HOME") or Path.home())
+    named = ctx.find_root().obj or os.environ.get("HUBLET_CONFIG")
+    file = find_config(ctx.find_root().obj, os.environ)
+    places = config.locate()
+    writable = [places.data, places.key_file.parent]
+    if config.cache.runtime_directory is not None:
+        writable.append(places.runtime)
+    environment = {name: os.environ[name] for name in _INHERITED if _is_elsewhere(name, home)}
+    environment |= dict(_variable(text) for text in variables)
+    return Plan(
+        program=find_program(os.environ),
+        home=home,
+        port=config.serve.port,
+        options=("--config", str(file.absolute())) if named and file is not None else (),
+        writable=tuple(dict.fromkeys(writable)),
+        environment=environment,
+        socket=socket,
+        ipv6=_has_ipv6(),
+        credential=credential,
+    )
+
+
+def _is_elsewhere(name: str, home: Path) -> bool:
+    usual = {"XDG_CONFIG_HOME": ".config", "XDG_DATA_HOME": ".local/share", "XDG_STATE_HOME": ".local/state"}
+    return bool(os.environ.get(name)) and Path(os.environ[name]) != home / usual[name]
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier() or not value.isprintable():
+        raise UsageError("--env takes NAME=VALUE")
+    if any(word in name.upper() for word in _SECRET):
+        raise UsageError(
+            f"{name} looks like a secret, and a unit file is none", hint="`hublet login` keeps the Hub key sealed"
+        )
+    return name, value
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def _free(port: int) -> None:
+    """Raises PortTaken when somebody else listens: the service manager would only say that it failed."""
+    from hublet.door.binding import bind_loopback
+
+    for each in bind_loopback(port):
+        each.close()
+
+
+def _do(steps: Iterable[Step], *, dry_run: bool) -> None:
+    steps = tuple(steps)
+    if not dry_run:
+        perform(steps)
+        return
+    for step in steps:
+        click.echo(describe(step))
+        if isinstance(step, Write):
+            click.echo("".join(f"    {line}\n" for line in step.text.splitlines()), nl=False)
+    if not steps:
+        click.echo("nothing to do")
+
+
+def _judge_purge(config: Config) -> None:
+    """Raises UsageError for a data directory that is not plainly ours to delete."""
+    from hublet.store.lock import lock_name
+
+    places = config.locate()
+    if (places.data / "pointing.json").exists():
+        raise UsageError("clients still point here", hint="`hublet unpoint` takes that back; then purge")
+    if places.data.exists() and not (places.data / lock_name).exists():
+        raise UsageError(f"{places.data} does not look like a cache of hublet: delete it yourself")
+
+
+def _purge(config: Config, *, dry_run: bool) -> None:
+    import shutil
+
+    from hublet.keys import source_of
+    from hublet.store.lock import Lock
+    from hublet.store.unlocking import peek
+
+    places = config.locate()
+    header = peek(places.data)
+    name, parameters = (header.source, header.parameters) if header is not None else (config.keys.source, None)
+    source = source_of(name, places.key_file, parameters=parameters)
+    if dry_run:
+        click.echo(f"delete {places.data} and {source.describe()}")
+        return
+    try:
+        if places.data.exists():
+            lock = Lock.take(places.data)
+            shutil.rmtree(places.data)
+            lock.release()
+        source.discard()
+        _remove_key_folder(places.key_file.parent)
+    except (KeySourceError, OSError) as error:
+        raise ServiceError(f"not everything could be deleted: {error}") from error
+
+
+def _remove_key_folder(folder: Path) -> None:
+    """Only when nothing but our own mark is left in it."""
+    from hublet.keys.file import tag_name
+
+    if folder.is_dir() and {entry.name for entry in folder.iterdir()} <= {tag_name}:
+        (folder / tag_name).unlink(missing_ok=True)
+        folder.rmdir()

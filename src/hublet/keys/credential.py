@@ -1,0 +1,99 @@
+"""The source `credential`: a key that the service manager hands over, `$CREDENTIALS_DIRECTORY/hublet-key`.
+
+systemd puts it there for LoadCredential, LoadCredentialEncrypted and SetCredential, in memory and for the unit alone.
+With LoadCredentialEncrypted the file on disk is sealed to the machine's TPM or to a key of root's: a copy of the home
+does not open the cache. The key is the administrator's: hublet neither makes, replaces nor removes it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from base64 import b64decode
+from collections.abc import Mapping
+from pathlib import Path
+
+from hublet.core.envelope import Key, key_size
+from hublet.core.errors import KeySourceError
+
+credential_name = "hublet-key"
+_most = 256
+how_to_make = (
+    f"head -c {key_size} /dev/urandom > FILE makes one; LoadCredential={credential_name}:FILE in the unit hands it over"
+)
+
+
+class CredentialSource:
+    name = "credential"
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._environment = environment
+
+    def __repr__(self) -> str:
+        return "CredentialSource()"
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        return {}
+
+    def describe(self) -> str:
+        return f"the service manager's credential {credential_name}"
+
+    def load(self) -> Key:
+        """The key. Never None: a credential that is missing was forgotten in the unit. Raises KeySourceError."""
+        directory = self._environment.get("CREDENTIALS_DIRECTORY", "")
+        if not directory.startswith("/"):
+            raise KeySourceError(
+                "the service manager gives no credentials: CREDENTIALS_DIRECTORY is not set",
+                hint=f"start hublet as a unit with LoadCredential={credential_name}:FILE; a shell has no credentials",
+            )
+        path = Path(directory, credential_name)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise KeySourceError(f"the credential {path} is not a regular file", hint=how_to_make)
+                value = file.read(_most + 1)
+        except FileNotFoundError:
+            raise KeySourceError(
+                f"the service manager gives no credential {credential_name}", hint=how_to_make
+            ) from None
+        except OSError as error:
+            raise KeySourceError(f"the credential {path} can't be read: {error.strerror}", hint=how_to_make) from error
+        return _key_in(value)
+
+    def create(self, kek: Key) -> None:  # noqa: ARG002  the contract's signature
+        raise KeySourceError("hublet can't make a credential: the service manager hands it over", hint=how_to_make)
+
+    def successor(self) -> CredentialSource:
+        return self
+
+    def stage(self, kek: Key) -> Key:  # noqa: ARG002
+        """The credential itself: it stays the same as long as the administrator leaves it."""
+        return self.load()
+
+    def staged(self) -> None:
+        return None
+
+    def promote(self) -> None:
+        pass
+
+    def discard(self) -> None:
+        pass
+
+
+def _key_in(value: bytes) -> Key:
+    """32 raw bytes, or the same as hex or base64 text. No length is two of these."""
+    if len(value) == key_size:
+        return Key(value)
+    try:
+        text = value.decode("ascii").strip()
+        decoded = bytes.fromhex(text) if len(text) == 2 * key_size else b64decode(text, validate=True)
+        if len(decoded) == key_size:
+            return Key(decoded)
+    except ValueError:
+        pass  # said below, and without the bytes that an error of these would quote
+    raise KeySourceError(
+        f"the credential {credential_name} is not a key: {key_size} bytes, or the same as hex or base64 text",
+        hint=how_to_make,
+    )

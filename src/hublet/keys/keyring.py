@@ -1,0 +1,140 @@
+"""The source `keyring`: the key lies in the desktop's own secret store, unlocked with the user's session.
+
+Secret Service (gnome-keyring, KWallet, KeePassXC) on Linux, the Keychain on macOS, the Credential Locker on Windows, by
+way of the `keyring` package. It runs in a child process: that one can be ended when nobody answers an unlock prompt,
+and what it imports does not stay in the daemon.
+
+    service "hublet", account ID          the key in force, hex; ID is random, a parameter of the store
+    service "hublet", account ID.next     the key that is to follow
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from hublet.core.envelope import Key, key_size
+from hublet.core.errors import KeySourceError
+
+patience = 60.0
+"""Seconds for which a person may take to answer the prompt that unlocks the keyring."""
+
+_KEPT = (
+    "APPDATA", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "HOME", "LANG", "LOCALAPPDATA", "LOGNAME", "PATH",
+    "PYTHON_KEYRING_BACKEND", "SYSTEMROOT", "USER", "USERPROFILE", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME", "XDG_RUNTIME_DIR",
+)  # fmt: skip
+_elsewhere = "unlock it, or move the key elsewhere while hublet runs: `hublet keys move file`"
+_TROUBLES = {
+    "not-installed": ("the Python package keyring is not installed", "pip install 'hublet[keyring]'"),
+    "no-backend": (
+        "there is no keyring in this session",
+        "hublet needs the session's D-Bus and a Secret Service (gnome-keyring, KWallet, KeePassXC)",
+    ),
+    "unsafe": (
+        "the keyring package is set up to use {detail}, which does not keep secrets",
+        "see `keyring --list-backends`; keyringrc.cfg or PYTHON_KEYRING_BACKEND chooses one",
+    ),
+    "locked": ("the keyring is locked, and nobody unlocked it", _elsewhere),
+    "not-kept": ("the keyring did not keep the key", _elsewhere),
+    "refused": ("the keyring refused ({detail})", _elsewhere),
+}
+
+
+class KeyringSource:
+    """`parameters` are those of a store's header, empty for a store that is yet to be made."""
+
+    name = "keyring"
+
+    def __init__(self, parameters: Mapping[str, str] | None = None, *, limit: float = patience) -> None:
+        self._account = (parameters or {}).get("account") or f"cache-{os.urandom(8).hex()}"
+        self._limit = limit
+
+    def __repr__(self) -> str:
+        return f"KeyringSource({self._account!r})"
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        return {"account": self._account}
+
+    def describe(self) -> str:
+        return f"the keyring's entry hublet, {self._account}"
+
+    def load(self) -> Key | None:
+        return self._get(self._account)
+
+    def create(self, kek: Key) -> None:
+        if self._get(self._account) is not None:
+            raise KeySourceError("there is a key in the keyring already", hint="remove that entry first")
+        self._set(self._account, kek)
+
+    def successor(self) -> KeyringSource:
+        return self
+
+    def stage(self, kek: Key) -> Key:
+        self._set(self._next, kek)
+        return kek
+
+    def staged(self) -> Key | None:
+        return self._get(self._next)
+
+    def promote(self) -> None:
+        self._ask("promote", self._account)
+
+    def discard(self) -> None:
+        self._ask("discard", self._account)
+
+    @property
+    def _next(self) -> str:
+        return f"{self._account}.next"
+
+    def _get(self, account: str) -> Key | None:
+        found = self._ask("get", account)
+        if found is None:
+            return None
+        try:
+            value = bytes.fromhex(found)
+        except ValueError:
+            value = b""
+        if len(value) != key_size:
+            raise KeySourceError(
+                f"the keyring's entry hublet, {account} is not a key",
+                hint="put the right one back; without it the cache can't be opened",
+            )
+        return Key(value)
+
+    def _set(self, account: str, kek: Key) -> None:
+        self._ask("set", account, kek.reveal().hex())
+
+    def _ask(self, verb: str, account: str, value: str | None = None) -> str | None:
+        """One call of the keyring package, in a child. The key goes through pipes, never through arguments."""
+        order = json.dumps({"do": verb, "account": account, "next": self._next, "value": value}).encode()
+        # What failed is raised further down, so that no error holds on to one that knows what came out of the keyring.
+        answer = None
+        message, hint = "the keyring can't be asked", "see `python -m keyring diagnose`"
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", "hublet.keys.keyring_child"],
+                input=order,
+                capture_output=True,
+                timeout=self._limit,
+                env={name: text for name, text in os.environ.items() if name in _KEPT},
+                check=False,
+            )
+            answer = json.loads(done.stdout)
+        except subprocess.TimeoutExpired:
+            message = f"the keyring did not answer within {self._limit:.0f} s: it may wait for somebody to unlock it"
+            hint = "answer its prompt, and try again"
+        except (OSError, ValueError):
+            pass
+        if not isinstance(answer, dict):
+            raise KeySourceError(message, hint=hint)
+        trouble = answer.get("trouble")
+        if trouble is not None:
+            message, hint = _TROUBLES.get(trouble, _TROUBLES["refused"])
+            raise KeySourceError(message.format(detail=answer.get("detail")), hint=hint)
+        found = answer.get("value")
+        return found if isinstance(found, str) else None

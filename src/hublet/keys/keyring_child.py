@@ -1,0 +1,105 @@
+"""One call of the `keyring` package: an order on standard input, an answer on standard output, both one JSON object.
+
+    {"do": "get" | "set" | "promote" | "discard", "account": ..., "next": ..., "value": ...}
+        → {"value": ...} or {"trouble": ..., "detail": ...}
+
+Only backends that are known to keep secrets are used. `detail` is the name of a class, never text: a backend's own
+words could quote what it was given.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keyring.backend import KeyringBackend
+
+_service = "hublet"
+_package = "keyring.backends"
+_trusted = frozenset(f"{_package}.{name}" for name in ("SecretService", "libsecret", "kwallet", "macOS", "Windows"))
+_none = frozenset(f"{_package}.{name}" for name in ("fail", "null"))
+
+
+class _Trouble(Exception):
+    def __init__(self, trouble: str, detail: str = "") -> None:
+        super().__init__(trouble)
+        self.answer = {"trouble": trouble, "detail": detail}
+
+
+def _backend() -> KeyringBackend:
+    """The backend that the package is set up for, if it is one that keeps secrets."""
+    try:
+        import keyring
+        from keyring.backends.chainer import ChainerBackend
+    except ImportError:
+        raise _Trouble("not-installed") from None
+    chosen = keyring.get_keyring()
+    # A chain asks one after the other and writes where it first can: it is as good as the worst of them.
+    members = list(chosen.backends) if isinstance(chosen, ChainerBackend) else [chosen]
+    for member in members:
+        module = type(member).__module__
+        if module in _none:
+            raise _Trouble("no-backend")
+        if module not in _trusted:
+            raise _Trouble("unsafe", f"{module}.{type(member).__name__}"[:100])
+    if not members:
+        raise _Trouble("no-backend")
+    return members[0]
+
+
+def _carry_out(order: dict[str, str]) -> str | None:
+    backend = _backend()
+    from keyring import errors
+
+    account, following = order["account"], order["next"]
+    try:
+        match order["do"]:
+            case "get":
+                return backend.get_password(_service, account)
+            case "set":
+                _set(backend, account, order["value"])
+            case "promote":
+                # Ended between the two, both entries hold the same key.
+                value = backend.get_password(_service, following)
+                if value is not None:
+                    _set(backend, account, value)
+                    _delete(backend, following)
+            case "discard":
+                _delete(backend, account)
+                _delete(backend, following)
+        return None
+    except _Trouble:
+        raise
+    except errors.NoKeyringError:
+        raise _Trouble("no-backend") from None
+    except (errors.KeyringLocked, errors.InitError):
+        # InitError: there is no collection, and the prompt that would make one was not answered.
+        raise _Trouble("locked") from None
+    except Exception as error:  # noqa: BLE001  each backend has its own, and none of them is ours to let through
+        raise _Trouble("refused", type(error).__name__) from None
+
+
+def _set(backend: KeyringBackend, account: str, value: str) -> None:
+    backend.set_password(_service, account, value)
+    # Believed when seen: some backends answer before they keep.
+    if backend.get_password(_service, account) != value:
+        raise _Trouble("not-kept")
+
+
+def _delete(backend: KeyringBackend, account: str) -> None:
+    if backend.get_password(_service, account) is not None:
+        backend.delete_password(_service, account)
+
+
+def main() -> None:
+    try:
+        answer: dict[str, str | None] = {"value": _carry_out(json.load(sys.stdin))}
+    except _Trouble as trouble:
+        answer = dict(trouble.answer)
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

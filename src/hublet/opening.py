@@ -1,0 +1,140 @@
+"""From a config to a service: the store opened, the account known, nothing listening yet.
+
+The daemon begins here, and so does a command that finds no daemon running.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+
+from hublet.config import Config
+from hublet.core.account import Account, check_key, origin_of
+from hublet.core.errors import CredentialError, KeySourceError, StoreCorrupt, StoreError, StoreFormat, StoreLocked
+from hublet.core.snapshot import Terms
+from hublet.door.audit import AuditFile, Syslog
+from hublet.door.audit import file_name as audit_name
+from hublet.keys.asking import Asker
+from hublet.serve.auditing import Audit, id_of
+from hublet.serve.keys import open_archive
+from hublet.serve.overrides import Overrides
+from hublet.serve.service import Service, Unavailable, tokens_from_plain
+from hublet.store.archive import Archive
+from hublet.store.failures import reset_hint
+from hublet.sync import Plan, Run, Sync
+from hublet.upstream.child import run_in_child
+from hublet.upstream.order import Hub
+
+log = logging.getLogger("hublet")
+
+_SHORT = 300.0
+"""For how long what changes by the minute (the trial status) is fresh, in seconds."""
+
+
+def open_service(
+    config: Config,
+    *,
+    port: int = 0,
+    environment: Mapping[str, str] = os.environ,
+    run: Run = run_in_child,
+    clock: Callable[[], float] = time.time,
+    opening: bool = True,
+) -> Service:
+    """The service of a config: its store opened, its account known, nothing listening yet.
+
+    A store that can't be opened makes a service that says so; it is left as it is. Raises StoreLocked when another
+    hublet has it. Without `opening` the store is left alone, for commands that look after its key.
+    """
+    asker = Asker(file=config.keys.passphrase_file, descriptor=config.keys.passphrase_fd)
+    service = Service(config, clock=clock, port=port, started_at=clock(), asker=asker)
+    service.take = lambda archive: _take(service, archive, environment, run)
+    service.audit = Audit(
+        AuditFile(config.locate().data / audit_name),
+        clock,
+        lambda question: id_of(service.archive.envelope, question) if service.archive is not None else "",
+        syslog=lambda: Syslog() if service.config.audit.syslog else None,
+    )
+    if not opening:
+        service.unavailable = Unavailable("the cache is not open")
+        return service
+    try:
+        archive = open_archive(config, asker)
+        try:
+            service.take(archive)
+        except BaseException:
+            archive.close()
+            raise
+    except StoreLocked:
+        raise
+    except (StoreError, KeySourceError) as error:
+        log.error("the cache can't be opened: %s", error.message)
+        damaged = isinstance(error, StoreCorrupt | StoreFormat)
+        service.unavailable = Unavailable(error.message, error.hint or (reset_hint if damaged else ""))
+    return service
+
+
+def _take(service: Service, archive: Archive, environment: Mapping[str, str], run: Run) -> None:
+    """Serve from an archive; from the one that is served already when its key, and so every name, is another one."""
+    if service.sync is not None:
+        service.sync.configure(service.sync.plan, terms_of(service, archive))
+        return
+    config = service.config
+    loaded = archive.load()
+    service.archive, service.lost_records = archive, loaded.lost
+    service.tokens = tokens_from_plain(loaded.documents.get("tokens"))
+    service.account = account_of(config, environment, loaded.documents.get("account"))
+    service.sync = Sync(
+        archive, loaded.state, plan_of(config, service.account), terms_of(service, archive), run, clock=service.clock
+    )
+    service.overrides = Overrides(service.sync, config.secrets, service.clock, environment=environment)
+    service.unavailable = None
+
+    def logged_in() -> None:
+        if service.sync is not None:
+            service.sync.configure(plan_of(service.config, service.account), service.sync.terms)
+
+    service.on_login.append(logged_in)
+    for listener in service.on_open:
+        listener()
+
+
+def terms_of(service: Service, archive: Archive) -> Terms:
+    """What answers are made with, by the config as it is now."""
+    envelope, config, port = archive.envelope, service.config, service.port or service.config.serve.port
+    return Terms(
+        icon=lambda url: f"http://localhost:{port}/icons/{envelope.icon_name(url)}",
+        etag_key=envelope.etag_key,
+        interval=config.sync.every,
+        short_interval=min(_SHORT, config.sync.every),
+        max_stale=config.secrets.max_stale,
+    )
+
+
+def plan_of(config: Config, account: Account | None) -> Plan:
+    hub = Hub(
+        url=config.hub.url,
+        key=account.key if account is not None else None,
+        ca_file=str(config.hub.ca_file) if config.hub.ca_file else None,
+        timeout=config.hub.timeout,
+        connect_timeout=config.hub.connect_timeout,
+        size_limit=config.hub.size_limit,
+        parallel=config.sync.parallel,
+    )
+    return Plan(hub, interval=config.sync.every, proxied=config.sync.proxied, hold_commands=config.sync.hold_commands)
+
+
+def account_of(config: Config, environment: Mapping[str, str], kept: object) -> Account | None:
+    """CONTINUE_API_KEY first; else the stored key, if it was stored for this Hub's origin."""
+    origin = origin_of(config.hub.url)
+    if environment.get("CONTINUE_API_KEY"):
+        try:
+            return Account(check_key(environment["CONTINUE_API_KEY"]), origin, from_environment=True)
+        except CredentialError as error:
+            raise CredentialError(f"CONTINUE_API_KEY: {error.message}", hint=error.hint) from None
+    account = Account.from_plain(kept)
+    if account is not None and account.origin != origin:
+        log.warning("the stored key belongs to another Hub than hub.url: log in again")
+        return None
+    return account

@@ -1,0 +1,77 @@
+"""The loopback API's door as one thing: opened on bound sockets, moved to another port, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Sequence
+
+from hublet.door.listeners import Listener, bind_loopback
+from hublet.serve.admission import Admission
+from hublet.serve.api import Api
+from hublet.serve.service import Service
+from hublet.upstream.forward import Forwarder
+
+log = logging.getLogger("hublet.serve")
+
+_OVERLAP = 1.0
+_DRAIN = 5.0
+
+
+class Front:
+    """Transitions: (made) → open → (move)* → close; all on one event loop.
+
+    With `fixed` the sockets are a service manager's: it holds them and alone can move them.
+    """
+
+    def __init__(self, service: Service, forwarder: Forwarder, *, fixed: bool = False) -> None:
+        self.fixed = fixed
+        self._service, self._forwarder = service, forwarder
+        self._listener: Listener | None = None
+        self._admission: Admission | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def open(self, sockets: Sequence[socket.socket]) -> None:
+        """Answer on these sockets, which all have the same port; they are ours from now on."""
+        self._service.port = sockets[0].getsockname()[1]
+        listener, admission = Listener(), Admission(self._service)
+        api = Api(self._service, admission, self._forwarder)
+        for sock in sockets:
+            await listener.serve(sock, api)
+        self._listener, self._admission = listener, admission
+
+    async def move(self, port: int) -> None:
+        """Answer on another port; the old one is given up when the new one answers, and what it had in work is
+        answered. Raises PortTaken; then nothing has changed."""
+        await asyncio.gather(*self._retiring)  # the port may be the one that is being given up
+        sockets = bind_loopback(port)
+        listener, admission = self._listener, self._admission
+        await self.open(sockets)
+        log.info("listening on http://localhost:%d from now on", port)
+        if listener is not None and admission is not None:
+            task = asyncio.create_task(_retire(listener, admission), name="old port")
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+
+    async def close(self, seconds: float = _DRAIN) -> None:
+        """Accept no more and answer what is in work."""
+        if self._listener is not None:
+            await self._listener.drain(seconds)
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        if self._admission is not None:
+            self._admission.close()
+
+
+async def _retire(listener: Listener, admission: Admission) -> None:
+    """A moment with both ports, for those who are just connecting; then the old one ends."""
+    try:
+        await asyncio.sleep(_OVERLAP)
+        await listener.drain(_DRAIN)
+    except asyncio.CancelledError:
+        await listener.drain(0)
+        raise
+    finally:
+        admission.close()

@@ -1,0 +1,253 @@
+"""What `hublet keys` does: show where the cache's key is, move it, replace it, a recovery code for it.
+
+Every change of key is the same walk, and a crash anywhere leaves a cache that opens by itself (keys/source.py):
+
+    stage     a new key-encryption key, kept by the source that is to have it
+    rekey     a new data key, every record sealed anew, the header: one transaction
+    promote   the new key takes the old one's place; the source that had it before forgets it
+    take      what is served gets its new names of icons and entity tags
+
+A copy of the cache from before goes on opening with its old key, and with nothing that comes later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hublet.config import Config
+from hublet.core.envelope import Key, key_size
+from hublet.core.errors import HubletError, KeySourceError, StoreError
+from hublet.core.recovery import code_of, key_of
+from hublet.core.secretstr import SecretStr
+from hublet.keys import source_names, source_of
+from hublet.keys.asking import Asker
+from hublet.keys.source import KeySource
+from hublet.serve.service import Service
+from hublet.store.archive import Archive
+from hublet.store.schema import Header
+from hublet.store.sealed import Store
+from hublet.store.unlocking import escrow_made_at, fits, peek
+
+log = logging.getLogger("hublet.keys")
+
+
+def open_archive(config: Config, asker: Asker) -> Archive:
+    """The store by the configured key source, made when there is none. Raises StoreError, KeySourceError."""
+    places, name = config.locate(), config.keys.source
+    header = peek(places.data)
+    parameters = header.parameters if header is not None and header.source == name else None
+    source = source_of(name, places.key_file, parameters=parameters, asker=asker)
+    return Archive(Store.open(places.data, source))
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    archive: Archive
+    said: dict[str, object]
+
+
+class Keys:
+    """The routes below /keys. Work is done in a thread, one change at a time; what is asked meanwhile is answered."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._busy = asyncio.Lock()
+        self._tasks: set[asyncio.Task[dict[str, object]]] = set()
+
+    async def handle(self, method: str, segments: tuple[str, ...], value: dict[str, object]) -> dict[str, object]:
+        """One request. Raises HubletError."""
+        given, new = _secret(value.get("passphrase")), _secret(value.get("new_passphrase"))
+        match method, segments, value:
+            case "GET", (), _:
+                return self._show()
+            case "POST", ("rotate",), _:
+                return await self._change(lambda: self._rekeyed(None, given, new))
+            case "POST", ("move",), {"source": str(name)} if name in source_names:
+                return await self._change(lambda: self._rekeyed(name, given, new))
+            case "POST", ("escrow",), _:
+                return await self._change(lambda: self._escrowed(given), same_key=True)
+            case "POST", ("recover",), {"code": str(code)}:
+                return await self._change(lambda: self._recovered(code, new))
+        raise HubletError("there is no such request", hint="is another version of hublet running?")
+
+    def _show(self) -> dict[str, object]:
+        service = self._service
+        places, configured = service.config.locate(), service.config.keys.source
+        header = service.archive.header if service.archive is not None else peek(places.data)
+        value: dict[str, object] = {"open": service.archive is not None, "configured": configured, "source": None}
+        if header is None:
+            return value
+        known, at = header.source in source_names, escrow_made_at(header)
+        escrow: Literal["none", "void", "present"] = "none" if at is None else "present" if at else "void"
+        left = known and header.source != "file" and os.path.lexists(places.key_file)
+        return value | {
+            "source": header.source if known else "unknown",
+            "where": self._source(header).describe() if known else None,
+            "since": header.since,
+            "escrow": escrow,
+            "escrow_since": at or None,
+            "left_behind": str(places.key_file) if left else None,
+        }
+
+    async def _change(self, work: Callable[[], _Changed], *, same_key: bool = False) -> dict[str, object]:
+        async def run() -> dict[str, object]:
+            async with self._busy:
+                changed = await asyncio.to_thread(work)
+                service = self._service
+                serving = changed.archive is service.archive
+                try:
+                    if not same_key and (serving or changed.archive.header.source == service.config.keys.source):
+                        service.take(changed.archive)
+                finally:
+                    if changed.archive is not service.archive:
+                        changed.archive.close()
+                return changed.said
+
+        # On its own feet: a command that is broken off must not stop between the key and what is served.
+        task = asyncio.create_task(run(), name="key change")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    # In a thread
+
+    def _rekeyed(self, target: str | None, given: SecretStr | None, new: SecretStr | None) -> _Changed:
+        archive, opened = self._opened(given)
+        try:
+            header = archive.header
+            old = self._source(header, given)
+            if target is None:
+                _settle(header, old)  # proves the passphrase too
+                following = old.successor()
+            elif target == header.source and target != "passphrase":
+                try:
+                    _settle(header, old)
+                except KeySourceError as error:
+                    log.warning("the key in force can't be used, a new one takes its place: %s", error.message)
+                following = old.successor()
+            else:
+                following = self._fresh(target, new)
+                _require_empty(following)
+            return _Changed(archive, self._replaced(archive, old, following))
+        except BaseException:
+            if opened:
+                archive.close()
+            raise
+
+    def _escrowed(self, given: SecretStr | None) -> _Changed:
+        archive, opened = self._opened(given)
+        try:
+            code = Key(os.urandom(key_size))
+            archive.escrow(code, self._service.clock())
+        except BaseException:
+            if opened:
+                archive.close()
+            raise
+        log.info("a recovery code was made")
+        return _Changed(archive, {"code": code_of(code)})
+
+    def _recovered(self, code: str, new: SecretStr | None) -> _Changed:
+        service = self._service
+        if service.archive is not None:
+            raise KeySourceError(
+                "the cache is open: nothing has to be recovered",
+                hint=f"`hublet keys move {service.config.keys.source}` makes a new key where one was lost",
+            )
+        key = key_of(code)
+        archive = Archive(Store.recover(service.config.locate().data, key))
+        try:
+            following = self._fresh(service.config.keys.source, new)
+            _require_empty(following)
+            log.info("the cache was opened with its recovery code")
+            return _Changed(archive, self._replaced(archive, None, following))
+        except BaseException:
+            archive.close()
+            raise
+
+    def _replaced(self, archive: Archive, old: KeySource | None, following: KeySource) -> dict[str, object]:
+        """The walk of this module's docstring, up to `take`."""
+        had_escrow = bool(escrow_made_at(archive.header))
+        kek = following.stage(Key(os.urandom(key_size)))
+        lost = archive.rekey(following, kek, self._service.clock())
+        problems = []
+        try:
+            following.promote()
+            if old is not None and old.name != following.name:
+                old.discard()
+        except KeySourceError as error:
+            problems.append(f"the old key is still there: {error.message}")
+        log.info("the cache has a new key: %s", following.describe())
+        configured = self._service.config.keys.source
+        return {
+            "source": following.name,
+            "where": following.describe(),
+            "was": old.name if old is not None else None,
+            "configured": configured,
+            "lost_records": lost,
+            "escrow_void": had_escrow,
+            "problems": problems,
+            "aside": _aside(self._service.config.locate().data),
+        }
+
+    def _opened(self, given: SecretStr | None) -> tuple[Archive, bool]:
+        """The archive in use, or the store opened by the source that its header names; whether it was opened here."""
+        service = self._service
+        if service.archive is not None:
+            return service.archive, False
+        data = service.config.locate().data
+        header = peek(data)
+        if header is None:
+            raise StoreError(f"there is no store in {data}", hint="`hublet login` makes it")
+        if header.source not in source_names:
+            raise KeySourceError("the cache names a key source that this hublet does not know", hint="use a newer one")
+        return Archive(Store.open(data, self._source(header, given))), True
+
+    def _source(self, header: Header, given: SecretStr | None = None) -> KeySource:
+        service = self._service
+        return source_of(
+            header.source,
+            service.config.locate().key_file,
+            parameters=header.parameters,
+            asker=service.asker.giving(given),
+        )
+
+    def _fresh(self, name: str, new: SecretStr | None) -> KeySource:
+        service = self._service
+        return source_of(name, service.config.locate().key_file, asker=service.asker.giving(new))
+
+
+def _settle(header: Header, source: KeySource) -> None:
+    """The key in force is the source's own, not one that is still staged: staging the next would overwrite that one."""
+    kek = source.load()
+    if kek is not None and fits(header, kek):
+        return
+    staged = source.staged()
+    if staged is None or not fits(header, staged):
+        raise KeySourceError(
+            f"{source.describe()} no longer holds this cache's key",
+            hint=f"`hublet keys move {source.name}` makes a new one, while hublet has the cache open",
+        )
+    source.promote()
+
+
+def _require_empty(source: KeySource) -> None:
+    """Somebody else's key, or one of long ago, is not ours to overwrite."""
+    if source.name != "credential" and source.load() is not None:
+        raise KeySourceError(
+            f"{source.describe()} holds a key already", hint="move it away first, if nothing needs it any more"
+        )
+
+
+def _secret(value: object) -> SecretStr | None:
+    return SecretStr(value) if isinstance(value, str) else None
+
+
+def _aside(data: Path) -> int:
+    """How many caches lie aside: they were sealed under a key of before."""
+    return sum(1 for _ in data.glob("aside-*"))

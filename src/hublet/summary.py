@@ -1,0 +1,86 @@
+"""What a pass changed and met, in words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hublet.core import operations as ops
+from hublet.core.ledger import Ledger
+from hublet.core.outcomes import Malformed, PassReport, Refused, Throttled, Unreachable, is_answer, knows_account
+from hublet.core.questions import Assistant
+from hublet.core.state import Put, State, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a pass changed and met, for people: counts of assistants, a line for each operation without an answer."""
+
+    added: int = 0
+    changed: int = 0
+    withdrawn: int = 0
+    held: int = 0
+    asked: int = 0
+    answered: int = 0
+    of_account: int = 0
+    """How many of those answered are the account's own: packages are given to anybody."""
+    took: float = 0.0
+    problems: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    """Assistants that changed what they run or where they send things, a line each; those that are held, too."""
+    locked: bool = False
+
+    def to_plain(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def summarise(report: PassReport, verdict: Verdict, before: State, took: float) -> Summary:
+    assistants = [c for c in verdict.changes if isinstance(c, Put) and isinstance(c.question, Assistant)]
+    fresh_tombstones = sum(change.why == "withdrawn" for change in assistants)
+    lines = []
+    for operation, outcome in report.outcomes:
+        if is_answer(operation, outcome):
+            continue
+        match outcome:
+            case Refused(status, message):
+                lines.append(f"{describe(operation)}: the Hub answered {status} {message}")
+            case Throttled():
+                lines.append(f"{describe(operation)}: the Hub asked to wait")
+            case Unreachable(reason) | Malformed(reason):
+                lines.append(f"{describe(operation)}: {reason}")
+    newly_held = verdict.ledger.held.keys() - before.ledger.held.keys()
+    lines += [
+        verdict.ledger.troubles[question].detail for question in newly_held if question in verdict.ledger.troubles
+    ]
+    return Summary(
+        added=sum(change.why == "added" for change in assistants),
+        changed=sum(change.why == "changed" for change in assistants),
+        withdrawn=fresh_tombstones,
+        held=len(verdict.ledger.held),
+        asked=len(report.outcomes),
+        answered=sum(is_answer(operation, outcome) for operation, outcome in report.outcomes),
+        of_account=sum(knows_account(operation, outcome) for operation, outcome in report.outcomes),
+        took=took,
+        problems=tuple(lines),
+        endpoints=tuple(_endpoint_lines(verdict.ledger, before.ledger)),
+        locked=verdict.ledger.lock is not None,
+    )
+
+
+def _endpoint_lines(ledger: Ledger, before: Ledger) -> Iterator[str]:
+    for question, moved in ledger.moved.items():
+        if isinstance(question, Assistant) and moved != before.moved.get(question):
+            yield from (f"{question.slug}: {change}" for change in moved.changes)
+    for question, held in ledger.held.items():
+        was = before.held.get(question)
+        if isinstance(question, Assistant) and (was is None or was.changes != held.changes):
+            yield from (f"{question.slug} is held: {change}" for change in held.changes)
+
+
+def describe(operation: ops.Operation) -> str:
+    """`list-assistants (org_1)`: the endpoint's own name and the scope."""
+    scope = getattr(operation, "scope", None)
+    slug = getattr(operation, "slug", None)
+    path = ops.row_of(operation).path
+    name = path[1] if path[0] == "ide" else path[0]
+    return " ".join([name, *([str(slug)] if slug else []), *([f"({scope})"] if scope else [])])
