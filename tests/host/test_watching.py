@@ -1,0 +1,133 @@
+"""A changed config file is noticed however it was changed, and mere reading wakes nobody."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hublet.host.watching import FileWatch
+
+
+class Watched:
+    def __init__(self, file: Path, avoid: tuple[Path, ...] = ()) -> None:
+        self.file = file
+        self.nudged = threading.Event()
+        self.watch = FileWatch(file, self.nudged.set, avoid=avoid)
+        self.watch.start()
+
+    def notices(self, change: Callable[[], object]) -> bool:
+        """Whether an event tells of a change, and a look finds it."""
+        self.watch.look()
+        self.nudged.clear()
+        change()
+        return self.nudged.wait(3) and self.watch.look()
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("a")
+    found = Watched(folder / "config.yaml")
+    yield found
+    found.watch.stop()
+
+
+def replace(path: Path, text: str) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
+
+
+def relink(link: Path, target: str) -> None:
+    """As `ln -sfn` and Kubernetes do: a new link, moved over the old one."""
+    new = link.with_name("..tmp")
+    new.symlink_to(target)
+    new.replace(link)
+
+
+def test_in_place_by_rename_deleted_and_put_back(watched: Watched) -> None:
+    assert watched.notices(lambda: watched.file.write_text("bb"))
+    assert watched.notices(lambda: replace(watched.file, "ccc"))
+    assert watched.notices(lambda: watched.file.write_text("dd"))
+    assert watched.notices(watched.file.unlink)
+    assert watched.notices(lambda: watched.file.write_text("e"))
+    assert watched.notices(lambda: watched.file.chmod(0o600))
+
+
+def test_links_as_kubernetes_swaps_them(watched: Watched) -> None:
+    """config.yaml → ..data/config.yaml, ..data → ..1; then ..data → ..2 by one rename."""
+    folder = watched.file.parent
+    for name in ("..1", "..2"):
+        (folder / name).mkdir()
+        (folder / name / "config.yaml").write_text(f"from {name}")
+    (folder / "..data").symlink_to("..1")
+    assert watched.notices(lambda: relink(watched.file, "..data/config.yaml"))
+    assert watched.notices(lambda: relink(folder / "..data", "..2"))
+    assert watched.notices(lambda: (folder / "..2" / "config.yaml").write_text("edited behind the links"))
+
+
+def test_a_folder_that_is_a_link_as_stow_makes_it(watched: Watched, tmp_path: Path) -> None:
+    """The folder itself is replaced by a link to the dotfiles, then edited there, then linked elsewhere."""
+    for name in ("dotfiles", "others"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text(name)
+    folder = watched.file.parent
+
+    def stow() -> None:
+        shutil.rmtree(folder)
+        folder.symlink_to("dotfiles")
+
+    assert watched.notices(stow)
+    assert watched.notices(lambda: replace(tmp_path / "dotfiles" / "config.yaml", "x"))
+    assert watched.notices(lambda: relink(folder, str(tmp_path / "others")))
+    assert watched.notices(lambda: (tmp_path / "others" / "config.yaml").write_text("yy"))
+
+
+def test_a_folder_that_goes_and_comes_back(watched: Watched) -> None:
+    """Even with the old one's inode."""
+    folder = watched.file.parent
+    assert watched.notices(lambda: shutil.rmtree(folder))
+
+    def back() -> None:
+        folder.mkdir()
+        watched.file.write_text("back")
+
+    assert watched.notices(back)
+    assert watched.notices(lambda: watched.file.write_text("and edited"))
+
+
+def test_reading_and_neighbours_wake_nobody(watched: Watched) -> None:
+    watched.watch.look()
+    watched.nudged.clear()
+    watched.file.read_text()
+    (watched.file.parent / "other").write_text("x")
+    assert not watched.nudged.wait(0.4)
+    assert not watched.watch.look()
+
+
+def test_the_store_is_never_watched(tmp_path: Path) -> None:
+    """A config that lies in it is looked at now and then instead."""
+    file = tmp_path / "data" / "config.yaml"
+    file.parent.mkdir()
+    file.write_text("a")
+    found = Watched(file, avoid=(tmp_path / "data",))
+    try:
+        assert found.watch.watched == [tmp_path]
+        file.write_text("bb")
+        assert not found.nudged.wait(0.3)
+        assert found.watch.look()
+    finally:
+        found.watch.stop()
+
+
+def test_watchdog_is_not_imported_by_the_daemon() -> None:
+    """It comes after the first answers, with `start`."""
+    code = "import sys, hublet.daemon; sys.exit('watchdog' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
