@@ -204,6 +204,39 @@ def test_what_is_not_a_config_at_all_is_a_problem_too(text: str, problem: str) -
     assert told.startswith(problem)
 
 
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("null", None),
+        ("/home/kim/own.env", Path("/home/kim/own.env")),
+        ('[op, read, "op://x/{name}"]', ("op", "read", "op://x/{name}")),
+        ("\n  - pass\n  - show\n  - hublet/{name}", ("pass", "show", "hublet/{name}")),
+    ],
+)
+def test_an_override_is_a_file_or_a_list_of_words(override: str, value: object) -> None:
+    """A program and its arguments, one of which has the secret's name; never a line for a shell."""
+    assert parse_config(f"secrets:\n  override: {override}\n", "c").secrets.override == value
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("override: pass show x", "override: must be an absolute path"),
+        ("override: []", "override: a command is a list of words"),
+        ("override: [op, read]", "override: one of the program's arguments must hold {name}"),
+        ("override: ['{name}', x]", "override: one of the program's arguments must hold {name}"),
+        ("override: [op, [a], '{name}']", "override: must be a list of words"),
+        ("override: {op: x}", "override: must be a single value"),
+        ("override_environment: HOME", "override_environment: must be a list, such as"),
+        ("override_environment: [A=1]", "override_environment: must be a list of names"),
+        ("override_timeout: 0s", "override_timeout: must be 1s to 2m"),
+    ],
+)
+def test_what_can_be_no_override_is_a_problem(line: str, what: str) -> None:
+    (problem,) = problems(f"secrets:\n  {line}\n")
+    assert problem.startswith(f"2: secrets.{what}")
+
+
 def test_a_bomb_of_aliases_is_refused_without_being_expanded() -> None:
     """Each alias is one problem, whatever it stands for."""
     bomb = "a: &a [x, x]\n" + "".join(

@@ -61,10 +61,15 @@ def summarise(report: PassReport, verdict: Verdict, before: State, took: float) 
         answered=sum(is_answer(operation, outcome) for operation, outcome in report.outcomes),
         of_account=sum(knows_account(operation, outcome) for operation, outcome in report.outcomes),
         took=took,
-        problems=tuple(lines),
+        problems=tuple(map(_one_line, lines)),
         endpoints=tuple(_endpoint_lines(verdict.ledger, before.ledger)),
         locked=verdict.ledger.lock is not None,
     )
+
+
+def _one_line(text: str) -> str:
+    """Without what could end a line of a log or move a terminal's cursor: the Hub's words are in it."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _endpoint_lines(ledger: Ledger, before: Ledger) -> Iterator[str]:

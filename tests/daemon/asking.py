@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -138,6 +140,16 @@ def free_port() -> int:
                 continue
             return port
     raise AssertionError("no port is free on both families")
+
+
+def copied(template: Home, path: Path, settings: Mapping[str, Mapping[str, object]] | None = None) -> Home:
+    """A copy of a home that is logged in: quicker than a login of its own."""
+    shutil.copytree(template.path, path)
+    home = Home(path)
+    url = re.search(r"url: (\S+)", template.config.read_text())
+    assert url
+    home.configure(url[1], settings=settings)
+    return home
 
 
 def children(pid: int) -> list[int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.host.installed import Installed, free_port, install_program, why_not
-from tests.host.test_units import SHIPPED
+from tests.host.test_service_files import SHIPPED
 from tests.running import eventually
 from tests.user_systemd import user_manager
 from tests.user_systemd import why_not as why_no_manager

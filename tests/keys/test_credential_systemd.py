@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.user_systemd import UserManager, user_manager, why_not
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is one")
+pytestmark = [pytest.mark.systemd, pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is one")]
 
 key = os.urandom(32)
 CONFIG = """\

@@ -24,6 +24,8 @@ from hublet.store.archive import Archive
 from hublet.store.sealed import Store
 from hublet.store.unlocking import peek
 
+pytestmark = pytest.mark.slow
+
 code = Key(bytes(range(32)))
 kept = {"account": {"key": "con_x"}, "tokens": list(range(2000)), "more": "x" * 50_000}
 

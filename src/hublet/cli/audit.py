@@ -73,7 +73,7 @@ def _as_json(line: dict[str, Any], names: Mapping[str, str]) -> str:
 
 def _for_people(line: dict[str, Any], names: Mapping[str, str]) -> str:
     """`2026-01-02 03:04:05  answered (fresh)  get-assistant acme/dev  same-user (uid 1000) at api  12 times`."""
-    from hublet.cli.status import printable
+    from hublet.cli.printing import printable
 
     at = datetime.fromisoformat(str(line.get("time", line.get("last")))).astimezone()
     outcome = f"{line.get('outcome')}" + (f" ({line['detail']})" if line.get("detail") else "")

@@ -39,7 +39,7 @@ def show(ctx: click.Context, as_json: bool) -> None:
 
         click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
         return
-    from hublet.cli.status import printable
+    from hublet.cli.printing import printable
 
     for line in described(value):
         click.echo(printable(line))
@@ -158,7 +158,7 @@ def _new_passphrase(config: Config, source: str, body: dict[str, object]) -> dic
 
 
 def _report(answer: dict[str, object]) -> None:
-    from hublet.cli.status import printable
+    from hublet.cli.printing import printable
 
     lines = [f"The cache has a new key, kept by {answer['where']}. Icons have new addresses."]
     if answer["source"] == "credential":

@@ -88,9 +88,11 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except HubletError as error:
-        click.echo(f"hublet: {error.message}", err=True)
+        from hublet.cli.printing import printable  # a sentence may quote the Hub
+
+        click.echo(printable(f"hublet: {error.message}"), err=True)
         if error.hint:
-            click.echo(f"  hint: {error.hint}", err=True)
+            click.echo(printable(f"  hint: {error.hint}"), err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # Whoever read our output has gone; writing to it again at exit would only say so twice.

@@ -19,7 +19,7 @@ def quarantine(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from hublet.cli.status import printable
+    from hublet.cli.printing import printable
 
     with connected(config_of(ctx)) as client:
         held = client.call("GET", "/status").get("quarantine")

@@ -57,7 +57,7 @@ def _table(found: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from hublet.cli.status import duration, printable
+    from hublet.cli.printing import duration, printable
 
     table = Table("secret", "scope")
     table.add_column("state", no_wrap=True)

@@ -9,12 +9,11 @@ import click
 
 from hublet.cli.client import connected
 from hublet.cli.main import config_of
+from hublet.cli.printing import duration, printable
 from hublet.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from hublet.config import Config
-
-_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 @click.command()
@@ -30,11 +29,11 @@ def status(ctx: click.Context, as_json: bool) -> None:
         click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
         return
     for line in headline(value):
-        click.echo(line)
+        click.echo(printable(line))
     if value.get("scopes"):
         _table(value)
     for line in troubles(value):
-        click.echo(line)
+        click.echo(printable(line.replace("\n", " ")))
 
 
 def _config(ctx: click.Context) -> Config:
@@ -122,22 +121,3 @@ def _table(value: dict[str, Any]) -> None:
         if entry["grade"]:
             table.add_row(name, "", duration(entry["age"]), entry["grade"], Text(printable(entry["error"] or "")))
     Console(highlight=False).print(table)
-
-
-def printable(text: str) -> str:
-    """Text for a terminal: whatever could move the cursor or turn the writing round is shown as a mark."""
-
-    def hostile(c: str) -> bool:
-        return (ord(c) < 0x20 and c != "\n") or 0x7F <= ord(c) < 0xA0 or c in _TURNING
-
-    return "".join("\ufffd" if hostile(c) else c for c in text)
-
-
-def duration(seconds: float | None) -> str:
-    """`3 s`, `12 min`, `5 h`, `2 d`: one unit, rounded down."""
-    if seconds is None:
-        return ""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{max(0, int(seconds))} s"

@@ -31,8 +31,10 @@ def report(client: Client) -> dict[str, object]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from hublet.cli.printing import printable
+
     summary: dict[str, object] = {}
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("asking the Hub", total=None)
         done = 0
@@ -41,7 +43,9 @@ def report(client: Client) -> dict[str, object]:
                 summary = line["summary"]  # type: ignore[assignment]  # checked above
             else:
                 done += 1
-                progress.update(task, completed=done, description=f"{line.get('asked')}: {line.get('outcome')}")
+                progress.update(
+                    task, completed=done, description=printable(f"{line.get('asked')}: {line.get('outcome')}")
+                )
     show(summary)
     return summary
 
@@ -52,11 +56,11 @@ def show(summary: dict[str, object]) -> None:
         f"{summary.get('added', 0)} added, {summary.get('changed', 0)} changed, "
         f"{summary.get('withdrawn', 0)} withdrawn ({summary.get('took', 0.0):.1f} s)"
     )
+    from hublet.cli.printing import printable
+
     problems = summary.get("problems")
     for problem in problems if isinstance(problems, list) else []:
-        click.echo(f"  {problem}", err=True)
-    from hublet.cli.status import printable
-
+        click.echo(printable(f"  {problem}"), err=True)
     endpoints = summary.get("endpoints")
     for line in endpoints if isinstance(endpoints, list) else []:
         click.echo(printable(f"  runs or sends elsewhere: {line}"), err=True)

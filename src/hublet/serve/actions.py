@@ -45,6 +45,14 @@ def is_urgent(method: str, action: str) -> bool:
     return method != "GET" or action in REVEALING
 
 
+def secret_of(segments: tuple[str, ...], value: Any) -> str:
+    """The name of the secret whose value is asked for. It comes from the Hub: not to be written down in clear."""
+    match segments, value:
+        case ("secrets", "get"), {"name": str(name)}:
+            return name
+    return ""
+
+
 def about_of(segments: tuple[str, ...], value: Any) -> str:
     """The local token that it is about: people here choose those names, so that they may stand in clear."""
     match segments, value:

@@ -26,11 +26,11 @@ from hublet.door.application import Admitted, Connection
 from hublet.door.audit import Who, program_of
 from hublet.door.guard import refusal
 from hublet.managed import load_managed
-from hublet.serve.actions import REVEALING, about_of, action_of, is_urgent
-from hublet.serve.auditing import id_of
+from hublet.serve.actions import REVEALING, about_of, action_of, is_urgent, secret_of
+from hublet.serve.auditing import id_of, id_of_secret
 from hublet.serve.doorkeeper import Doorkeeper, caller
 from hublet.serve.keys import Keys
-from hublet.serve.secrets import Secrets
+from hublet.serve.secrets import Secrets, entries
 from hublet.serve.service import Service
 from hublet.serve.status import name_of, status
 from hublet.summary import describe
@@ -84,27 +84,29 @@ class Admin:
             who = Who("admin", "same-user", self._uid, os.getpid(), program_of(os.getpid()))
         value = orjson.loads(body) if body else {}
         action, about = action_of(method, segments), about_of(segments, value)
-        audit = self._service.audit
+        audit, archive = self._service.audit, self._service.archive
+        ids: tuple[str, ...] = ()
+        if archive is not None and (secret := secret_of(segments, value)):
+            ids = (id_of_secret(archive.envelope, secret),)
+
+        async def note(outcome: str, detail: str = "") -> None:
+            if audit is None or not action:
+                return
+            if not is_urgent(method, action):
+                audit.note(self._service.clock(), who, action, outcome, detail)
+                return
+            with suppress(StoreError):  # said in the daemon's log, and what it tells of has happened already
+                await audit.record(who, action, outcome, detail, about=about, ids=ids)
+
         if audit is not None and action in REVEALING:
-            await audit.record(who, action, "begun", about=about)
+            await audit.record(who, action, "begun", about=about, ids=ids)
         try:
             response = await self._handle(method, segments, value)
         except HubletError as error:
-            await self._note(who, method, action, "refused", type(error).__name__, about)
+            await note("refused", type(error).__name__)
             raise
-        done = response.status == 200
-        await self._note(who, method, action, "answered" if done else "refused", "" if done else "404", about)
+        await (note("answered") if response.status == 200 else note("refused", str(response.status)))
         return response
-
-    async def _note(self, who: Who, method: str, action: str, outcome: str, detail: str, about: str) -> None:
-        audit = self._service.audit
-        if audit is None or not action:
-            return
-        if not is_urgent(method, action):
-            audit.note(self._service.clock(), who, action, outcome, detail)
-            return
-        with suppress(StoreError):  # said in the daemon's log, and what it tells of has happened already
-            await audit.record(who, action, outcome, detail, about=about)
 
     async def _handle(self, method: str, segments: tuple[str, ...], value: Any) -> Response:
         service = self._service
@@ -158,6 +160,8 @@ class Admin:
             names = {
                 id_of(envelope, question): name_of(service.sync, question) for question in service.sync.state.records
             }
+            secrets = {entry.name for entry in entries(service.sync.snapshot)}
+            names |= {id_of_secret(envelope, name): f"secret {name}" for name in secrets}
         return {"file": str(audit.file.path), "names": names, "lost": audit.lost}
 
     def _ready(self) -> Sync:

@@ -39,6 +39,7 @@ class _Note(NamedTuple):
     outcome: str
     detail: str
     about: str = ""
+    ids: tuple[str, ...] = ()
 
 
 class _Times(NamedTuple):
@@ -87,10 +88,12 @@ class Audit:
             if len(self._folded) >= _FOLDED and not self._failing:
                 self._begin()
 
-    async def record(self, who: Who, what: str, outcome: str, detail: str = "", *, about: str = "") -> None:
+    async def record(
+        self, who: Who, what: str, outcome: str, detail: str = "", *, about: str = "", ids: tuple[str, ...] = ()
+    ) -> None:
         """Write this down, with what has gathered, and wait until it is on the disk. Raises StoreError."""
         now = self._clock()
-        await self._write([(now, _Note(who, what, outcome, detail, about))], sync=True)
+        await self._write([(now, _Note(who, what, outcome, detail, about, ids))], sync=True)
 
     async def flush(self) -> None:
         """Write what has gathered. What can't be written now is kept for later; the log says so once."""
@@ -187,9 +190,9 @@ class Audit:
             self._syslog_failing = False
 
     def _line(self, note: _Note, times: _Times) -> Line:
-        who, what, outcome, detail, about = note
+        who, what, outcome, detail, about, ids = note
         if isinstance(what, str):
-            return Line(*times, who, what, outcome, detail, about=about)
+            return Line(*times, who, what, outcome, detail, ids=ids, about=about)
         ids = tuple(filter(None, (self._identify(question) for question in roots(what))))
         return Line(*times, who, name_of_operation(what), outcome, detail, _scope_of(what), ids)
 
@@ -198,6 +201,11 @@ def id_of(envelope: Envelope, question: Question) -> str:
     """A Question's id in the audit log, 128 bits in hex. Not the id of its record, so that who reads both files does
     not see which record was asked for."""
     return envelope.identify(orjson.dumps(["audit", to_text(question)]))[:16].hex()
+
+
+def id_of_secret(envelope: Envelope, name: str) -> str:
+    """The same for a secret's own name, by which a person asks for its value."""
+    return envelope.identify(orjson.dumps(["audit-secret", name]))[:16].hex()
 
 
 def name_of_operation(operation: ops.Operation) -> str:
