@@ -270,6 +270,13 @@ def test_a_users_value_answers_another_path_to_its_name(told: Told) -> None:
         assert (found["found"], found["value"]) == (True, "canary-user-github-f19e7c30")
 
 
+def test_an_organizations_place_answers_another_path_to_its_name(told: Told) -> None:
+    """What the organization has is looked for before the user, by the name alone too: a client is told where it is."""
+    (known,) = secrets(told[2], ACME, ((("", ""),), "ANTHROPIC_API_KEY"))
+    assert (known["found"], known["secretLocation"]["secretType"]) == (True, "organization")  # type: ignore[index]
+    assert "value" not in known
+
+
 def test_a_users_value_does_not_answer_for_a_package_or_an_add_on(told: Told) -> None:
     """The name is Dana's, too; where the path goes through the package that has it, the Hub would not look so far.
     Known from another path or another scope, it is not answered with a value that is somebody else's."""

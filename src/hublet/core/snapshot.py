@@ -288,10 +288,10 @@ class Snapshot:
         )
 
     def _secret(self, scope: Scope, fqsn: Fqsn) -> Secret | None:
-        """The Secret that answers a name: its own, else another of the same name that is the user's in this scope.
+        """The Secret that answers a name: its own, else one of the same name that is the organization's or the user's.
 
         The Hub looks for a name at the block's add-on, the block's and the assistant's package, the organization, and
-        then at the user, whose secrets depend on the name alone. So a value found at the user for one path answers
+        then at the user; the last two depend on scope and name alone. So what was found there for one path answers
         every other path in its scope, unless the name is known to be that of a package or an add-on which the path goes
         through (found by another path, or in another scope: the packages are the same there). Only used where the Hub
         can't be asked: it may know a package that we don't.
@@ -310,7 +310,9 @@ class Snapshot:
             for other, kind, package in same_name
         ):
             return None
-        return next((other for other, kind, _ in same_name if other.scope == scope and kind == "user"), None)
+        return next(
+            (other for other, kind, _ in same_name if other.scope == scope and kind in ("organization", "user")), None
+        )
 
     def secrets(self, operation: ops.SyncSecrets, *, clear: bool) -> Answer:
         """An answer for every element, in order: what is known, `not_found` for the rest. Never an error for all."""
