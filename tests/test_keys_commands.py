@@ -14,6 +14,8 @@ import pytest
 from hublet.demo.server import HubServer
 from tests.running import Home, RunningDaemon, eventually
 
+pytestmark = pytest.mark.slow
+
 PASSPHRASE = "canary for a long passphrase"
 
 

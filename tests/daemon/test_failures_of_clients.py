@@ -34,6 +34,8 @@ from hublet.demo.server import HubServer
 from tests.daemon.visitor import ask
 from tests.running import Answer, Home, RunningDaemon, eventually
 
+pytestmark = pytest.mark.slow
+
 CASCADE = (
     "/ide/policy",
     "/ide/list-organizations",

@@ -18,6 +18,8 @@ from hublet.demo.server import HubServer
 from tests.daemon.visitor import ask
 from tests.running import Home, RunningDaemon, eventually
 
+pytestmark = pytest.mark.slow
+
 NOT_RUNNING, USAGE = 9, 2
 CN = ".config/environment.d/50-hublet.conf"
 

@@ -23,6 +23,7 @@ from hublet.demo.server import HubServer
 from tests.running import Home, RunningDaemon, eventually, missing, python_of_all, without_rights
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(os.getuid() != 0, reason="needs root to make users"),
     pytest.mark.skipif(bool(missing("useradd", "userdel", "setpriv")), reason=missing("useradd", "userdel", "setpriv")),
 ]
