@@ -54,6 +54,10 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 running: dict[Path, RunningDaemon] = {}
 
 
+once = pytest.mark.parametrize("home", ["with-a-daemon"], indirect=True)
+"""For what has nothing to do with where the answer comes from."""
+
+
 @pytest.fixture
 def daemon(home: Home) -> Iterator[RunningDaemon]:
     """The home's daemon, one started now where there is none: to see what a command has changed."""
@@ -173,6 +177,7 @@ HOSTILE = "[red]Evil[/red] [link=http://evil.example]\u001b[2J\u001b]0;owned\u00
 SHOWN = "[red]Evil[/red] [link=http://evil.example]\ufffd[2J\ufffd]0;owned\ufffd \ufffdtxet\ufffd\ufffd1m"
 
 
+@once
 def test_names_from_the_hub_are_shown_as_text(home: Home, hub: HubServer) -> None:
     """Markup is not obeyed, and nothing that moves the cursor or turns the writing round reaches a terminal."""
     slug = "dana/hostile"
@@ -194,6 +199,7 @@ def test_names_from_the_hub_are_shown_as_text(home: Home, hub: HubServer) -> Non
         home.hublet("sync")
 
 
+@once
 def test_what_the_hub_says_of_an_error_is_shown_as_text(home: Home, hub: HubServer) -> None:
     """In the lines of `sync` and `status`, too."""
     with hub.hub.failing(Status(404, f"{HOSTILE}\nforged"), "/ide/policy"):
@@ -214,6 +220,7 @@ def test_what_the_hub_says_of_an_error_is_shown_as_text(home: Home, hub: HubServ
 NO_KEYS = (b"sk-not-a-hub-key-91f7", b"", b"con_with a blank", b"con_\xff\xfe", b"con_a\ncon_b")
 
 
+@once
 def test_what_is_no_hub_key_is_refused_and_not_said_again(home: Home) -> None:
     """Exit code 11, a sentence; the key that was stored goes on being used."""
     for given in NO_KEYS:
@@ -235,6 +242,7 @@ def test_login_takes_the_key_from_a_pipe_and_never_shows_it(home: Home, hub: Hub
     assert DEMO_KEY.encode() not in done.stdout + done.stderr
 
 
+@once
 def test_login_asks_at_a_terminal_without_an_echo(home: Home) -> None:
     code, shown = at_a_terminal(home, "login", typed=DEMO_KEY)
     assert code == 0, shown
@@ -311,6 +319,7 @@ def test_tokens_are_made_used_listed_and_revoked(home: Home, daemon: RunningDaem
     assert not [path for path, data in files_below(home.path).items() if text.encode() in data]
 
 
+@once
 def test_a_token_ends_by_itself(home: Home, daemon: RunningDaemon) -> None:
     text = home.hublet("token", "--name", "short", "--scope", "read", "--expires", "2s").stdout.decode().strip()
     if os.getuid() == 0:
@@ -321,6 +330,7 @@ def test_a_token_ends_by_itself(home: Home, daemon: RunningDaemon) -> None:
     assert home.hublet("token", "revoke", "short").returncode == 0
 
 
+@once
 def test_a_token_without_sense_is_not_made(home: Home) -> None:
     for words in ((), ("--name", "x", "--expires", "soon"), ("--name", "x", "--scope", "all")):
         done = home.hublet("token", *words)

@@ -14,6 +14,22 @@ def printable(text: str) -> str:
     return "".join("\ufffd" if hostile(c) else c for c in text)
 
 
+def together(lines: list[tuple[str, str]], *, most: int = 3) -> list[str]:
+    """`what: reason` for each pair, in order; more than `most` with one reason become one line that counts them."""
+    whats: dict[str, list[str]] = {}
+    for what, reason in lines:
+        whats.setdefault(reason, []).append(what)
+    return [
+        line
+        for reason, found in whats.items()
+        for line in (
+            [f"{what}: {reason}" for what in found]
+            if len(found) <= most
+            else [f"{', '.join(found[:most])} and {len(found) - most} more: {reason}"]
+        )
+    ]
+
+
 def duration(seconds: float | None) -> str:
     """`3 s`, `12 min`, `5 h`, `2 d`: one unit, rounded down."""
     if seconds is None:

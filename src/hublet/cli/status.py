@@ -9,7 +9,7 @@ import click
 
 from hublet.cli.client import connected
 from hublet.cli.main import config_of
-from hublet.cli.printing import duration, printable
+from hublet.cli.printing import duration, printable, together
 from hublet.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def headline(value: dict[str, Any]) -> list[str]:
 
 def troubles(value: dict[str, Any]) -> list[str]:
     """The lines below the table: what the last asking did not bring, and what waits for the user."""
-    lines = [f"{trouble['what']}: {trouble['detail']}" for trouble in value.get("troubles", [])]
+    lines = together([(trouble["what"], trouble["detail"]) for trouble in value.get("troubles", [])])
     lines += [
         f"in quarantine: {held['what']} ({_held(held)}); see `hublet quarantine`"
         for held in value.get("quarantine", [])

@@ -56,11 +56,12 @@ def show(summary: dict[str, object]) -> None:
         f"{summary.get('added', 0)} added, {summary.get('changed', 0)} changed, "
         f"{summary.get('withdrawn', 0)} withdrawn ({summary.get('took', 0.0):.1f} s)"
     )
-    from hublet.cli.printing import printable
+    from hublet.cli.printing import printable, together
 
     problems = summary.get("problems")
-    for problem in problems if isinstance(problems, list) else []:
-        click.echo(printable(f"  {problem}"), err=True)
+    told = [str(problem).partition(": ") for problem in problems] if isinstance(problems, list) else []
+    for line in together([(what, reason) for what, _, reason in told]):
+        click.echo(printable(f"  {line.removesuffix(': ')}"), err=True)
     endpoints = summary.get("endpoints")
     for line in endpoints if isinstance(endpoints, list) else []:
         click.echo(printable(f"  runs or sends elsewhere: {line}"), err=True)

@@ -1,8 +1,9 @@
 """One pass over a Hub: what is asked, in which order, and how much at once.
 
-First policy, organizations and trial status; then every scope's list at once (within the limit); then, scope by scope,
-the secrets that its assistants refer to, in one request; then icons that are not known yet. A part that fails stops no
-other. Works on any Upstream and says each outcome as soon as it is there.
+First policy, organizations, trial status and the key's scope; then every scope's list at once (within the limit); then,
+scope by scope, the secrets that its assistants refer to, in one request; then icons that are not known yet. A part that
+fails stops no other, but where the first four find nobody there, nothing more is asked. Works on any Upstream and says
+each outcome as soon as it is there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import secrets
 from collections.abc import Callable, Iterable
 
 from hublet.core import operations as ops
-from hublet.core.outcomes import Answered, Malformed, Outcome
+from hublet.core.outcomes import Answered, Malformed, Outcome, Unreachable
 from hublet.core.questions import PERSONAL, Fqsn, Icon, Scope, Slug
 from hublet.core.records import Fact
 from hublet.core.secretrefs import Blocks, block_of
@@ -80,15 +81,18 @@ class _Survey:
         await asyncio.gather(*packages)
 
     async def everything(self) -> None:
+        first = (ops.ListOrganizations(), ops.GetPolicy(), ops.GetFreeTrialStatus(), ops.GetAuthScope())
         async with asyncio.TaskGroup() as group:
-            organizations = group.create_task(self.ask(ops.ListOrganizations()))
-            group.create_task(self.ask(ops.GetPolicy()))
-            group.create_task(self.ask(ops.GetFreeTrialStatus()))
-            group.create_task(self.ask(ops.GetAuthScope()))
-        outcome, harvest = organizations.result()
+            asking = [group.create_task(self.ask(operation)) for operation in first]
+        (outcome, harvest), *others = (task.result() for task in asking)
         scopes: list[Scope] = [PERSONAL, *(harvest.organizations if isinstance(outcome, Answered) else ())]
         # One that is gone from the list may be quarantined: while it is served it is kept fresh, if the Hub still will.
         scopes += [scope for scope in self.order.scopes if scope not in scopes]
+        if isinstance(outcome, Unreachable) and all(isinstance(other, Unreachable) for other, _ in others):
+            # Nobody is there: each further question would only wait as long for the same.
+            for scope in scopes:
+                self.say(Told(ops.ListAssistants(scope, False), outcome))
+            return
         proxied = [scope for scope in scopes if self.order.every_proxied or scope in self.order.proxied]
         await self.ask_all(
             [
