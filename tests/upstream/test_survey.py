@@ -38,7 +38,7 @@ def surveyed(upstream: Answering) -> dict[ops.Operation, Outcome]:
 
 
 def test_where_nobody_is_nothing_more_is_asked() -> None:
-    """Each further question would wait as long for the same; every scope's list is said to be out of reach all the same."""
+    """Each further question would wait as long for the same; every scope's list counts as out of reach."""
     away = Unreachable("connecting timed out")
     upstream = Answering(away)
     told = surveyed(upstream)
