@@ -25,6 +25,8 @@ from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
 from tests.running import Home, RunningDaemon, eventually
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = yaml.safe_load((Path(__file__).parent.parent / "hub-openapi.yaml").read_text())
 
 MESSAGE = {

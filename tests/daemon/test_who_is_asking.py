@@ -17,7 +17,7 @@ from hublet.demo.server import HubServer
 from tests.daemon.asking import EVERYTHING, SECRETS, Question, ask_all, bodies, copied, message
 from tests.running import OTHER_UID, THROWAWAY_UID, Home, RunningDaemon, as_user, eventually
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root to become other users")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.getuid() != 0, reason="needs root to become other users")]
 
 LIST: list[Question] = [("GET", "/ide/list-assistants", None)]
 EVERY_ENDPOINT: list[Question] = [

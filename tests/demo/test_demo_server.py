@@ -308,7 +308,14 @@ def test_it_speaks_https_and_never_to_stderr(tmp_path: Path, capfd: pytest.Captu
 def test_it_runs_by_itself_until_interrupted() -> None:
     """python -m hublet.demo prints the URL that answers, and ends quietly at Ctrl-C."""
     command = [sys.executable, "-m", "hublet.demo"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # Started from a script's background, this process ignores Ctrl-C and would hand that on.
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("URL http://127.0.0.1:")
