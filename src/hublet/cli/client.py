@@ -141,7 +141,7 @@ class LocalClient:
         path: str,
         value: object = None,
         *,
-        patience: float = _PATIENCE,  # noqa: ARG002
+        patience: float = _PATIENCE,  # noqa: ARG002  the protocol's; here nothing is waited for
     ) -> dict[str, object]:
         body = self._handle(method, path, value)
         assert isinstance(body, bytes)
