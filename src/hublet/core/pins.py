@@ -1,0 +1,90 @@
+"""A pinned revision: what is served of an assistant in place of what the Hub says now.
+
+A pin is kept as a record like any other, of the Question `Pinned`: the revision's template, and as traits its name and
+until when it holds. A revision has no secret values; it is filled with those of the present record, by name. A value
+that has no name of its own goes only into an item that is the same in both, since nothing else tells that it is meant
+for that place. What can't be filled stays a reference.
+
+What the Hub has withdrawn is not served, pinned or not: a pin decides between what one may see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import orjson
+
+from hublet.core.endpoints import UNNAMED
+from hublet.core.questions import Assistant, Pinned, Question
+from hublet.core.records import Bindings, Content, Known, Record, View, reference, render
+from hublet.core.secretstr import SecretStr
+
+_REVISION, _UNTIL = "pinned revision", "pinned until"
+_FOREVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """`until` is a time of the wall clock, in seconds; infinite when only `unpin` ends it."""
+
+    assistant: Assistant
+    revision: str
+    until: float
+    record: Record
+
+
+def pinned(assistant: Assistant, revision: str, content: Content, until: float, now: float) -> Record:
+    """The record that pins a revision."""
+    traits = {**content.traits, _REVISION: revision, _UNTIL: repr(until)}
+    return Record(Content(content.template, {}, traits), Pinned.of(assistant), now)
+
+
+def pins(records: Mapping[Question, Known], now: float) -> tuple[Pin, ...]:
+    """The pins that hold now."""
+    found = []
+    for question, known in records.items():
+        if isinstance(question, Pinned) and isinstance(known, Record):
+            until = float(known.content.traits.get(_UNTIL, _FOREVER))
+            if now < until:
+                found.append(Pin(question.assistant, known.content.traits.get(_REVISION, ""), until, known))
+    return tuple(found)
+
+
+def served(pin: Pin, present: Record) -> Record:
+    """The present record with the pinned revision in it."""
+    content = pin.record.content
+    traits = {name: value for name, value in content.traits.items() if name not in (_REVISION, _UNTIL)}
+    return replace(present, content=Content(content.template, _filled(content, present.content), traits))
+
+
+def _filled(old: Content, new: Content) -> Bindings:
+    names = [hole.name for hole in old.template.holes if hole.kind == "secret"]
+    same = _same_items(old, new) if any(name.startswith(UNNAMED) for name in names) else frozenset()
+    return {
+        name: new.bindings[name]
+        if name in new.bindings and (not name.startswith(UNNAMED) or _item_of(name) in same)
+        else SecretStr(reference(name))
+        for name in names
+    }
+
+
+def _item_of(name: str) -> tuple[str, ...]:
+    """(section, index) that an unnamed binding is called after: `unnamed/config/models/0/apiKey`."""
+    return tuple(name.split("/")[2:4])
+
+
+def _same_items(old: Content, new: Content) -> frozenset[tuple[str, ...]]:
+    before, after = _items(old), _items(new)
+    return frozenset(place for place, item in before.items() if after.get(place) == item)
+
+
+def _items(content: Content) -> dict[tuple[str, ...], object]:
+    value = orjson.loads(render(content.template, content.bindings, View(False, lambda _: "")))
+    config = value.get("configResult", {}).get("config") if isinstance(value, dict) else None
+    return {
+        (section, str(index)): item
+        for section, items in (config.items() if isinstance(config, dict) else ())
+        if isinstance(items, list)
+        for index, item in enumerate(items)
+    }
