@@ -1,0 +1,1 @@
+"""Hands over: a person's assistants as files that a client without Hub code reads."""
