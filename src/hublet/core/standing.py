@@ -1,0 +1,68 @@
+"""How the account stands with the Hub after a pass: taken, refused or not reached. It decides on the lock, on the pace,
+and on whether everything that is cached has to wait for a person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hublet.core.ledger import Ledger, Lock
+from hublet.core.outcomes import Answered, NotModified, PassReport, Refused, Throttled, is_public, knows_account
+from hublet.core.pace import LONGEST_WAIT
+
+RELOCK_AFTER = 600.0
+"""Two passes of 401 this many seconds apart lock the cache."""
+
+
+def is_taken(report: PassReport) -> bool:
+    """Whether the Hub answered anything that it answers for this account only."""
+    return any(knows_account(*told) for told in report.outcomes)
+
+
+def all_refused(report: PassReport) -> tuple[str, ...]:
+    """What a Hub says that refuses all that is the account's: each status and message once. Empty when it does not.
+
+    401 alone is about the key, which is the lock's matter; anything else everywhere may be the Hub's end.
+    """
+    outcomes = [outcome for operation, outcome in report.outcomes if not is_public(operation)]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
+    if not report.whole or len(outcomes) < 2 or len(refused) < len(outcomes):
+        return ()
+    if all(outcome.status == 401 for outcome in refused):
+        return ()
+    return tuple(dict.fromkeys(f"{outcome.status} {outcome.message}" for outcome in refused))
+
+
+def judge_account(ledger: Ledger, report: PassReport, now: float) -> Ledger:
+    """The ledger with what a pass says of the account: how long to leave the Hub alone, failures in a row, the lock."""
+    outcomes = [outcome for _, outcome in report.outcomes]
+    waits = [o.retry_after for o in outcomes if isinstance(o, Throttled) and o.retry_after is not None]
+    not_before = max([ledger.not_before, *(now + min(wait, LONGEST_WAIT) for wait in waits)])
+    ledger = replace(ledger, not_before=not_before)
+    if not report.whole:
+        return ledger
+    reached = any(isinstance(outcome, Answered | NotModified | Refused) for outcome in outcomes)
+    taken = is_taken(report)
+    return replace(
+        _locked(ledger, report, now, taken=taken),
+        failures=0 if reached else ledger.failures + 1,
+        last_pass=now,
+        last_success=now if taken else ledger.last_success,
+    )
+
+
+def _locked(ledger: Ledger, report: PassReport, now: float, *, taken: bool) -> Ledger:
+    """401 on at least two operations, in two passes at least RELOCK_AFTER apart, with no answer between.
+
+    A lock for that reason ends when the Hub takes the key again; one of any other reason does not.
+    """
+    if taken:
+        lock = None if ledger.lock is not None and ledger.lock.why == "refused" else ledger.lock
+        return replace(ledger, refused_at=None, lock=lock)
+    unauthorized = sum(isinstance(outcome, Refused) and outcome.status == 401 for _, outcome in report.outcomes)
+    if unauthorized < 2:
+        return ledger
+    if ledger.refused_at is None or ledger.refused_at > now:
+        return replace(ledger, refused_at=now)
+    if ledger.lock is None and now - ledger.refused_at >= RELOCK_AFTER:
+        return replace(ledger, lock=Lock("refused", now))
+    return ledger

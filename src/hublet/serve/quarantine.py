@@ -1,0 +1,134 @@
+"""What is held until a person agrees, over the admin door: shown with what it would change, accepted or rejected.
+
+POST /quarantine/show     {"what": NAME}   the difference, with references in place of secret values
+POST /quarantine/accept   {"what": NAME}   the Hub is right
+POST /quarantine/reject   {"what": NAME}   keep what there is, until the Hub says something else
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from hublet.core.differing import Difference, differences
+from hublet.core.endpoints import UNNAMED
+from hublet.core.errors import HubletError
+from hublet.core.ledger import Held
+from hublet.core.questions import Assistant, Everything, Organizations, Proposed, Question, Roster, Slug
+from hublet.core.records import Content, Record, View, render
+from hublet.core.state import State, members, organizations
+from hublet.serve.service import Service
+from hublet.serve.status import name_of
+from hublet.sync import Sync
+
+log = logging.getLogger("hublet.quarantine")
+
+
+class Quarantine:
+    """The routes below /quarantine."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def handle(self, action: str, what: str) -> dict[str, object] | None:
+        """The answer to one request; None for one that does not exist. Raises HubletError."""
+        if action not in ("show", "accept", "reject"):
+            return None
+        sync = self._service.sync
+        if sync is None:
+            why = self._service.unavailable
+            raise HubletError(why.reason if why else "hublet is starting", hint=why.hint if why else "try again")
+        # An assistant may be held in several scopes: they are one to the person who names it.
+        named = [question for question in sync.state.ledger.held if name_of(sync, question) == what]
+        if not named:
+            raise HubletError("nothing of that name is in quarantine", hint="see `hublet quarantine --all`")
+        if action == "show":
+            return {"held": [await asyncio.to_thread(_shown, sync, question) for question in named]}
+        for question in named:
+            scope = getattr(question, "scope", None)
+            if action == "accept":
+                await sync.accept(question)
+                self._service.events.tell("accepted", what=what, scope=scope)
+            else:
+                await sync.reject(question)
+                log.info("what was in quarantine is rejected: what there is, is kept")
+        return {}
+
+
+def _shown(sync: Sync, question: Question) -> dict[str, object]:
+    """One that is held: `gone` tells by name what would no longer be served, `differences` how an assistant would be
+    another one."""
+    state = sync.state
+    held = state.ledger.held[question]
+    return {
+        "what": name_of(sync, question),
+        "scope": getattr(question, "scope", None),
+        "since": held.since,
+        "rejected": held.rejected,
+        "says": list(held.gone) if isinstance(question, Everything) else [],
+        "gone": list(_gone(state, question, held)),
+        "endpoints": list(held.changes),
+        "differences": [
+            {"section": one.section, "name": one.name, "how": one.how, "lines": list(one.lines)}
+            for one in _differences(state, question)
+        ],
+    }
+
+
+def _gone(state: State, question: Question, held: Held) -> Iterator[str]:
+    match question:
+        case Roster(scope, proxied):
+            yield from (
+                _titled(state, Assistant(scope, proxied, slug))
+                for slug in members(state.records.get(question))
+                if str(slug) in held.gone
+            )
+        case Organizations():
+            for id_, slug, name in organizations(state.records.get(question)):
+                if id_ in held.gone:
+                    yield f"{name} ({slug})"
+                    yield from (f"  {line}" for line in _assistants_in(state, id_))
+        case Everything():
+            for id_, slug, name in organizations(state.records.get(Organizations())):
+                yield f"{name} ({slug})"
+                yield from (f"  {line}" for line in _assistants_in(state, id_))
+            yield from _assistants_in(state, None)
+
+
+def _assistants_in(state: State, scope: str | None) -> Iterator[str]:
+    for slug in members(state.records.get(Roster(scope, False))):
+        yield _titled(state, Assistant(scope, False, slug))
+
+
+def _titled(state: State, question: Assistant) -> str:
+    known = state.records.get(question)
+    title = known.content.traits.get("title") if isinstance(known, Record) else None
+    slug: Slug = question.slug
+    return f"{slug}  {title}" if title else str(slug)
+
+
+def _differences(state: State, question: Question) -> tuple[Difference, ...]:
+    if not isinstance(question, Assistant):
+        return ()
+    known, proposed = state.records.get(question), state.records.get(Proposed.of(question))
+    if not isinstance(proposed, Record):
+        return ()
+    new = proposed.content
+    if not isinstance(known, Record):
+        return differences({}, _value(new))
+    old = known.content
+    rotated = [
+        "(one without a name)" if name.startswith(UNNAMED) else name
+        for name, value in new.bindings.items()
+        if name in old.bindings and old.bindings[name] != value
+    ]
+    return differences(_value(old), _value(new), tuple(dict.fromkeys(rotated)))
+
+
+def _value(content: Content) -> Any:
+    """The JSON as everybody but its owner would see it."""
+    return orjson.loads(render(content.template, {}, View(False, lambda url: url)))
