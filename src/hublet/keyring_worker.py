@@ -1,0 +1,16 @@
+"""The process that a call of the keyring runs in, hardened before it hears what to do: it gets to see the key."""
+
+from __future__ import annotations
+
+from hublet.host.hardening import harden
+
+
+def main() -> None:
+    harden()
+    from hublet.keys.keyring_child import main as work
+
+    work()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""What `hublet forget` does: nobody opens this cache any more, then nothing is left of it.
+
+    end       passes and askings; who waits gets a whole answer, and every later question 503 with the reason
+    drop      what is in memory
+    destroy   the data key in the store and in those that lie aside (store/destroy.py)
+    discard   the key-encryption key and the count, at the sources that the headers name
+    remove    the caches' files and the audit log, whose next line says that it was forgotten
+
+After a crash or an error anywhere it can be done again; what is left says what it is. The config, `hublet point`'s own
+note and the service stay. So do copies elsewhere: a backup opens as long as there is a copy of its key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+from hublet.core.errors import HubletError, KeySourceError
+from hublet.door.audit import AuditFile
+from hublet.door.audit import file_name as audit_name
+from hublet.keys import source_names, source_of
+from hublet.keys.source import KeySource
+from hublet.serve.service import Service, Unavailable
+from hublet.store import destroy
+from hublet.store.lock import Lock
+
+log = logging.getLogger("hublet.forget")
+
+
+def plan(service: Service) -> dict[str, object]:
+    """What would be removed, in words for people: nothing is changed. Raises StoreError."""
+    places = service.config.locate()
+    stores = destroy.databases(places.data)
+    sources, _ = _sources(service, stores)
+    audit = AuditFile(places.data / audit_name).paths
+    return {
+        "files": [str(path) for path in (*stores, *(path for path in audit if os.path.lexists(path)))],
+        "keys": [source.describe() for source in sources if source.name in ("file", "keyring")],
+    }
+
+
+class Forgetting:
+    """The route /forget. On its own feet: a command that is broken off does not stop it half-way."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._tasks: set[asyncio.Task[dict[str, object]]] = set()
+
+    async def forget(self) -> dict[str, object]:
+        """Forget everything; what was removed, and what could not be. Raises StoreError, KeySourceError."""
+        task = asyncio.create_task(self._forget(), name="forget")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _forget(self) -> dict[str, object]:
+        service = self._service
+        async with service.busy:
+            await self._end()
+            try:
+                said = await asyncio.to_thread(self._destroy)
+            except HubletError as error:
+                service.unavailable = Unavailable(
+                    f"the cache is being forgotten, and that is not done yet: {error.message}",
+                    "run `hublet forget` again",
+                )
+                raise
+            keys = service.config.keys
+            asks = keys.source == "passphrase" and keys.passphrase_file is None
+            begin = "start hublet again, then `hublet login`" if asks else "`hublet login` begins a new one"
+            service.unavailable = Unavailable("the cache was forgotten", begin)
+            log.warning("the cache was forgotten")
+            return said
+
+    async def _end(self) -> None:
+        service = self._service
+        sync, archive, overrides = service.sync, service.archive, service.overrides
+        service.forgotten = True
+        service.unavailable = Unavailable("the cache is being forgotten", "`hublet login` begins a new one")
+        service.drop()
+        for listener in service.on_forget:
+            await listener()
+        if overrides is not None:
+            await overrides.close()
+        if sync is not None:
+            await sync.end()
+        for let_go in service.on_forgotten:
+            let_go()
+        if service.audit is not None:
+            await service.audit.flush()  # into the file that is removed next: no line of before comes after it
+        if archive is not None:
+            await asyncio.to_thread(archive.close)
+
+    def _destroy(self) -> dict[str, object]:
+        """In a thread."""
+        service = self._service
+        data = service.config.locate().data
+        audit = AuditFile(data / audit_name).paths
+        if not data.is_dir():
+            return {"found": False, "discarded": [], "left": []}
+        lock = Lock.take(data)
+        try:
+            stores = destroy.databases(data)
+            found = bool(stores) or any(os.path.lexists(path) for path in audit)
+            sources, wrappings = _sources(service, stores)
+            for database, wrapping in zip(stores, wrappings, strict=True):
+                destroy.destroy_key(database, wrapping)
+            for source in sources:
+                try:
+                    source.discard()
+                except KeySourceError as error:
+                    raise KeySourceError(
+                        f"nothing opens the cache any more, but {source.describe()} is still there: {error.message}",
+                        hint="run `hublet forget` again when that can be removed",
+                    ) from None
+            left = destroy.remove(data, audit)
+        finally:
+            lock.release()
+        return {
+            "found": found,
+            "discarded": [source.describe() for source in sources if source.name in ("file", "keyring")],
+            "credential": any(source.name == "credential" for source in sources),
+            "left": [str(path) for path in left],
+        }
+
+
+def _sources(service: Service, stores: list[Path]) -> tuple[list[KeySource], list[destroy.Wrapping]]:
+    """The key sources that these stores were sealed with, each once, and what each store says of its key."""
+    key_file = service.config.locate().key_file
+    wrappings = [destroy.wrapping_of(database) for database in stores]
+    found: dict[str, KeySource] = {}
+    for wrapping in wrappings:
+        # Of one that says nothing (it is damaged) the configured source is as good a guess as there is.
+        name = wrapping.source if wrapping.source in source_names else service.config.keys.source
+        parameters = wrapping.parameters if wrapping.source == name else None
+        sources = [source_of(name, key_file, parameters=parameters)]
+        if wrapping.former_account is not None:
+            from hublet.keys.keyring import KeyringSource
+
+            sources.append(KeyringSource({"account": wrapping.former_account}))
+        for source in sources:
+            found[source.describe()] = source
+    return list(found.values()), wrappings
