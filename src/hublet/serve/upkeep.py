@@ -1,0 +1,192 @@
+"""What `hublet store` does: look the cache through, repair it, copy it, put a copy back.
+
+Copies go through a file in the runtime directory: a daemon in its sandbox can write nowhere else, and the command
+carries it from and to where the user wants it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable
+from contextlib import closing
+from pathlib import Path
+
+from hublet.config import Config
+from hublet.core.envelope import Envelope
+from hublet.core.errors import HubletError, StoreError
+from hublet.keys import source_of
+from hublet.keys.source import KeySource
+from hublet.serve.service import Service, Unavailable
+from hublet.store import backup, schema
+from hublet.store.archive import makes_sense
+from hublet.store.check import Found, check, repair
+from hublet.store.failures import reporting
+from hublet.store.lock import Lock
+from hublet.store.unlocking import peek, unlocked
+
+log = logging.getLogger("hublet.store")
+
+
+class Upkeep:
+    """The routes /store/check, repair, backup and restore. One at a time, and none while the key changes."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._tasks: set[asyncio.Task[dict[str, object]]] = set()
+
+    async def handle(self, method: str, action: str, value: dict[str, object]) -> dict[str, object]:
+        """One request. Raises HubletError."""
+        match method, action:
+            case "GET", "check":
+                return await self._alone(asyncio.to_thread(self._check))
+            case "POST", "repair":
+                return await self._lasting(self._repair(value.get("accept_missing") is True))
+            case "POST", "backup":
+                return await self._alone(asyncio.to_thread(self._back_up))
+            case "POST", "restore":
+                return await self._lasting(self._restore())
+        raise HubletError("there is no such request", hint="is another version of hublet running?")
+
+    async def _alone(self, work: Awaitable[dict[str, object]]) -> dict[str, object]:
+        async with self._service.busy:
+            return await work
+
+    async def _lasting(self, work: Awaitable[dict[str, object]]) -> dict[str, object]:
+        """On its own feet: a command that is broken off must not stop it half-way."""
+
+        async def run() -> dict[str, object]:
+            said = await self._alone(work)
+            await self._service.reopen(True)
+            return said
+
+        task = asyncio.create_task(run(), name="store")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _repair(self, accept_missing: bool) -> dict[str, object]:
+        service = self._service
+        if service.archive is None or service.sync is None:
+            return await asyncio.to_thread(self._repair_shut, accept_missing)
+        found = await asyncio.to_thread(self._look)
+        if found.fine:
+            return _repaired(len(found.rows), 0, "", None)
+        aside = await asyncio.to_thread(service.archive.mend, service.sync.state)
+        service.lost_records = 0
+        after = await asyncio.to_thread(self._look)
+        log.warning("the cache was repaired; a copy of before is in %s", aside)
+        return _repaired(len(after.rows), found.unreadable, "", aside)
+
+    async def _restore(self) -> dict[str, object]:
+        service = self._service
+        copy = place_of_copy(service.config, "restore")
+        records = await asyncio.to_thread(backup.prove, copy, self._configured())
+        sync, archive, overrides = service.sync, service.archive, service.overrides
+        service.unavailable = Unavailable("the cache is being restored", "try again")
+        service.drop()
+        for listener in service.on_forget:
+            await listener()
+        if overrides is not None:
+            await overrides.close()
+        if sync is not None:
+            await sync.end()
+        if archive is not None:
+            await asyncio.to_thread(archive.close)
+        aside = await asyncio.to_thread(backup.restore, service.config.locate().data, copy)
+        service.forgotten = False
+        log.warning("a copy of the cache was put back on the user's word; the one before is in %s", aside)
+        return {"records": records, "aside": str(aside) if aside is not None else None}
+
+    # In a thread
+
+    def _check(self) -> dict[str, object]:
+        found = self._look()
+        odd = sum(not makes_sense(row) for row in found.rows)
+        problems = [*found.problems, *([f"{odd} records open, and make no sense"] if odd else [])]
+        return {
+            "fine": found.fine and not odd,
+            "format": found.format,
+            "generation": found.generation,
+            "records": len(found.rows),
+            "unreadable": found.unreadable,
+            "unproved": found.unproved,
+            "problems": problems,
+        }
+
+    def _repair_shut(self, accept_missing: bool) -> dict[str, object]:
+        data = self._data()
+        lock = Lock.take(data)
+        try:
+            header, envelope, source = self._unlocked()
+            at_least = (source.generation(header.store) or 0) if source.counting is not None else 0
+            done = repair(
+                data / schema.database_name,
+                envelope,
+                header,
+                os.urandom,
+                at_least=at_least,
+                accept_missing=accept_missing,
+            )
+        finally:
+            lock.release()
+        if done.aside is not None:
+            log.warning("the cache was repaired; a copy of before is in %s", done.aside)
+        return _repaired(done.kept, done.dropped, done.unproved, done.aside)
+
+    def _back_up(self) -> dict[str, object]:
+        copy = place_of_copy(self._service.config, "backup")
+        backup.back_up(self._data() / schema.database_name, copy)
+        return {"copy": str(copy), "size": copy.stat().st_size}
+
+    def _look(self) -> Found:
+        data, archive = self._data(), self._service.archive
+        if archive is not None:
+            return check(data / schema.database_name, archive.envelope, archive.header)
+        lock = Lock.take(data)
+        try:
+            header, envelope, _ = self._unlocked()
+            return check(data / schema.database_name, envelope, header)
+        finally:
+            lock.release()
+
+    def _data(self) -> Path:
+        data = self._service.config.locate().data
+        if not os.path.lexists(data / schema.database_name):
+            raise StoreError(f"there is no store in {data}", hint="`hublet login` makes it")
+        return data
+
+    def _unlocked(self) -> tuple[schema.Header, Envelope, KeySource]:
+        """By the source that the header names."""
+        header = peek(self._data())
+        assert header is not None
+        source = self._configured(header)
+        return header, unlocked(header, source), source
+
+    def _configured(self, header: schema.Header | None = None) -> KeySource:
+        service = self._service
+        name = service.config.keys.source
+        if header is None:
+            header = peek_copy(place_of_copy(service.config, "restore"))
+        parameters = header.parameters if header.source == name else None  # else `unlocked` says what is wrong
+        key_file = service.config.locate().key_file
+        return source_of(name, key_file, parameters=parameters, asker=service.asker)
+
+
+def place_of_copy(config: Config, what: str) -> Path:
+    """Where a copy is on its way: `backup` or `restore`."""
+    runtime = config.locate().runtime
+    runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return runtime / f"{what}.sqlite3"
+
+
+def peek_copy(copy: Path) -> schema.Header:
+    """The header of a copy, unproved. Raises StoreError."""
+    with reporting("the backup can't be read"), closing(schema.connect(copy, writable=False)) as connection:
+        return schema.read_header(connection)
+
+
+def _repaired(kept: int, dropped: int, unproved: str, aside: Path | None) -> dict[str, object]:
+    where = str(aside) if aside is not None else None
+    return {"kept": kept, "dropped": dropped, "unproved": unproved, "aside": where}
