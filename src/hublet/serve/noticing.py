@@ -1,0 +1,229 @@
+"""What a change means to those who watch: two states go in, events come out; and the one who looks for them.
+
+Fed by what goes on anyway (a settled change, a judged pass, a login, the daemon's heartbeat): no timer of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from hublet.core.ledger import Ledger
+from hublet.core.outcomes import PassReport
+from hublet.core.questions import (
+    LATEST,
+    Assistant,
+    Block,
+    Download,
+    Organizations,
+    Policy,
+    Question,
+    Roster,
+    Scope,
+)
+from hublet.core.records import Known, Record, Withdrawn
+from hublet.core.snapshot import Snapshot
+from hublet.core.state import Change, Drop, Put, State, members, organizations
+from hublet.serve.auditing import name_of_operation
+from hublet.serve.events import Kind
+from hublet.serve.service import Service
+from hublet.serve.status import see
+from hublet.summary import Summary
+from hublet.sync import Sync
+
+_LATE = 1.25
+"""Stale is told of what is older than so many intervals: passes keep a tenth of theirs to chance, and take a while."""
+
+
+class Notice(NamedTuple):
+    """An event that has not been told yet."""
+
+    kind: Kind
+    what: str = ""
+    scope: Scope = None
+    detail: str = ""
+
+
+def noticed(before: State, after: State, changes: tuple[Change, ...]) -> tuple[Notice, ...]:
+    """What follows from a change for people and programs; each thing once, though it may be kept in two variants."""
+    names = {id_: name for id_, _, name in organizations(before.records.get(Organizations()))}
+    names |= {id_: name for id_, _, name in organizations(after.records.get(Organizations()))}
+    found = [
+        *_changed(before, after, changes, names),
+        *_of_the_ledger(before.ledger, after.ledger, names),
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def called(question: Question, names: dict[str, str]) -> str:
+    """A Question for people. A secret's name is not told."""
+    match question:
+        case Assistant(slug=slug):
+            return str(slug)
+        case Roster(scope=scope):
+            return f"assistants of {names.get(scope, scope) if scope else 'the personal scope'}"
+        case Block(slug, version) | Download(slug, version):
+            return f"{slug}@{version}"
+    return question.kind
+
+
+def _changed(before: State, after: State, changes: tuple[Change, ...], names: dict[str, str]) -> Iterator[Notice]:
+    filled = {change.question for change in changes if isinstance(change.question, Roster)} - before.records.keys()
+    packages = 0
+    for change in changes:
+        question, old = change.question, before.records.get(change.question)
+        scope = getattr(question, "scope", None)
+        match change, question:
+            case Drop(), Roster():
+                yield Notice("withdrawn", called(question, names), scope, "all of them")
+            case Put(known=Withdrawn(), why="withdrawn"), _:
+                yield Notice("withdrawn", called(question, names), scope)
+            case Put(known=Record()), Roster() if question in filled:
+                count = len(members(after.records.get(question)))
+                yield Notice("revision", called(question, names), scope, f"added, {count} assistants")
+            case Put(known=Record() as known), Roster() if _same_members(old, known):
+                yield Notice("revision", called(question, names), scope, "another order")
+            case Put(known=Record() as known), Assistant() if Roster(scope, question.proxied) not in filled:
+                if (detail := _how(old, known)) is not None:
+                    yield Notice("revision", called(question, names), scope, detail)
+            case Put(known=Record() as known), Organizations() | Policy():
+                if (detail := _how(old, known)) is not None:
+                    yield Notice("revision", called(question, names), None, detail)
+            case Put(known=Record()), Block() if not isinstance(old, Record):
+                packages += 1
+            case Put(known=Record() as known), Block():
+                if (detail := _how(old, known)) is not None:
+                    yield Notice("revision", called(question, names), None, detail)
+    if packages:
+        yield Notice("revision", "packages", None, f"{packages} added")
+
+
+def _same_members(old: Known | None, new: Record) -> bool:
+    """Those that came or went are told by themselves."""
+    was, now = members(old), members(new)
+    return was != now and set(was) == set(now)
+
+
+def _how(old: Known | None, new: Record) -> str | None:
+    """In which way a record is another; None when its content is the same."""
+    if not isinstance(old, Record):
+        return "added"
+    if old.content.template != new.content.template:
+        return "changed"
+    return "secret values changed" if old.content.bindings != new.content.bindings else None
+
+
+def _of_the_ledger(before: Ledger, after: Ledger, names: dict[str, str]) -> Iterator[Notice]:
+    for question, held in after.waiting.items():
+        was = before.held.get(question)
+        if was is None or (was.gone, was.changes) != (held.gone, held.changes):
+            detail = "; ".join(held.changes) or f"{len(held.gone)} gone"
+            yield Notice("held", called(question, names), getattr(question, "scope", None), detail)
+    for question, moved in after.moved.items():
+        if moved != before.moved.get(question):
+            scope = getattr(question, "scope", None)
+            yield Notice("endpoints", called(question, names), scope, "; ".join(moved.changes))
+    if (before.lock is None) != (after.lock is None):
+        why = {"refused": "the Hub refuses the account's key", "asked": "as you asked"}
+        yield Notice("locked", detail=why[after.lock.why]) if after.lock is not None else Notice("unlocked")
+    if bool(before.failures) != bool(after.failures):
+        yield Notice("offline" if after.failures else "online")
+
+
+def late(snapshot: Snapshot, now: float) -> frozenset[Question]:
+    """What should have been confirmed by now: what passes ask for by itself, and is older than they explain. Of what is
+    held or missing something else is told."""
+    ledger = snapshot.state.ledger
+    return frozenset(
+        question
+        for question, known in snapshot.state.records.items()
+        if _is_asked_for(question, known)
+        and question not in ledger.held
+        and question not in ledger.absent
+        and (at := snapshot.confirmed_at(question)) is not None
+        and now - at >= snapshot.terms.interval * _LATE
+    )
+
+
+def expired(snapshot: Snapshot, now: float) -> frozenset[Question]:
+    """Whose secret values are no longer served because the Hub has not confirmed them for too long."""
+    return frozenset(
+        question
+        for question, known in snapshot.state.records.items()
+        if isinstance(known, Record) and known.content.bindings and snapshot.grade(question, now) == "expired"
+    )
+
+
+def _is_asked_for(question: Question, known: Known) -> bool:
+    match question, known:
+        case ((Roster() | Organizations() | Policy()), Record()):
+            return True
+        case Block(version=version), Record():
+            return version == LATEST
+        case Assistant(), Record(source=source):
+            return source == question
+    return False
+
+
+class Observer:
+    """Tells a service's events of what its Sync does, and keeps count of it. Lives as long as the Sync."""
+
+    def __init__(self, service: Service, sync: Sync) -> None:
+        self._service, self._sync = service, sync
+        self._state, self._snapshot = sync.state, sync.snapshot
+        now = service.clock()
+        self._late, self._expired = late(sync.snapshot, now), expired(sync.snapshot, now)
+        sync.on_change.append(self._changed)
+        sync.on_judged.append(self._judged)
+        service.on_login.append(self._see)
+        service.look = self.look
+        self._see()
+
+    def look(self) -> None:
+        """What only time has changed: called by the heartbeat."""
+        sync, now = self._sync, self._service.clock()
+        found = late(sync.snapshot, now)
+        names = {id_: name for id_, _, name in sync.snapshot.organizations()}
+        newly = found - self._late
+        notices = {
+            Notice("stale", called(question, names), getattr(question, "scope", None))
+            for question in newly
+            if not isinstance(question, Block)
+        }
+        if packages := sum(isinstance(question, Block) for question in newly):
+            notices.add(Notice("stale", "packages", None, f"{packages} of them"))
+        for notice in sorted(notices, key=lambda notice: (notice.scope or "", notice.what)):
+            self._tell(notice)
+        self._late = found
+        if sync.snapshot is not self._snapshot:
+            before, self._expired = self._expired, expired(sync.snapshot, now)
+            self._snapshot = sync.snapshot
+            if more := self._expired - before:
+                self._tell(Notice("expired", detail=f"in {len(more)} answers"))
+        self._see()
+
+    # Within
+
+    def _tell(self, notice: Notice) -> None:
+        self._service.events.tell(notice.kind, what=notice.what, scope=notice.scope, detail=notice.detail)
+
+    def _changed(self, changes: tuple[Change, ...]) -> None:
+        before, self._state = self._state, self._sync.state
+        for notice in noticed(before, self._state, changes):
+            self._tell(notice)
+        self.look()
+
+    def _judged(self, report: PassReport, summary: Summary) -> None:
+        service = self._service
+        for operation, outcome in report.outcomes:
+            service.tally.outcomes[name_of_operation(operation), type(outcome).__name__.lower()] += 1
+        if report.whole:
+            service.tally.passes["answered" if summary.of_account else "failed"] += 1
+            detail = (
+                f"{summary.answered} of {summary.asked} answered, {summary.added} added, {summary.changed} changed, "
+                f"{summary.withdrawn} withdrawn"
+            )
+            self._tell(Notice("pass", detail=detail))
+
+    def _see(self) -> None:
+        see(self._service)

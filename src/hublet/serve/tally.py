@@ -1,0 +1,39 @@
+"""What is counted and remembered beside the cache while a process runs: for status, metrics and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hublet.core import operations as ops
+    from hublet.core.ledger import Ledger, Trouble
+    from hublet.core.questions import Question
+
+
+@dataclass(slots=True)
+class Tally:
+    """`answers` are requests by what was asked and its grade (or `miss`), `outcomes` the Hub's answers by the
+    endpoint's own name and what came back, `passes` those that brought something of the account and
+    those that did not. `state` is the state as it was last seen and since when, `last_error` the newest trouble
+    with the Hub, over or not.
+    """
+
+    answers: Counter[tuple[type[ops.Operation], str]] = field(default_factory=Counter)
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    passes: Counter[str] = field(default_factory=Counter)
+    state: tuple[str, float] | None = None
+    last_error: tuple[Question, Trouble] | None = None
+
+    def see(self, state: str, ledger: Ledger | None, now: float) -> None:
+        """Remember how things are: since when, where that can't be told by itself, and the newest trouble."""
+        if self.state is None or self.state[0] != state:
+            lock = ledger.lock if ledger is not None else None
+            self.state = (state, lock.since if state == "locked" and lock is not None else now)
+        newest = max(ledger.troubles.items(), key=lambda item: item[1].at, default=None) if ledger is not None else None
+        if newest is not None and (self.last_error is None or newest[1].at >= self.last_error[1].at):
+            self.last_error = newest
+
+    def graded(self, grade: str) -> int:
+        return sum(count for (_, of), count in self.answers.items() if of == grade)

@@ -1,0 +1,108 @@
+"""What hublet tells of itself over the API: its status, its metrics, and what happens, as it happens.
+
+    GET /hublet/v1/status    serve/status.py's value as JSON
+    GET /hublet/v1/events    server-sent events (the HTML standard, section 9.2); `Last-Event-ID` goes on from there
+    GET /metrics             Prometheus' text format (serve/metrics.py)
+
+All three need an identity. A token of scope `read` suffices: the status leaves out for it what no body would show it,
+and no event names a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import orjson
+
+from hublet.core.messages import Head, Malformed, Response, error_response, json_response
+from hublet.serve.events import Event, Events, Listening, TooManyListeners
+from hublet.serve.metrics import CONTENT_TYPE, exposition
+from hublet.serve.service import Service
+from hublet.serve.status import for_reader, status
+
+PATHS = frozenset({("metrics",), ("hublet", "v1", "status"), ("hublet", "v1", "events")})
+
+_RETRY = 2000
+"""Milliseconds after which a reader whose stream has ended comes back."""
+_LONGEST_ID = 20
+
+
+def tell(service: Service, head: Head, *, clear: bool) -> Response:
+    """The answer to a GET of one of `PATHS`; `clear` when the asker may see secrets. Raises Malformed."""
+    if head.segments == ("metrics",):
+        return Response(200, (("Content-Type", CONTENT_TYPE),), exposition(service))
+    if head.segments[-1] == "status":
+        return json_response(200, status(service) if clear else for_reader(status(service)))
+    sent = head.header("last-event-id")
+    try:
+        stream = Stream(service.events, "api", id_of(sent) if sent else None, _server_sent, begin=_begin)
+    except TooManyListeners:
+        return _too_many()
+    return Response(200, (("Content-Type", "text/event-stream; charset=utf-8"),), stream)
+
+
+def id_of(text: str) -> int:
+    """An event's id as it was sent back. Raises Malformed."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID):
+        raise Malformed("that is not the id of an event")
+    return int(text)
+
+
+def lines(service: Service, after: int | None) -> Response:
+    """The events for the admin door, an object a line. The first has the id to go on from; `{}` is a sign of life."""
+    try:
+        stream = Stream(service.events, "admin", after, _json_lines, begin=lambda id_: b'{"last":%d}\n' % id_)
+    except TooManyListeners:
+        return _too_many()
+    return Response(200, (("Content-Type", "application/x-ndjson"),), stream)
+
+
+class Stream(AsyncIterator[bytes]):
+    """A streamed body. No generator: one that was never begun would not give its place back when it is closed."""
+
+    def __init__(
+        self,
+        events: Events,
+        door: str,
+        after: int | None,
+        write: Callable[[tuple[Event, ...]], bytes],
+        *,
+        begin: Callable[[int], bytes],
+    ) -> None:
+        self._listening: Listening = events.subscribe(door, after)
+        self._write = write
+        self._first: bytes | None = begin(self._listening.place)
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        found = await self._listening.next()
+        if found is None:
+            raise StopAsyncIteration
+        return self._write(found)
+
+    async def aclose(self) -> None:
+        self._listening.close()
+
+
+def _begin(last: int) -> bytes:
+    """An id without data: the reader knows from where to go on before anything has happened."""
+    return b"retry: %d\nid: %d\n\n" % (_RETRY, last)
+
+
+def _server_sent(events: tuple[Event, ...]) -> bytes:
+    if not events:
+        return b":\n\n"
+    return b"".join(b"id: %d\nevent: %b\ndata: %b\n\n" % (e.id, e.kind.encode(), e.to_json()) for e in events)
+
+
+def _json_lines(events: tuple[Event, ...]) -> bytes:
+    return b"".join(event.to_json() + b"\n" for event in events) or orjson.dumps({}) + b"\n"
+
+
+def _too_many() -> Response:
+    return error_response(503, "too many listen to the events already", (("Retry-After", "30"),))
