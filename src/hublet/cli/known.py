@@ -1,0 +1,69 @@
+"""Names that a shell can complete, asked of a running daemon: quickly or not at all, and nothing is ever said of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import click
+
+_PATIENCE = 0.5
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/@")
+
+Completer = Callable[[click.Context, click.Parameter, str], list[str]]
+
+
+def _slugs(ctx: click.Context) -> list[object]:
+    scopes: Any = _asked(ctx, "/status").get("scopes", [])
+    return [assistant["slug"] for scope in scopes for assistant in scope["assistants"]]
+
+
+def _tokens(ctx: click.Context) -> list[object]:
+    tokens: Any = _asked(ctx, "/tokens").get("tokens", [])
+    return [token["name"] for token in tokens]
+
+
+def _secrets(ctx: click.Context) -> list[object]:
+    secrets: Any = _asked(ctx, "/secrets").get("secrets", [])
+    return [secret["name"] for secret in secrets]
+
+
+def _held(ctx: click.Context) -> list[object]:
+    held: Any = _asked(ctx, "/status").get("quarantine", [])
+    return [one["what"] for one in held]
+
+
+def _completer(names: Callable[[click.Context], list[object]]) -> Completer:
+    def complete(ctx: click.Context, _: click.Parameter, begun: str) -> list[str]:
+        found: list[object] = []
+        with suppress(Exception):  # a shell waits: whatever is wrong, a command that is really run says it better
+            found = names(ctx)
+        # A shell takes what it gets for words: names that would be more than one, or something else, are left to type.
+        plain = {name for name in found if isinstance(name, str) and name and _PLAIN.issuperset(name)}
+        return sorted(name for name in plain if name.startswith(begun))
+
+    return complete
+
+
+slugs, tokens, secrets, held = map(_completer, (_slugs, _tokens, _secrets, _held))
+"""Assistants that are cached; local tokens; secrets; what is in quarantine."""
+
+
+def _asked(ctx: click.Context, target: str) -> dict[str, Any]:
+    """What a daemon that runs answers; the store itself is not opened for this."""
+    import json
+
+    from hublet.cli.exchange import exchange
+    from hublet.locating import usual_socket
+
+    file = ctx.find_root().params.get("file")
+    place = usual_socket(file, os.environ)
+    if place is None:
+        from hublet.config import find_config, load_config
+
+        place = load_config(find_config(file, os.environ)).locate().admin_socket
+    code, body = exchange(place, "GET", target, b"", _PATIENCE)
+    value = json.loads(body) if code == 200 else {}
+    return value if isinstance(value, dict) else {}

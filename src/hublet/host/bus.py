@@ -1,0 +1,180 @@
+"""A connection to a D-Bus bus that only listens and asks, on asyncio; jeepney packs and unpacks the messages.
+
+Whatever the bus does (it is not there, hangs, sends nonsense, ends) becomes a BusError here, within a time limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+_PATIENCE = 5.0
+_LARGEST = 1024 * 1024
+_USUAL = "unix:path=/run/dbus/system_bus_socket"
+_DBUS = "org.freedesktop.DBus"
+
+Heard = Callable[[str, str, tuple[Any, ...]], None]
+"""Takes a signal's sender (as the bus names connections: no program can choose it), its member and its body."""
+
+
+class BusError(Exception):
+    """There is no answer to be had."""
+
+
+def system_bus(environment: Mapping[str, str]) -> str | None:
+    """The path of the system bus's socket (an abstract one begins with a zero byte); None where there is none."""
+    for address in (environment.get("DBUS_SYSTEM_BUS_ADDRESS") or _USUAL).split(";"):
+        transport, _, words = address.partition(":")
+        values = dict(word.partition("=")[::2] for word in words.split(","))
+        if transport == "unix" and "abstract" in values:
+            return "\0" + values["abstract"]
+        if transport == "unix" and "path" in values and Path(values["path"]).is_socket():
+            return values["path"]
+    return None
+
+
+class Bus:
+    """Transitions: connect → (call | match)* → close, or gone when the bus is; on one event loop.
+
+    `heard` is told each signal, `gone` once when the connection has ended by itself.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        heard: Heard,
+        gone: Callable[[], None],
+        patience: float,
+    ) -> None:
+        from jeepney import Parser
+
+        self._reader, self._writer = reader, writer
+        self._heard, self._gone, self._patience = heard, gone, patience
+        self._parser = Parser()
+        self._serials = count(1)
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._listening: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def connect(cls, path: str, heard: Heard, gone: Callable[[], None], *, patience: float = _PATIENCE) -> Bus:
+        """Raises BusError, also when jeepney is not installed."""
+        try:
+            from jeepney.auth import BEGIN, Authenticator
+        except ImportError:
+            raise BusError("the Python package jeepney is not installed") from None
+        writer: asyncio.StreamWriter | None = None
+        try:
+            async with asyncio.timeout(patience):
+                reader, writer = await asyncio.open_unix_connection(path)
+                dialogue = Authenticator()
+                for words in dialogue:
+                    writer.write(words)
+                    if not (said := await reader.read(1024)):
+                        raise BusError("it closed the connection")
+                    dialogue.feed(said)
+                writer.write(BEGIN)
+            bus = cls(reader, writer, heard, gone, patience)
+            bus._listening = asyncio.create_task(bus._listen(), name="bus")
+        except BaseException as error:
+            if writer is not None:
+                writer.close()
+            if isinstance(error, asyncio.CancelledError | BusError):
+                raise
+            raise BusError(_reason(error)) from error
+        try:
+            await bus.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "Hello")
+        except BaseException:
+            await bus.close()
+            raise
+        return bus
+
+    async def close(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+        self._end()
+        with suppress(Exception):
+            await self._writer.wait_closed()
+
+    async def call(
+        self, service: str, path: str, interface: str, member: str, signature: str = "", *values: object
+    ) -> tuple[Any, ...]:
+        """A method's answer. No service is started for it. Raises BusError."""
+        from jeepney import DBusAddress, MessageFlag, MessageType, new_method_call
+
+        message = new_method_call(DBusAddress(path, service, interface), member, signature or None, values)
+        message.header.flags = MessageFlag.no_auto_start
+        serial = next(self._serials)
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[serial] = answer
+        try:
+            async with asyncio.timeout(self._patience):
+                self._writer.write(message.serialise(serial))
+                await self._writer.drain()
+                reply = await answer
+        except (TimeoutError, OSError) as error:
+            raise BusError(_reason(error)) from error
+        finally:
+            self._waiting.pop(serial, None)
+        if reply.header.message_type is not MessageType.method_return:
+            raise BusError("it refused")
+        return tuple(reply.body)
+
+    async def match(self, **rule: str) -> None:
+        """Hear the signals that a rule fits. Raises BusError."""
+        text = ",".join(f"{name}='{value}'" for name, value in {"type": "signal", **rule}.items())
+        await self.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "AddMatch", "s", text)
+
+    async def owner(self, service: str) -> str | None:
+        """The connection that has a name now; None when none has. Raises BusError when the bus itself is silent."""
+        (there,) = await self.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "NameHasOwner", "s", service)
+        if there is not True:
+            return None
+        with suppress(BusError):  # it may have gone in between
+            (owner,) = await self.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "GetNameOwner", "s", service)
+            return owner if isinstance(owner, str) else None
+        return None
+
+    # Within
+
+    async def _listen(self) -> None:
+        try:
+            while data := await self._reader.read(4096):
+                self._parser.add_data(data)
+                while (message := self._parser.get_next_message()) is not None:
+                    self._take(message)
+                # Where the next message ends is known with its first 16 bytes.
+                if (self._parser.next_msg_size or 0) > _LARGEST:
+                    break
+        except asyncio.CancelledError:
+            raise
+        except Exception:  # noqa: BLE001, S110  nonsense can end a parser in any way, and ends the connection
+            pass
+        self._end()
+        self._gone()
+
+    def _take(self, message: Any) -> None:
+        from jeepney import HeaderFields, MessageType
+
+        fields, body = message.header.fields, tuple(message.body)
+        if message.header.message_type is MessageType.signal:
+            self._heard(str(fields.get(HeaderFields.sender)), str(fields.get(HeaderFields.member)), body)
+        elif (answer := self._waiting.get(fields.get(HeaderFields.reply_serial))) is not None and not answer.done():
+            answer.set_result(message)
+
+    def _end(self) -> None:
+        self._writer.close()
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(BusError("the bus is gone"))
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__

@@ -1,0 +1,245 @@
+"""When a pass begins: when its time has come, and at once when something says that it is now.
+
+start, the machine wakes, a login, another Hub        soon
+the network is back, the Hub answers again            network_back, hub_back: one pass, however often it is said
+on battery, on a metered connection                   intervals stretch, or no pass begins by itself
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from hublet.core.outcomes import PassReport, is_answer
+from hublet.core.pace import Pace, Surroundings, calm, next_pass_in, pace_in
+from hublet.serve.service import Service
+from hublet.summary import Summary
+from hublet.sync import Sync
+
+if TYPE_CHECKING:
+    from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+log = logging.getLogger("hublet")
+
+
+class Timer(Protocol):
+    """Holds one call at a time; setting another replaces it."""
+
+    def set(self, seconds: float, then: Callable[[], None]) -> None: ...
+
+    def clear(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Scheduled:
+    """The Timer of a running daemon."""
+
+    def __init__(self) -> None:
+        from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+        # A laptop that slept through its time syncs when it wakes, once: the default would skip the job after a second.
+        self._scheduler: AsyncIOScheduler = AsyncIOScheduler(
+            job_defaults={"misfire_grace_time": None, "coalesce": True}
+        )
+        self._scheduler.start()
+
+    def set(self, seconds: float, then: Callable[[], None]) -> None:
+        from datetime import UTC, datetime, timedelta
+
+        async def due() -> None:  # a coroutine, since plain functions are run in a thread, where there is no event loop
+            then()
+
+        when = datetime.now(UTC) + timedelta(seconds=seconds)
+        self._scheduler.add_job(due, "date", run_date=when, id="pass", replace_existing=True)
+
+    def clear(self) -> None:
+        if self._scheduler.get_job("pass") is not None:
+            self._scheduler.remove_job("pass")
+
+    def close(self) -> None:
+        self._scheduler.shutdown(wait=False)
+
+
+class Passes:
+    """Transitions: (made) → begin → (soon | network_back | hub_back | arrange)* → stop, and perhaps begin again with
+    another store; all on one event loop.
+
+    `look` tells the surroundings; `told` is called when `service.next_pass_at` has changed.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        timer: Callable[[], Timer] = Scheduled,
+        look: Callable[[], Surroundings] = Surroundings,
+        chance: Callable[[], float] = random.random,
+        told: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._service, self._make_timer, self._look = service, timer, look
+        self._draw, self._told = chance, told
+        self._timer: Timer | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._since, self._chance = service.clock(), 0.5
+        self._again = self._afresh = False
+        self._forgiven = self._in_vain = 0
+        self._back_at = float("-inf")
+        self._by: float | None = None
+        """When a pass is to begin at the latest, whatever the backoff says."""
+
+    @property
+    def pace(self) -> Pace:
+        return pace_in(self._service.surroundings, self._service.config.sync.on_battery)
+
+    def begin(self) -> None:
+        """Begin to sync, once the service's store is open."""
+        sync = self._sync
+        if sync is None:
+            return
+        self._timer = self._make_timer()
+        if self._logged_in not in self._service.on_login:
+            self._service.on_login.append(self._logged_in)
+        if self._heard not in sync.on_judged:
+            sync.on_judged.append(self._heard)
+        self._since, self._chance = self._service.clock(), self._draw()
+        self.arrange()
+        if self.pace != "pause":
+            self.soon()
+
+    async def stop(self) -> None:
+        """End the running pass, and begin no other."""
+        if self._timer is not None:
+            self._timer.close()
+            self._timer = None
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None  # one that had not begun could not say so itself
+
+    def soon(self, *, afresh: bool = False) -> None:
+        """Begin a pass now. One that runs already will do, unless it fails, or it has to be `afresh`: with another key
+        or from another Hub."""
+        if self._timer is None:
+            return
+        if self._task is not None:
+            self._again, self._afresh = True, self._afresh or afresh
+            return
+        self._by = None
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="scheduled pass")
+
+    def woken(self) -> None:
+        """The machine was asleep, and whatever was due meanwhile is due now."""
+        if self.pace != "pause":
+            log.info("the machine was asleep: syncing")
+            self.soon()
+
+    def network_back(self) -> None:
+        """There is a network again: what failed without one does not count, and a pass begins."""
+        if self._sync is not None and self.pace != "pause":
+            self._back("the network is back", forgiving=True)
+
+    def hub_back(self) -> None:
+        """The Hub has answered a client, while the passes before had failed."""
+        if self._sync is not None and self._sync.state.ledger.failures:
+            self._back("the Hub answers again")
+
+    def arrange(self) -> None:
+        """Set the time of the next pass, by what is known and by the surroundings as they are now."""
+        service, sync = self._service, self._sync
+        if self._timer is None or sync is None:
+            return
+        self._notice(self._look())
+        now, ledger = service.clock(), sync.state.ledger
+        if not ledger.failures:
+            self._forgiven, self._in_vain, self._by = 0, 0, None
+        wait = next_pass_in(
+            ledger, self._since, interval=sync.plan.interval, chance=self._chance, pace=self.pace,
+            forgiven=self._forgiven,
+        )  # fmt: skip
+        if self._by is not None:
+            wait = min(self._by - self._since, wait if wait is not None else float("inf"))
+        if wait is None:
+            service.next_pass_at = None
+            self._timer.clear()
+        else:
+            # Counted from the last pass: neither plug nor cable, put in and out, puts the next one off for ever. A
+            # clock that was set back must not do so either.
+            left = min(wait, max(0.0, self._since + wait - now))
+            service.next_pass_at = now + left
+            self._timer.set(left, self.soon)
+        self._told()
+
+    # Within
+
+    @property
+    def _sync(self) -> Sync | None:
+        return self._service.sync
+
+    def _logged_in(self) -> None:
+        self.soon(afresh=True)
+
+    def _heard(self, report: PassReport, _: Summary) -> None:
+        if not report.whole and any(is_answer(*told) for told in report.outcomes):
+            self.hub_back()
+
+    def _back(self, why: str, *, forgiving: bool = False) -> None:
+        """A pass now; or, where one that began for this reason was in vain, by and by."""
+        now, sync = self._service.clock(), self._sync
+        assert sync is not None
+        failures, wait = sync.state.ledger.failures, calm(self._in_vain, sync.plan.interval)
+        if 0 <= now - self._back_at < wait:
+            if failures:
+                self._by = self._back_at + wait
+                if self._task is None:
+                    self.arrange()
+            return
+        log.info("%s: syncing", why)
+        if forgiving and not self._in_vain:
+            self._forgiven = failures
+        self._in_vain += 1
+        self._back_at = now
+        self.soon()
+
+    def _notice(self, surroundings: Surroundings) -> None:
+        service, before = self._service, self.pace
+        service.surroundings = surroundings
+        if self._sync is not None:
+            self._sync.resting = self.pace == "pause"
+        if self.pace != before:
+            how = {"normal": "in their usual time", "slow": "less often", "pause": "only when a client or you ask"}
+            log.info("syncs come %s%s", how[self.pace], f": {surroundings}" if self.pace != "normal" else "")
+
+    async def _run(self) -> None:
+        sync = self._sync
+        assert sync is not None
+        try:
+            if not sync.plan.hub.closed:
+                summary = await sync.run_pass()
+                if self._service.overrides is not None:
+                    await self._service.overrides.refresh()
+                _tell(summary)
+        except Exception:
+            log.exception("a pass failed")
+        finally:
+            self._task = None
+            self._since, self._chance = self._service.clock(), self._draw()
+            again = self._afresh or (self._again and sync.state.ledger.failures > 0)
+            self._again = self._afresh = False
+            self.arrange()
+        if again:
+            self.soon()
+
+
+def _tell(summary: Summary) -> None:
+    for problem in summary.problems:
+        log.warning("%s", problem)
+    for line in summary.endpoints:
+        log.warning("an assistant runs or sends elsewhere: %s", line)
+    log.info(
+        "pass: %d of %d answered, %d added, %d changed, %d withdrawn, %.1f s",
+        summary.answered, summary.asked, summary.added, summary.changed, summary.withdrawn, summary.took,
+    )  # fmt: skip

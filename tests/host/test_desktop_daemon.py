@@ -1,0 +1,102 @@
+"""A real daemon hears of the network and the plug on a real bus; the pretend Hub counts what that costs it."""
+
+from __future__ import annotations
+
+import pwd
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.daemon.asking import ask_all, status
+from tests.host.system_bus import system_bus
+from tests.running import Home, RunningDaemon, eventually, missing
+
+from hublet.demo.data import DEMO_KEY
+from hublet.demo.server import HubServer
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="D-Bus and netlink are Linux's"),
+    pytest.mark.skipif(bool(why := missing("dbus-daemon")), reason=why or "there"),
+]
+
+
+@pytest.fixture
+def home(tmp_path: Path, hub_server: HubServer) -> Home:
+    """Of `nobody` when the tests run as root: a bus lets in only users that have a name."""
+    home = Home(tmp_path / "home", uid=pwd.getpwnam("nobody").pw_uid)
+    home.path.mkdir(mode=0o755)
+    home.configure(hub_server.url, settings={"sync": {"on_battery": "slow"}})
+    return home
+
+
+def passes(hub: HubServer) -> int:
+    """Each pass asks once which organizations there are."""
+    return hub.hub.count("/ide/list-organizations")
+
+
+def told(daemon: RunningDaemon) -> int:
+    return daemon.log.read_text().count(" hublet: pass: ")
+
+
+def wake_ups(pid: int) -> int:
+    """How often its threads have been woken so far (proc(5): voluntary_ctxt_switches)."""
+    said = "".join((task / "status").read_text() for task in Path(f"/proc/{pid}/task").iterdir())
+    return sum(map(int, re.findall(r"^voluntary_ctxt_switches:\s+(\d+)", said, re.MULTILINE)))
+
+
+def test_the_network_comes_back_and_the_hub_sees_one_pass(home: Home, hub_server: HubServer, tmp_path: Path) -> None:
+    """At once, once, however much is said; the plug stretches the intervals; the bus may die."""
+    with system_bus(tmp_path / "bus") as bus:
+        manager = bus.network_manager(70)
+        power = bus.upower(on_battery=False)
+        with home.daemon(env={"CONTINUE_API_KEY": DEMO_KEY, "DBUS_SYSTEM_BUS_ADDRESS": bus.address}) as daemon:
+            eventually(lambda: told(daemon) == 1)
+            bus.connected()
+            eventually(lambda: manager.asked and power.asked)
+            assert passes(hub_server) == 1
+
+            manager.set_state(20)
+            manager.set_state(40, 50, 60, 70)
+            manager.set(Metered=("u", 2))
+            eventually(lambda: told(daemon) == 2)
+            manager.set_state(20)
+            manager.set_state(40, 50, 60, 70)
+
+            power.set(OnBattery=("b", True))
+            eventually(lambda: status(home)["pace"] == "slow")
+            assert "next in 5" in (said := home.hublet("status").stdout.decode()) or "next in 1 h" in said, said
+            assert "(on battery)" in said
+            assert told(daemon) == passes(hub_server) == 2
+
+            daemon.home.hublet("status")  # whatever its end costs is over
+            bus.stop()
+            eventually(lambda: status(home)["pace"] == "normal")
+            assert [answer.status for answer in ask_all(daemon, [("GET", "/healthz", None)])] == [200]
+            assert daemon.log.read_text().count("the system bus can't be used") == 1
+            assert passes(hub_server) == 2
+            assert daemon.stop(signal.SIGTERM) == 0
+
+
+@pytest.mark.slow
+def test_a_bus_on_which_nothing_changes_wakes_nobody(home: Home, hub_server: HubServer, tmp_path: Path) -> None:
+    """Other people's signals, and what the battery's own object says every half minute, stay on the bus."""
+    with system_bus(tmp_path / "bus") as bus:
+        bus.network_manager(70)
+        power = bus.upower(on_battery=False)
+        stranger = bus.networkd()
+        with home.daemon(env={"CONTINUE_API_KEY": DEMO_KEY, "DBUS_SYSTEM_BUS_ADDRESS": bus.address}) as daemon:
+            eventually(lambda: told(daemon) == 1)
+            bus.connected()
+            eventually(lambda: power.asked)
+            time.sleep(3)  # what follows the start: watching the config file, the service's first words
+            before = wake_ups(daemon.process.pid)
+            battery = power.kind._replace(path="/org/freedesktop/UPower/devices/battery_BAT0")
+            power.kind = battery
+            for percentage in range(50):
+                power.set(Percentage=("d", float(percentage)))
+                stranger.say("LinkAdded", "s", ("eth0",))
+            time.sleep(1)
+            assert wake_ups(daemon.process.pid) - before <= 3
