@@ -1,0 +1,129 @@
+"""`hublet doctor`: what is right and what is wrong, each with what to do about it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from hublet.doctor.findings import Check, Finding
+    from hublet.doctor.scene import Ask, Scene
+
+_STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help="Also write an archive (.tar.gz) for a bug report: without secrets, names and paths of yours.",
+)
+@click.option("--sunset", is_flag=True, help="How each assistant and client stands when the Hub is gone for good.")
+@click.pass_context
+def doctor(ctx: click.Context, *, as_json: bool, bundle: Path | None, sunset: bool) -> None:
+    """Look at everything that hublet needs and say what is wrong with it, and what to do. Nothing is changed.
+
+    Exit code 1 when something is a problem; warnings are no problems. With --sunset: when anything would break.
+    """
+    if sunset:
+        from hublet.cli.sunset import tell
+        from hublet.core.errors import UsageError
+
+        if bundle is not None:
+            raise UsageError("--bundle goes with the other checks, not with --sunset")
+        tell(ctx, as_json=as_json)
+        return
+    from hublet.doctor.checks import CHECKS
+
+    if bundle is not None:
+        from hublet.doctor.bundle import refuse_existing
+
+        refuse_existing(bundle)
+    scene, findings = _examined(ctx.find_root().obj, CHECKS)
+    if bundle is not None:
+        from hublet.doctor.bundle import write
+
+        write(bundle, scene, findings)
+    if as_json:
+        import orjson
+
+        value = {"problems": _count(findings, "problem"), "findings": [finding.to_plain() for finding in findings]}
+        click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    else:
+        _print(findings)
+        if bundle is not None:
+            click.echo(f"{bundle}: read it before you give it away")
+    if _count(findings, "problem"):
+        raise SystemExit(1)
+
+
+def _examined(flag: Path | None, checks: Sequence[Check]) -> tuple[Scene, list[Finding]]:
+    from hublet.doctor.findings import run
+    from hublet.doctor.scene import gather
+
+    logging.disable(logging.CRITICAL)  # what the modules below would log is told by the findings
+    scene = gather(flag, os.environ, _reach)
+    return scene, run(checks, scene)
+
+
+def _reach(path: Path) -> Ask:
+    from hublet.cli.client import SocketClient
+
+    client = SocketClient(path)
+
+    def ask(method: str, path: str, patience: float) -> dict[str, Any]:
+        return client.call(method, path, patience=patience)
+
+    return ask
+
+
+def _count(findings: list[Finding], grade: str) -> int:
+    return sum(finding.grade == grade for finding in findings)
+
+
+def _print(findings: list[Finding]) -> None:
+    """Three columns, what is to be done below what it is about. Names from elsewhere are shown as text."""
+    problems, warnings = _count(findings, "problem"), _count(findings, "warning")
+    if sys.stdout.isatty():
+        _draw(findings)
+    else:
+        from hublet.cli.printing import in_columns
+
+        rows = [row for one in findings for row in ((one.grade, one.check, one.message), ("", "", _fix(one))) if row[2]]
+        click.echo("\n".join(in_columns(rows)))
+    click.echo(f"{_number(problems, 'problem')}, {_number(warnings, 'warning')}.")
+
+
+def _draw(findings: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from hublet.cli.printing import printable
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in findings:
+        text = Text(printable(finding.message.replace("\n", " ")))
+        if fix := _fix(finding):
+            text.append("\n" + printable(fix.replace("\n", " ")), style="dim")
+        table.add_row(Text(finding.grade, style=_STYLES[finding.grade]), Text(finding.check), text)
+    Console(highlight=False).print(table)
+
+
+def _fix(finding: Finding) -> str:
+    return f"→ {finding.fix}" if finding.fix and finding.grade != "ok" else ""
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"

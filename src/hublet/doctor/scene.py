@@ -1,0 +1,165 @@
+"""What all checks look at: the config, the running daemon if there is one, and what is known of the cache.
+
+a daemon answers       it tells the facts, and asks the Hub itself: neither key nor values leave it
+none, and a store      the store is looked into by this process, for reading only, and left again
+neither                the checks go on with what there is
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hublet.config import Config, Places, find_config, load_config
+from hublet.core.errors import ConfigError, HubletError, NotRunning
+from hublet.locating import usual_socket
+from hublet.managed import MANAGED_FILE, Managed, load_managed
+from hublet.redaction import Redactor, watch
+
+if TYPE_CHECKING:
+    from hublet.keys.source import KeySource
+
+PATIENCE = 10.0
+"""Seconds that a daemon has for an answer from memory."""
+PROBE_PATIENCE = 40.0
+
+Ask = Callable[[str, str, float], dict[str, Any]]
+"""Method, path and patience: one request at a daemon's admin door. Raises HubletError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """`config` is the file's, or the defaults where `config_error` says why it can't be used.
+
+    `facts` is what `serve/examining.py` tells, of the daemon (`running`) or of the store as it lies there; empty when
+    `facts_error` says why, or when there is no store. `daemon_error` says why a daemon that is there does not answer.
+    `probe` asks the Hub with the account's key. `redactor` knows the secrets that this process got to know.
+    """
+
+    environment: Mapping[str, str]
+    file: Path | None
+    config: Config
+    places: Places
+    admin_socket: Path
+    managed: Managed
+    config_error: ConfigError | None = None
+    running: bool = False
+    daemon_error: HubletError | None = None
+    proof: Callable[[str], dict[str, Any]] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts_error: HubletError | None = None
+    probe: Callable[[], dict[str, Any]] | None = None
+    redactor: Redactor = field(default_factory=Redactor)
+    now: float = field(default_factory=time.time)
+
+    @property
+    def home(self) -> Path:
+        return Path(self.environment.get("HOME") or Path.home())
+
+    @property
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.facts.get("status", {})
+        return found
+
+    @property
+    def port(self) -> int:
+        """Where the daemon serves, or would."""
+        return int(self.status.get("port") or self.config.serve.port)
+
+
+def gather(
+    flag: Path | None,
+    environment: Mapping[str, str],
+    daemon: Callable[[Path], Ask],
+    *,
+    managed_file: Path = MANAGED_FILE,
+    managed_owner: int = 0,
+) -> Scene:
+    """Look once at what every check needs. `flag` is the command's --config, `daemon` reaches one behind a socket."""
+    managed, error, file = Managed(managed_file), None, None
+    config = None
+    try:
+        managed = load_managed(managed_file, owner=managed_owner)
+        file = find_config(flag, environment)
+        config = load_config(file, managed)
+    except ConfigError as found:
+        error = found
+    if config is None:
+        config = load_config(None, managed)
+    places = config.locate()
+    admin = (usual_socket(flag, environment) if error is not None else None) or places.admin_socket
+    scene: dict[str, Any] = {
+        "environment": environment, "file": file, "config": config, "places": places, "admin_socket": admin,
+        "managed": managed, "config_error": error,
+    }  # fmt: skip
+    if is_alive(admin):
+        return Scene(**scene, **_from_daemon(daemon(admin)))
+    return Scene(**scene, **_from_store(config, places, environment))
+
+
+def is_alive(path: Path) -> bool:
+    """Whether anybody listens on a Unix socket: one that is only left over refuses."""
+    with closing(socket.socket(socket.AF_UNIX)) as probe:
+        probe.settimeout(PATIENCE)
+        try:
+            probe.connect(os.fspath(path))
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
+    return True
+
+
+def _from_daemon(ask: Ask) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "running": True,
+        "proof": lambda word: ask("GET", f"/proof/{word}", PATIENCE),
+        "probe": lambda: ask("POST", "/probe", PROBE_PATIENCE),
+    }
+    try:
+        return found | {"facts": ask("GET", "/examine", PATIENCE)}
+    except NotRunning as error:
+        return found | {"daemon_error": error}
+    except HubletError as error:
+        # A hublet of another version, which has its status but not this.
+        try:
+            return found | {"facts": {"status": ask("GET", "/status", PATIENCE)}, "facts_error": error}
+        except HubletError:
+            return found | {"daemon_error": error}
+
+
+def _from_store(config: Config, places: Places, environment: Mapping[str, str]) -> dict[str, Any]:
+    from hublet.keys import source_of
+    from hublet.keys.asking import Asker
+    from hublet.opening import open_service
+    from hublet.serve.examining import examine, probe
+    from hublet.store.archive import Archive
+    from hublet.store.looking import look
+    from hublet.store.schema import Header, database_name
+
+    if not os.path.lexists(places.data / database_name):
+        return {}
+
+    def source(header: Header) -> KeySource:
+        name = config.keys.source
+        parameters = header.parameters if header.source == name else None
+        asker = Asker(file=config.keys.passphrase_file, terminal=False)
+        return source_of(name, places.key_file, parameters=parameters, asker=asker, quiet=True)
+
+    try:
+        with look(places.data, source, now=time.time()) as store:
+            service = open_service(config, environment=environment, opening=False)
+            service.take(Archive(store))
+            facts = asyncio.run(examine(service))
+        redactor = Redactor()
+        watch(redactor, service)
+        return {"facts": facts, "probe": lambda: asyncio.run(probe(service)), "redactor": redactor}
+    except HubletError as error:
+        return {"facts_error": error}

@@ -1,0 +1,137 @@
+"""What `hublet doctor` is told by whoever has the cache open: the daemon through its admin door, else the command.
+
+Facts only, no secret value, and nothing is changed: what they mean is decided by the one who asks. `probe` has the
+daemon ask the Hub, since the account's key does not leave it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import resource
+import sys
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+from hublet.core import operations as ops
+from hublet.core.errors import HubletError
+from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Refused, Throttled, Unreachable
+from hublet.door.peer import token_required_because
+from hublet.host.hardening import is_dumpable
+from hublet.serve.secrets import entries, state_of
+from hublet.serve.service import Service
+from hublet.serve.status import status
+
+NETWORK = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The variables that lead to the network; those in lower case count first, as in other programs."""
+
+
+async def examine(service: Service) -> dict[str, object]:
+    """`status` as everywhere; `process`, `places`, `store` and `secrets` as the functions below tell them."""
+    return {
+        "status": status(service),
+        "process": _process(),
+        "places": _places(service),
+        "store": await asyncio.to_thread(_store, service),
+        "secrets": _secrets(service),
+    }
+
+
+async def probe(service: Service) -> dict[str, object]:
+    """One cheap question to the Hub with the account's key; what it says is not kept. Raises HubletError."""
+    if service.sync is None:
+        why = service.unavailable
+        raise HubletError(why.reason if why else "hublet is starting", hint=why.hint if why else "try again")
+    return _told(await service.sync.probe(ops.ListOrganizations()))
+
+
+def _told(outcome: Outcome) -> dict[str, object]:
+    match outcome:
+        case Answered() | NotModified():
+            return {"outcome": "answered", "detail": ""}
+        case Refused(status, message):
+            return {"outcome": "refused", "status": status, "detail": message}
+        case Throttled(retry_after):
+            return {"outcome": "throttled", "detail": f"{retry_after or 0:.0f} s"}
+        case Unreachable(reason):
+            return {"outcome": "unreachable", "detail": reason}
+        case Malformed(reason):
+            return {"outcome": "malformed", "detail": reason}
+        case _:
+            assert_never(outcome)
+
+
+def _process() -> dict[str, object]:
+    return {
+        "pid": os.getpid(),
+        "uid": os.getuid(),
+        "python": platform.python_version(),
+        "prefix": sys.prefix,
+        "core_limit": resource.getrlimit(resource.RLIMIT_CORE)[0],
+        "dumpable": is_dumpable(),
+        "token_required": token_required_because(),
+        "network": network_of(os.environ),
+    }
+
+
+def without_sign_in(proxy: str) -> str:
+    """A proxy's address without the name and password in it."""
+    scheme, slashes, rest = proxy.rpartition("//")
+    return f"{scheme}{slashes}{rest.rpartition('@')[2]}"
+
+
+def network_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """The ways to the network that an environment names, without a proxy's sign-in."""
+    return {
+        name: without_sign_in(value) if name in NETWORK[:3] else value
+        for name in NETWORK
+        if (value := environment.get(name.lower()) or environment.get(name, ""))
+    }
+
+
+def _places(service: Service) -> dict[str, object]:
+    places = service.config.locate()
+    return {"data": str(places.data), "runtime": str(places.runtime), "hub": service.config.hub.url}
+
+
+def _store(service: Service) -> dict[str, Any] | None:
+    """None while it can't be opened. Everything is read from the disk and held against the manifest."""
+    archive = service.archive
+    if archive is None:
+        return None
+    value: dict[str, Any] = {
+        "source": archive.header.source,
+        "since": archive.header.since,
+        "format": archive.header.format,
+        "misplaced": archive.misplaced,
+        "count_problem": archive.counting[1],
+        "problem": "",
+        "hint": "",
+    }
+    try:
+        value["unreadable"] = archive.verify()
+    except HubletError as error:
+        value |= {"problem": error.message, "hint": error.hint, "unreadable": 0}
+    return value | {"generation": archive.generation}
+
+
+def _secrets(service: Service) -> list[dict[str, object]]:
+    sync = service.sync
+    if sync is None:
+        return []
+    now, snapshot = service.clock(), sync.snapshot
+    known = {id_: slug for id_, slug, _ in snapshot.organizations()}
+    found: list[dict[str, object]] = []
+    for entry in entries(snapshot):
+        times = [at for question in entry.questions if (at := snapshot.confirmed_at(question)) is not None]
+        found.append(
+            {
+                "name": entry.name,
+                "scope": known.get(entry.scope, entry.scope) if entry.scope else None,
+                "state": state_of(entry, snapshot, now),
+                "referred_by": list(entry.referred),
+                "expires_in": min(times) + service.config.secrets.max_stale - now if times else None,
+            }
+        )
+    return found
