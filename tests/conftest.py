@@ -11,6 +11,7 @@ import pytest
 from hublet.demo.data import DEMO_KEY
 from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
+from tests.faults.shim import table
 from tests.running import Home
 
 MUST_RUN = "HUBLET_TESTS_MUST_RUN"
@@ -47,6 +48,19 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
     report = yield
     _judge_skip(report)
     return report
+
+
+COUNTED = {"crash points": ("points", "killed", "states"), "power losses": ("flushes", "losses", "states")}
+"""What tests of these properties count for each of their scenarios; all of it was survived."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was counted: here, since the tests may have run in other processes."""
+    passed = [report for report in terminalreporter.getreports("passed") if isinstance(report, pytest.TestReport)]
+    for title, heads in COUNTED.items():
+        rows = sorted(value for report in passed for name, value in report.user_properties if name == title)
+        for line in table(f"{title}, survived", heads, rows) if rows else ():
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture

@@ -86,7 +86,8 @@ class HubTransport(httpx.AsyncBaseTransport):
             raise httpx.ReadTimeout("the Hub hangs", request=request)
         if isinstance(reply.fault, WireFault):
             raise httpx.RemoteProtocolError("the wire is broken", request=request)
-        return httpx.Response(reply.status, headers=list(reply.headers), content=reply.read(), request=request)
+        stream = httpx.ByteStream(reply.read())
+        return httpx.Response(reply.status, headers=list(reply.headers), stream=stream, request=request)
 
 
 @dataclass
@@ -152,12 +153,13 @@ async def in_process(
     hub: Hub | None = None,
     clock: Clock | None = None,
     settings: Mapping[str, Mapping[str, object]] | None = None,
+    transport: type[HubTransport] = HubTransport,
 ) -> AsyncIterator[InProcess]:
     """A hublet whose config, store and key are below `path`; not logged in, unless it was before."""
     clock = clock or Clock()
     hub = hub or Hub(clock=clock)
     hub.public_url = HUB_URL
-    network = HubTransport(hub)
+    network = transport(hub)
     orders: list[WorkOrder] = []
 
     async def run(order: WorkOrder, say: Callable[[Word], None]) -> PassReport:

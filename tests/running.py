@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,6 +140,7 @@ class Home:
             "serve": {"port": port},
             "cache": {"directory": str(self.data), "runtime_directory": str(self.runtime)},
             "keys": {"file": str(self.path / "key" / "kek")},
+            "sync": {"on_battery": "normal"},  # the tester's plug again
         }
         for name, keys in (settings or {}).items():
             sections.setdefault(name, {}).update(keys)
@@ -159,6 +160,7 @@ class Home:
             "HOME": str(self.path),
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
+            "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent",  # the tester's network and plug are not the test's
             "HUBLET_CONFIG": str(self.config),
             "COVERAGE_PROCESS_START": "",
             **self.environment,
@@ -197,13 +199,17 @@ class Home:
 
     @contextmanager
     def daemon(
-        self, *, env: Mapping[str, str] | None = None, words: tuple[str, ...] = ("run",)
+        self,
+        *,
+        env: Mapping[str, str] | None = None,
+        words: tuple[str, ...] = ("run",),
+        program: Sequence[str] = HUBLET,
     ) -> Iterator[RunningDaemon]:
         """A running daemon; told its port by its log. It is ended, and its log must hold no traceback."""
         log = self.path / f"daemon-{time.monotonic_ns()}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                self.command(*HUBLET, *words),
+                self.command(*program, *words),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

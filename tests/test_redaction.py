@@ -11,8 +11,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from hublet.config import load_config
+from hublet.core.account import Account
 from hublet.core.secretstr import SecretStr
-from hublet.redaction import STARS, Redactor
+from hublet.managed import Managed
+from hublet.redaction import STARS, Redactor, watch
+from hublet.serve.service import Service
 
 CANARY = 'canary "quoted" schlüssel/7d0c'
 SHORT = "9#k4"
@@ -188,3 +192,17 @@ def test_a_loop_without_a_service_is_no_error() -> None:
         return Redactor().text("Bearer abcdefghijkl and more")
 
     assert asyncio.run(log()) == f"Bearer {STARS} and more"
+
+
+def test_what_is_forgotten_is_let_go_of_here_as_well() -> None:
+    """The redactor knows secrets in order to find them; of a cache that is forgotten it keeps none."""
+    service = Service(load_config(None, Managed()))
+    service.account = Account(SecretStr("con_canary-of-the-account"), "https://hub.example")
+    redactor = Redactor()
+    watch(redactor, service)
+    assert redactor.text("it says con_canary-of-the-account") == f"it says {STARS}"
+    assert "canary" in repr(vars(redactor)["_known"])
+    service.drop()
+    for let_go in service.on_forgotten:
+        let_go()
+    assert "canary" not in repr({name: vars(redactor)[name] for name in ("_now", "_known", "_generation")})

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from hublet import configfile
 from hublet.configfile import Node, Other, Report, Scalar, Sequence, Table
 from hublet.core.errors import ConfigError
+from hublet.locating import system_runtime
 from hublet.managed import Managed, load_managed
 from hublet.settings import Setting, settings
 
@@ -31,6 +32,7 @@ class Hub:
 class Sync:
     every: int
     proxied: Literal["auto", "always", "never"]
+    on_battery: Literal["normal", "slow", "pause"]
     parallel: int
     hold_commands: bool
 
@@ -41,6 +43,7 @@ class Serve:
     socket: Path | None
     access: Literal["either", "same-user", "token", "both"]
     wait: int
+    ready_within: int | None
     passthrough: Literal["listed", "all", "none"]
     passthrough_as_account: bool
 
@@ -57,6 +60,20 @@ class Secrets:
     override: Path | tuple[str, ...] | None
     override_environment: tuple[str, ...]
     override_timeout: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    keep: int
+    max_age: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    directory: Path | None
+    layout: Literal["agents", "single"]
+    default: str | None
+    env: Path | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +114,8 @@ class Config:
     serve: Serve
     cache: Cache
     secrets: Secrets
+    history: History
+    export: Export
     keys: Keys
     audit: Audit
     log: Log
@@ -106,7 +125,7 @@ class Config:
         import platformdirs
 
         data = self.cache.directory or platformdirs.user_data_path("hublet", appauthor=False)
-        runtime = self.cache.runtime_directory or _system_runtime() or data / "run"
+        runtime = self.cache.runtime_directory or system_runtime(os.environ) or data / "run"
         # A folder of its own: on macOS state and data share one, and the key is not to lie within the data.
         key_file = self.keys.file or platformdirs.user_state_path("hublet-key", appauthor=False) / "kek"
         return Places(data, runtime, key_file)
@@ -120,26 +139,12 @@ _sections: dict[str, type[Any]] = {
     "serve": Serve,
     "cache": Cache,
     "secrets": Secrets,
+    "history": History,
+    "export": Export,
     "keys": Keys,
     "audit": Audit,
     "log": Log,
 }
-
-
-def _system_runtime() -> Path | None:
-    """The system's runtime directory for this user, also where a shell (su, cron, ssh) has lost the variable for it.
-
-    None rather than a guessable name in a directory that others can write in.
-    """
-    given = os.environ.get("XDG_RUNTIME_DIR", "")
-    if given.startswith("/"):
-        return Path(given) / "hublet"
-    usual = Path(f"/run/user/{os.getuid()}")
-    try:
-        info = usual.stat()
-    except OSError:
-        return None
-    return usual / "hublet" if info.st_uid == os.getuid() and not info.st_mode & 0o077 else None
 
 
 def find_config(flag: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -272,8 +277,9 @@ def _meant(name: str, section: str, table: Mapping[str, Setting]) -> str:
 
     here = [path.partition(".")[2] for path in table if path.startswith(f"{section}.")] if section else list(_sections)
     elsewhere = {path.partition(".")[2]: path for path in table} | {path: path for path in table}
-    if name not in elsewhere and (near := get_close_matches(name, here, 1)):
-        return f": did you mean {near[0]}?"
+    nearest = get_close_matches(name, [*here, *elsewhere], 1)
+    if name not in elsewhere and nearest and nearest[0] in here:
+        return f": did you mean {nearest[0]}?"
     if near := get_close_matches(name, elsewhere, 1, 0.7):
         outer, _, inner = elsewhere[near[0]].partition(".")
         return f": did you mean {inner} below {outer}?"

@@ -12,17 +12,21 @@ from collections.abc import Callable, Mapping
 
 from hublet.config import Config
 from hublet.core.account import Account, check_key, origin_of
-from hublet.core.errors import CredentialError, KeySourceError, StoreCorrupt, StoreError, StoreFormat, StoreLocked
+from hublet.core.address import folder_of
+from hublet.core.errors import CredentialError, KeySourceError, StoreError, StoreLocked
+from hublet.core.history import Retention
+from hublet.core.locking import is_restored
 from hublet.core.snapshot import Terms
 from hublet.door.audit import AuditFile, Syslog
 from hublet.door.audit import file_name as audit_name
 from hublet.keys.asking import Asker
 from hublet.serve.auditing import Audit, id_of
+from hublet.serve.exporting import Exporter
 from hublet.serve.keys import open_archive
+from hublet.serve.noticing import Observer
 from hublet.serve.overrides import Overrides
-from hublet.serve.service import Service, Unavailable, tokens_from_plain
+from hublet.serve.service import Service, Unavailable, tokens_from_plain, unavailable_by
 from hublet.store.archive import Archive
-from hublet.store.failures import reset_hint
 from hublet.sync import Plan, Run, Sync
 from hublet.upstream.child import run_in_child
 from hublet.upstream.order import Hub
@@ -70,8 +74,7 @@ def open_service(
         raise
     except (StoreError, KeySourceError) as error:
         log.error("the cache can't be opened: %s", error.message)
-        damaged = isinstance(error, StoreCorrupt | StoreFormat)
-        service.unavailable = Unavailable(error.message, error.hint or (reset_hint if damaged else ""))
+        service.unavailable = unavailable_by(error)
     return service
 
 
@@ -82,20 +85,26 @@ def _take(service: Service, archive: Archive, environment: Mapping[str, str], ru
         return
     config = service.config
     loaded = archive.load()
+    archive.retention = Retention(config.history.keep, config.history.max_age)
     service.archive, service.lost_records = archive, loaded.lost
     service.tokens = tokens_from_plain(loaded.documents.get("tokens"))
     service.account = account_of(config, environment, loaded.documents.get("account"))
     service.sync = Sync(
         archive, loaded.state, plan_of(config, service.account), terms_of(service, archive), run, clock=service.clock
     )
+    service.exporter = Exporter(service)
+    service.sync.on_change.append(service.exporter.changed)
     service.overrides = Overrides(service.sync, config.secrets, service.clock, environment=environment)
-    service.unavailable = None
+    service.unavailable, service.forgotten = None, False
+    if is_restored(loaded.state.ledger):
+        log.warning("the cache is an older copy that was put back: no secret is served until `hublet store accept`")
 
     def logged_in() -> None:
         if service.sync is not None:
             service.sync.configure(plan_of(service.config, service.account), service.sync.terms)
 
     service.on_login.append(logged_in)
+    Observer(service, service.sync)
     for listener in service.on_open:
         listener()
 
@@ -115,7 +124,7 @@ def terms_of(service: Service, archive: Archive) -> Terms:
 def plan_of(config: Config, account: Account | None) -> Plan:
     hub = Hub(
         url=config.hub.url,
-        key=account.key if account is not None else None,
+        key=account.key if account is not None and folder_of(config.hub.url) is None else None,
         ca_file=str(config.hub.ca_file) if config.hub.ca_file else None,
         timeout=config.hub.timeout,
         connect_timeout=config.hub.connect_timeout,

@@ -30,6 +30,7 @@ _AS_A_WORD = 4
 _LOOKS_SECRET = re.compile(
     r"\b(con_|hublet_)[A-Za-z0-9_\-.~+/=]{8,}|\b(Bearer |Basic )[A-Za-z0-9_\-.~+/=]{8,}", re.IGNORECASE
 )
+_SIGN_IN = re.compile(r"//[^\s\"']*@")
 _FORMATTER = logging.Formatter()
 
 
@@ -49,6 +50,10 @@ class Redactor(logging.Filter):
     def watch(self, held: Callable[[], Iterable[SecretStr]], stamp: Callable[[], tuple[object, ...]]) -> None:
         """From now on these are the secrets."""
         self._held, self._stamp, self._generation = held, stamp, None
+
+    def forget(self) -> None:
+        """Let go of the secrets that are held no more."""
+        self._generation, self._now, self._known = None, frozenset(), ((), ())
 
     def text(self, text: str) -> str:
         """A text without the secrets in it."""
@@ -106,6 +111,11 @@ class Redactor(logging.Filter):
         return self._known
 
 
+def without_sign_in(text: str) -> str:
+    """A text without the names and passwords of the addresses in it (`//name:password@host`)."""
+    return _SIGN_IN.sub(f"//{STARS}@", text)
+
+
 def _forms(value: str) -> Iterable[str]:
     """A value as it may be written: as it is, as JSON or Python would have it, in an address."""
     return {value, json.dumps(value)[1:-1], repr(value)[1:-1], quote(value, safe=""), repr(value.encode())[2:-1]}
@@ -128,3 +138,4 @@ def watch(redactor: Redactor, service: Service) -> None:
         return (service.account, *((sync.state.records, sync.overrides) if sync is not None else ()))
 
     redactor.watch(held, stamp)
+    service.on_forgotten.append(redactor.forget)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hublet.config import Config, load_config
 from hublet.core.errors import ConfigError, HubletError
+from hublet.host.calm import Calm
 from hublet.host.notify import Notifier
 from hublet.host.watching import FileWatch
 from hublet.serve.service import Service
@@ -70,12 +71,11 @@ class Reloader:
         self.file = file
         self._service, self._take, self._status = service, take, status
         self._notifier = notifier or Notifier()
-        self._watch = FileWatch(file, self._nudged_in_thread, avoid=avoid)
+        self._calm = Calm(self.look, settled=_SETTLED, longest=_LONGEST_UNREST)
+        self._watch = FileWatch(file, self._calm.nudge_from_a_thread, avoid=avoid)
         self._was_there = file.exists()
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
-        self._restless_since: float | None = None
         self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
@@ -83,9 +83,7 @@ class Reloader:
         self._keep(self._begin())
 
     async def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._calm.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -131,12 +129,15 @@ class Reloader:
         changed = differences(running, live)
         pending = (*pending, *await self._take(live, changed))
         self._service.config_problems, self._service.config_pending = (), pending
-        log.info("config: %s", f"{', '.join(sorted(changed))} changed" if changed else "nothing changed")
+        told = f"{', '.join(sorted(changed))} changed" if changed else "nothing changed"
+        log.info("config: %s", told)
+        self._service.events.tell("config", what="taken over", detail=told)
         for line in pending:
             log.warning("config: %s", line)
 
     def _refuse(self, problems: tuple[str, ...]) -> None:
         self._service.config_problems = problems
+        self._service.events.tell("config", what="refused", detail=f"{len(problems)} problems: see `hublet status`")
         log.error("the changed config is refused as a whole; the running one stays")
         for problem in problems:
             log.error("config: %s", problem)
@@ -147,24 +148,6 @@ class Reloader:
             await asyncio.to_thread(self._watch.start)
         except OSError as error:
             log.warning("the config file can't be watched, it is looked at now and then: %s", error.strerror or error)
-        self.look()
-
-    def _nudged_in_thread(self) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._nudged)
-
-    def _nudged(self) -> None:
-        """Wait until the file has been left alone for a moment: editors write in several steps."""
-        now = self._loop.time()
-        if self._restless_since is None:
-            self._restless_since = now
-        if self._timer is not None:
-            self._timer.cancel()
-        when = min(now + _SETTLED, self._restless_since + _LONGEST_UNREST)
-        self._timer = self._loop.call_at(when, self._calm)
-
-    def _calm(self) -> None:
-        self._timer = self._restless_since = None
         self.look()
 
     def _keep(self, work: Awaitable[None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from hublet.configfile import Scalar
 from hublet.core.units import parse_count, parse_duration, parse_size
@@ -76,6 +76,10 @@ def _path_or_null(value: Scalar) -> Path | None:
     return Path(value.text).expanduser()
 
 
+def _duration_or_null(value: Scalar) -> int | None:
+    return None if value.is_null else cast("int", _within(parse_duration, "1s", "3650d")(value))
+
+
 def _command(words: tuple[str, ...]) -> tuple[str, ...]:
     if not words or not words[0] or not all(word.isprintable() for word in words):
         raise ValueError("a command is a list of words, the program first")
@@ -103,12 +107,23 @@ def _descriptor_or_null(value: Scalar) -> int | None:
     return number
 
 
+def _slug_or_null(value: Scalar) -> str | None:
+    if value.is_null:
+        return None
+    from hublet.core.questions import Slug
+
+    return str(Slug.parse(value.text))
+
+
 _wait = _within(parse_duration, "0s", "1h")
 _time_limit = _within(parse_duration, "1s", "1h")
 
 settings: tuple[Setting, ...] = (
     Setting(
-        "hub.url", _url, "https://api.continue.dev", "The Hub's address. Another one needs another `hublet login`."
+        "hub.url",
+        _url,
+        "https://api.continue.dev",
+        "The Hub's address (another one needs another `hublet login`), or file:///path/to/folder.",
     ),
     Setting("hub.ca_file", _path_or_null, "null", "Certificates to trust instead of the system's, a PEM file."),
     Setting("hub.timeout", _time_limit, "30s", "The longest that one request to the Hub may take as a whole."),
@@ -120,6 +135,12 @@ settings: tuple[Setting, ...] = (
         _choice("auto", "always", "never"),
         "auto",
         "Keep the alwaysUseProxy=true variant fresh too: auto is once a client has asked for it.",
+    ),
+    Setting(
+        "sync.on_battery",
+        _choice("normal", "slow", "pause"),
+        "slow",
+        "On battery or a metered connection: as usual, less often, or only when a client or you ask for something.",
     ),
     Setting("sync.parallel", _within(_number, "1", "32"), "4", "How many requests to the Hub may run at once."),
     Setting(
@@ -143,6 +164,12 @@ settings: tuple[Setting, ...] = (
     ),
     Setting(
         "serve.wait", _wait, "10s", "How long a client waits for something that was never asked of the Hub before."
+    ),
+    Setting(
+        "serve.ready_within",
+        _duration_or_null,
+        "null",
+        "/readyz answers 503 when no pass has brought anything for so long; null is any age.",
     ),
     Setting(
         "serve.passthrough",
@@ -190,6 +217,36 @@ settings: tuple[Setting, ...] = (
         _within(parse_duration, "1s", "2m"),
         "10s",
         "The longest that such a command may take for one secret.",
+    ),
+    Setting(
+        "history.keep",
+        _within(_number, "0", "1000"),
+        "50",
+        "How many earlier revisions are kept of each assistant, block, the policy and the organizations.",
+    ),
+    Setting(
+        "history.max_age",
+        _within(parse_duration, "0s", "3650d"),
+        "365d",
+        "Earlier revisions that were replaced longer ago are dropped.",
+    ),
+    Setting(
+        "export.directory",
+        _path_or_null,
+        "null",
+        "A folder to keep like `hublet export` writes it, after each change; ~/.continue makes VS Code 2.x follow.",
+    ),
+    Setting(
+        "export.layout", _choice("agents", "single"), "agents", "What it holds: a file an assistant, or config.yaml."
+    ),
+    Setting(
+        "export.default", _slug_or_null, "null", "The assistant in config.yaml; null is the first of your own list."
+    ),
+    Setting(
+        "export.env",
+        _path_or_null,
+        "null",
+        "A file for the values of the secrets, such as ~/.continue/.env, in clear, mode 600; null writes none.",
     ),
     Setting(
         "keys.source",

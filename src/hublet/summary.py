@@ -48,7 +48,7 @@ def summarise(report: PassReport, verdict: Verdict, before: State, took: float) 
                 lines.append(f"{describe(operation)}: the Hub asked to wait")
             case Unreachable(reason) | Malformed(reason):
                 lines.append(f"{describe(operation)}: {reason}")
-    newly_held = verdict.ledger.held.keys() - before.ledger.held.keys()
+    newly_held = verdict.ledger.waiting.keys() - before.ledger.waiting.keys()
     lines += [
         verdict.ledger.troubles[question].detail for question in newly_held if question in verdict.ledger.troubles
     ]
@@ -56,7 +56,7 @@ def summarise(report: PassReport, verdict: Verdict, before: State, took: float) 
         added=sum(change.why == "added" for change in assistants),
         changed=sum(change.why == "changed" for change in assistants),
         withdrawn=fresh_tombstones,
-        held=len(verdict.ledger.held),
+        held=len(verdict.ledger.waiting),
         asked=len(report.outcomes),
         answered=sum(is_answer(operation, outcome) for operation, outcome in report.outcomes),
         of_account=sum(knows_account(operation, outcome) for operation, outcome in report.outcomes),
@@ -76,7 +76,7 @@ def _endpoint_lines(ledger: Ledger, before: Ledger) -> Iterator[str]:
     for question, moved in ledger.moved.items():
         if isinstance(question, Assistant) and moved != before.moved.get(question):
             yield from (f"{question.slug}: {change}" for change in moved.changes)
-    for question, held in ledger.held.items():
+    for question, held in ledger.waiting.items():
         was = before.held.get(question)
         if isinstance(question, Assistant) and (was is None or was.changes != held.changes):
             yield from (f"{question.slug} is held: {change}" for change in held.changes)

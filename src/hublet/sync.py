@@ -3,7 +3,7 @@
     work order ── worker ── PassReport ── judge ── archive.save ── Snapshot, published by swapping a reference
 
 Everything that changes what is known goes through `_settle`, one at a time, in that order. A disk that can't be written
-doesn't stop the serving: what could not be saved is kept in memory and saved with the next pass.
+doesn't stop the serving: what could not be saved is kept in memory and saved as soon as that works (saving.py).
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import orjson
 
 from hublet.core import operations as ops
-from hublet.core.errors import StoreError
+from hublet.core.history import replaced
 from hublet.core.judgement import judge
-from hublet.core.ledger import Ledger, Lock
+from hublet.core.ledger import Ledger
+from hublet.core.locking import accepted, anew, locked, unlocked
 from hublet.core.outcomes import (
     Outcome,
     PassReport,
@@ -29,12 +30,13 @@ from hublet.core.outcomes import (
     roots,
 )
 from hublet.core.pace import asked_to_wait
-from hublet.core.quarantine import accept
-from hublet.core.questions import LATEST, Assistant, Block, Credits, Download, Icon, Question, Roster, Secret
+from hublet.core.quarantine import accept, reject
+from hublet.core.questions import LATEST, Assistant, Block, Credits, Download, Icon, Pinned, Question, Roster, Secret
 from hublet.core.records import Known, Record
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Snapshot, Terms
-from hublet.core.state import Change, Drop, State, Verdict, apply, members
+from hublet.core.state import Change, Drop, Put, State, Verdict, apply, members
+from hublet.saving import Archive, Saving
 from hublet.summary import Summary, summarise
 from hublet.upstream.order import Hub, Word, WorkOrder
 
@@ -51,14 +53,6 @@ _REFRESH_PAUSE = 60.0
 """Seconds between two askings that clients cause by finding the same answer stale."""
 
 
-class Archive(Protocol):
-    """Keeps what is known; its calls block and never overlap."""
-
-    def save(self, changes: tuple[Change, ...], ledger: Ledger) -> None: ...
-
-    def tidy(self) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What the config says of passes."""
@@ -67,15 +61,6 @@ class Plan:
     interval: float
     proxied: Literal["auto", "always", "never"] = "auto"
     hold_commands: bool = False
-
-
-@dataclass(slots=True)
-class Saving:
-    """What is not on disk yet, and since when and why not."""
-
-    pending: dict[Question, Change] = field(default_factory=dict)
-    failed_since: float | None = None
-    reason: str = ""
 
 
 class Sync:
@@ -94,10 +79,13 @@ class Sync:
         self._archive, self._state, self._run, self._clock = archive, state, run, clock
         self.plan, self.terms = plan, terms
         self.overrides: Mapping[str, SecretStr] = {}
-        self.saving = Saving()
+        self.saving = Saving(archive)
         self.running_since: float | None = None
         self.asked_of_hub = 0
         self.on_change: list[Callable[[tuple[Change, ...]], None]] = []
+        self.resting = False
+        """No pass begins by itself, so that none finds out whether the Hub is back."""
+        self.on_judged: list[Callable[[PassReport, Summary], None]] = []
         self._settling = asyncio.Lock()
         self._pass: asyncio.Task[Summary] | None = None
         self._asking: dict[ops.Operation, asyncio.Task[Outcome]] = {}
@@ -122,8 +110,13 @@ class Sync:
             self._pass = asyncio.create_task(self._whole(), name="pass")
         if say is not None:
             self._listeners.add(say)
+        running = self._pass
         try:
-            return await asyncio.shield(self._pass)
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            if not running.cancelled() or _is_cancelled():
+                raise
+            return Summary(problems=("the pass was ended",))
         finally:
             if say is not None:
                 self._listeners.discard(say)
@@ -135,7 +128,7 @@ class Sync:
         """
         task = self._asking.get(operation)
         if task is None:
-            if self.plan.hub.key is None:
+            if self.plan.hub.closed:
                 return Unreachable("no key is stored")
             if (pause := asked_to_wait(self._state.ledger, self._clock())) > 0:
                 return Throttled(pause)
@@ -148,15 +141,28 @@ class Sync:
             return await asyncio.wait_for(asyncio.shield(task), wait)
         except TimeoutError:
             return Unreachable("the Hub takes too long")
+        except asyncio.CancelledError:
+            if not task.cancelled() or _is_cancelled():
+                raise
+            return Unreachable("the asking was ended")
+
+    async def probe(self, operation: ops.Operation) -> Outcome:
+        """Ask the Hub and keep nothing of what it says."""
+        if self.plan.hub.closed:
+            return Unreachable("no key is stored")
+        if (pause := asked_to_wait(self._state.ledger, self._clock())) > 0:
+            return Throttled(pause)
+        report = await self._run(WorkOrder(self.plan.hub, whole=False, ask=(operation,)), lambda _: None)
+        return next((outcome for _, outcome in report.outcomes), Unreachable("the asking broke off"))
 
     def refresh(self, operation: ops.Operation) -> None:
         """Start asking what a client found stale; it does not wait.
 
         What was asked just now is not asked again: an answer can stay stale (a list with one assistant that the Hub
         can't load), however often clients come. While the Hub is away nothing is asked for: the passes' backoff finds
-        out when it is back, whoever asks in the meantime.
+        out when it is back, whoever asks in the meantime. Unless no passes come (`resting`): then clients' askings do.
         """
-        if self._state.ledger.failures:
+        if self._state.ledger.failures and not self.resting:
             return
         if isinstance(operation, ops.ListFullSlugs):
             operation = ops.ListAssistants(operation.scope, False)  # what it is made of; itself is always refused
@@ -168,23 +174,58 @@ class Sync:
     async def lock(self) -> None:
         """Stop serving secret values now."""
         at = self._clock()
-        await self._settle(lambda state: Verdict((), replace(state.ledger, lock=Lock("asked", at))))
+        await self._settle(lambda state: Verdict((), locked(state.ledger, at)))
 
     async def unlock(self) -> None:
-        await self._settle(lambda state: Verdict((), replace(state.ledger, lock=None, refused_at=None)))
+        """Serve them again on the user's word. An older store that was put back stays locked (`accept_older`)."""
+        await self._settle(lambda state: Verdict((), unlocked(state.ledger)))
+
+    async def accept_older(self, *, hub_must_agree: bool) -> None:
+        """Serve from an older store that was put back as from any other."""
+        at = self._clock()
+        await self._settle(lambda state: Verdict((), accepted(state.ledger, at, hub_must_agree=hub_must_agree)))
 
     async def accept(self, question: Question) -> None:
         """Agree with what is held at a Question. Raises KeyError when nothing is."""
         await self._settle(lambda state: accept(state, question, self._clock()))
 
+    async def reject(self, question: Question) -> None:
+        """Keep what there is. Raises KeyError when nothing is held at the Question."""
+        await self._settle(lambda state: reject(state, question))
+
     async def start_over(self) -> None:
         """Drop everything known of the account: another account is to take its place."""
-        await self._settle(lambda state: Verdict(tuple(Drop(question) for question in state.records), Ledger()))
+        self.saving.anew = True
+        await self._settle(
+            lambda state: Verdict(tuple(Drop(question) for question in state.records), anew(state.ledger))
+        )
+
+    async def pin(self, pins: Mapping[Assistant, Record | None]) -> None:
+        """Serve these revisions (`core.pins.pinned`) in place of what the Hub says; None ends a pin."""
+        changes: tuple[Change, ...] = tuple(
+            Put(Pinned.of(assistant), record, "added") if record is not None else Drop(Pinned.of(assistant))
+            for assistant, record in pins.items()
+        )
+        await self._settle(lambda state: Verdict(changes, state.ledger))
+
+    async def read(self, hub: Hub) -> PassReport:
+        """A whole pass over another Hub, of which nothing is kept."""
+        return await self._run(WorkOrder(hub), lambda _: None)
+
+    async def take_over(self, decide: Callable[[State], Verdict]) -> int:
+        """Take over what another cache knows; how many records that changed."""
+        return len((await self._settle(decide)).changes)
 
     async def tidy(self) -> None:
         """Overwrite what a reader kept from being overwritten when it was replaced."""
         async with self._settling:
             await asyncio.to_thread(self._archive.tidy)
+
+    async def save_again(self) -> None:
+        """Save what could not be saved; or put back a store that was deleted or replaced."""
+        if self._settling.locked():
+            return  # that saves as well
+        await self._settle(lambda state: Verdict((), state.ledger))
 
     def republish_if_due(self) -> None:
         """Make a new Snapshot when a record has expired since the last."""
@@ -210,6 +251,17 @@ class Sync:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def end(self) -> None:
+        """The same, and let go of everything that is known: nothing of it is served or saved any more. Who waits for
+        an answer of the Hub gets none, and hears why."""
+        await self.close()
+        async with self._settling:
+            self._state, self.saving, self.overrides = State({}, Ledger()), Saving(self._archive), {}
+            self.plan = replace(self.plan, hub=replace(self.plan.hub, key=None))
+            self.snapshot = Snapshot(self._state, self.terms, self._clock())
+            self.on_change.clear()
+            self.on_judged.clear()
+
     # Within
 
     def _asked_lately(self, operation: ops.Operation) -> bool:
@@ -227,7 +279,7 @@ class Sync:
         started = self._clock()
         self.running_since = started
         try:
-            if self.plan.hub.key is None:
+            if self.plan.hub.closed:
                 return Summary(problems=("no key is stored: run `hublet login`",))
             report = await self._run(self._order(), self._tell)
             return await self._judged(report, started)
@@ -285,26 +337,21 @@ class Sync:
         verdict = await self._settle(
             lambda state: judge(state, report, now, interval=plan.interval, hold_commands=plan.hold_commands)
         )
-        return summarise(report, verdict, before, took=now - started)
+        summary = summarise(report, verdict, before, took=now - started)
+        if self.saving.failed_since is not None:
+            summary = replace(summary, problems=(*summary.problems, f"not saved to disk: {self.saving.reason}"))
+        for listener in self.on_judged:
+            listener(report, summary)
+        return summary
 
     async def _settle(self, decide: Callable[[State], Verdict]) -> Verdict:
         """Decide on the state as it is, save, publish: one at a time, each upon what the one before has kept."""
         async with self._settling:
             verdict = decide(self._state)
-            self.saving.pending |= {change.question: change for change in verdict.changes}
-            try:
-                changes = tuple(self.saving.pending.values())
-                await asyncio.to_thread(self._archive.save, changes, verdict.ledger)
-            except StoreError as error:
-                if self.saving.failed_since is None:
-                    self.saving.failed_since = self._clock()
-                    log.error("the cache can't be written; serving goes on from memory: %s", error.message)
-                self.saving.reason = error.message
-            else:
-                if self.saving.failed_since is not None:
-                    log.info("the cache can be written again")
-                self.saving = Saving()
-            self._state = apply(self._state, verdict)
+            state = apply(self._state, verdict)
+            old = list(replaced(verdict.changes, self._state, self._clock()))
+            await self.saving.save(verdict.changes, old, state, self._clock())
+            self._state = state
             self._publish()
         for listener in self.on_change:
             listener(verdict.changes)
@@ -312,6 +359,12 @@ class Sync:
 
     def _publish(self) -> None:
         self.snapshot = Snapshot(self._state, self.terms, self._clock(), self.snapshot, self.overrides)
+
+
+def _is_cancelled() -> bool:
+    """Whether it is the running task itself that is to end, and not what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _refreshed(records: Mapping[Question, Known]) -> Iterator[ops.Operation]:

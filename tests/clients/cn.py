@@ -12,6 +12,8 @@ from hublet.demo.data import DEMO_KEY
 from tests.running import Home
 
 PROGRAM = Path("@continuedev", "cli", "dist", "cn.js")
+WITHOUT_HUB = Path("cn-without-hub", "dist", "cn.js")
+"""Version 1.5.47, which has no Hub code."""
 
 
 @dataclass
@@ -20,11 +22,12 @@ class Cn:
 
     home: Home
     node_modules: Path
+    program: Path = PROGRAM
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     @property
     def words(self) -> list[str]:
-        return ["node", str(self.node_modules / PROGRAM)]
+        return ["node", str(self.node_modules / self.program)]
 
     def environment(self, base: str, key: str | None) -> dict[str, str]:
         """What it needs to find hublet, and to keep its hands off everything else. Its first questions are answered."""

@@ -20,8 +20,16 @@ from hublet.demo.server import HubServer
 from tests.clients.pretend_llm import PretendLlm
 from tests.running import Home, RunningDaemon, missing
 
-PACKAGES = ("@continuedev/cli@1.5.45", "@continuedev/sdk@0.0.13", "@continuedev/config-yaml@1.42.0")
-"""The last clients that speak to a Hub. The SDK imports config-yaml without saying so in its dependencies."""
+PACKAGES = (
+    "@continuedev/cli@1.5.45",
+    "@continuedev/sdk@0.0.13",
+    "@continuedev/config-yaml@1.42.0",
+    "yaml@2.9.1",
+    "dotenv@16.6.1",
+    "cn-without-hub@npm:@continuedev/cli@1.5.47",
+)
+"""The last clients that speak to a Hub, and the parsers and unrolling that they share; and the first `cn` that has no
+Hub code. (The SDK imports config-yaml without saying so in its dependencies.)"""
 
 NPM_FOLDER = "HUBLET_TEST_NPM"
 """Names the folder that keeps what npm installs; by default it is in the user's cache directory."""

@@ -27,6 +27,8 @@ by_kind: dict[type, st.SearchStrategy[q.Question]] = {
     q.Download: st.builds(q.Download, slugs, text),
     q.Secret: st.builds(q.Secret, scopes, fqsns),
     q.Proposed: st.builds(q.Proposed, scopes, st.booleans(), slugs),
+    q.Pinned: st.builds(q.Pinned, scopes, st.booleans(), slugs),
+    q.Everything: st.just(q.Everything()),
     q.Icon: st.builds(q.Icon, text),
 }
 questions = st.one_of(*by_kind.values())

@@ -281,7 +281,14 @@ bad_replies: list[tuple[ops.Operation, object]] = [
     *((ops.GetCredits(), reply) for reply in (None, [], {"message": CANARY})),
     *((ops.GetAuthScope(), reply) for reply in (None, CANARY, {"message": CANARY})),
     *((ops.GetBlock(q.Slug("a", "b"), "1"), reply) for reply in (None, CANARY, {}, {"content": [CANARY]})),
-    *((ops.DownloadPackage(q.Slug("a", "b"), "1"), reply) for reply in (None, {}, CANARY.encode())),
+    *(
+        (ops.DownloadPackage(q.Slug("a", "b"), "1"), reply)
+        for reply in (None, {}, CANARY.encode(), b"PK" + CANARY.encode())
+    ),
+    (
+        ops.ListOrganizations(),
+        {"organizations": [{"id": id_, "name": CANARY, "slug": "same"} for id_ in ("one", "other")]},
+    ),
 ]
 
 
@@ -304,7 +311,7 @@ def test_the_good_shape_of_each_of_those_is_taken() -> None:
     assert take(ops.GetPolicy(), {"policy": None, "orgSlug": None}).facts
     assert take(ops.GetFreeTrialStatus(), {"optedInToFreeTrial": True, "chatLimit": 1.5, "autocompleteLimit": 2}).facts
     assert take(ops.GetBlock(q.Slug("a", "b"), "1"), {"content": "text"}).block == "text"
-    assert take(ops.DownloadPackage(q.Slug("a", "b"), "1"), b"PK\3\4").facts
+    assert take(ops.DownloadPackage(q.Slug("a", "b"), "1"), b"PK\5\6" + bytes(18)).facts
     assert take(ops.ListFullSlugs(None), None) == take(ops.GetCheckoutUrl(None, None), None) == Harvest(())
 
 

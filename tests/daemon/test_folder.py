@@ -96,7 +96,6 @@ def test_a_folder_is_served_as_a_hub_and_followed(home: Home, folder: Path) -> N
         assert found["acme/broken"]["errors"][0]["fatal"] is True
         status = json.loads(home.hublet("status", "--json").stdout)
         assert (status["state"], status["hub"]) == ("ok", folder.as_uri())
-        time.sleep(1.5)  # the folder is watched a moment after the start
         (folder / "acme/chat.yaml").write_text(CHAT.replace("Be brief.", "Be kind."))
         until(lambda: assistants(daemon)["acme/chat"]["config"]["rules"][1] == "Be kind.")
         assert daemon.ask("POST", "/model-proxy/v1/chat/completions", b"{}").status in (401, 503)
@@ -143,7 +142,7 @@ def test_a_folder_that_is_gone_is_a_hub_that_is_away(home: Home, folder: Path) -
 def test_the_hub_can_become_a_folder_and_a_hub_again_while_it_runs(
     tmp_path: Path, folder: Path, hub_server: HubServer
 ) -> None:
-    """What the one had and the other lacks is held, served until the user agrees; the key is asked for at its own Hub."""
+    """What the one had and the other lacks is held, and served until the user agrees; the key goes to its own Hub."""
     home = Home.make(tmp_path / "home", hub_server.url)
     home.login(DEMO_KEY)
     with home.daemon() as daemon:

@@ -103,6 +103,19 @@ def test_neighbours_see_neither_environment_nor_memory(home: Home, hub: HubServe
             assert _core_limit(pid)[:2] == ["0", "0"]
 
 
+@pytest.mark.parametrize("words", [["hublet.keyring_worker"], ["hublet.cli.main", "login"]])
+def test_the_keyring_s_child_and_a_command_are_hardened_before_they_hear_a_secret(home: Home, words: list[str]) -> None:
+    """Both wait for their standard input, on which the key comes; by then nobody can look into them."""
+    with subprocess.Popen(
+        home.command(sys.executable, "-m", *words), env=home.env(), cwd=home.path, stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        eventually(lambda: _core_limit(process.pid)[:2] == ["0", "0"])
+        eventually(lambda: readable(process.pid, home.uid) == {"status"})
+        assert process.poll() is None
+        process.kill()
+
+
 def _core_limit(pid: int) -> list[str]:
     for line in Path(f"/proc/{pid}/limits").read_text().splitlines():
         if line.startswith("Max core file size"):

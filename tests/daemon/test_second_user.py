@@ -41,6 +41,9 @@ PATHS: tuple[tuple[str, str], ...] = (
     ("GET", "/audit"),
     ("GET", "/tokens"),
     ("POST", "/hublet/v1/x"),
+    ("GET", "/hublet/v1/status"),
+    ("GET", "/hublet/v1/events"),
+    ("GET", "/metrics"),
 )
 """Every row of every table, and what the admin door has."""
 

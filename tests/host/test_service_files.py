@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hublet.core.errors import UsageError
+from hublet.core.errors import NoServiceManager, UsageError
 from hublet.host import launchd, systemd
 from hublet.host.program import find_program
 from hublet.host.steps import Plan, is_as_written
@@ -35,6 +35,25 @@ PLIST_KEYS = {
     "LowPriorityIO", "Umask", "StandardOutPath", "StandardErrorPath", "Sockets", "EnvironmentVariables",
 }  # fmt: skip
 SOCKET_KEYS = {"SockNodeName", "SockServiceName", "SockType", "SockFamily", "SockPassive", "SockProtocol"}
+
+
+def test_the_sandbox_leaves_the_system_bus_and_routes_in_reach() -> None:
+    """A socket below /run may be connected to though /run is read-only, unless a line of its own hides it; routes are
+    asked of netlink."""
+    unit = SHIPPED["systemd/hublet.service"]
+    assert "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n" in unit
+    for line in ("InaccessiblePaths", "TemporaryFileSystem", "RootDirectory", "PrivateNetwork", "IPAddressDeny"):
+        assert line not in unit
+
+
+def test_without_systemd_install_says_what_to_do_instead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where there is no systemctl at all; with an exit code of its own."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoServiceManager) as caught:
+        systemd.Systemd({"HOME": str(tmp_path)}).check()
+    assert caught.value.exit_code == 14
+    for words in ("`hublet run`", "enable-linger", "profile"):
+        assert words in caught.value.hint
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 from tests.host.installed import Installed, free_port, install_program, why_not
+from tests.host.journal_stand import journal_of
 from tests.host.test_service_files import SHIPPED
 from tests.running import eventually
 from tests.user_systemd import user_manager
 from tests.user_systemd import why_not as why_no_manager
 
 from hublet.demo.data import DEMO_KEY
-from hublet.demo.faults import Hang
+from hublet.demo.faults import ErrorPage, Hang
 from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
 
@@ -162,6 +163,27 @@ def test_reload_good_and_bad_under_load(service: Installed) -> None:
         service.wait("ActiveState", "active")
     load.assert_all_answered()
     assert service.show("MainPID") == pid
+
+
+def test_it_logs_to_the_journal_with_levels_and_fields(service: Installed, hub: HubServer) -> None:
+    """Out of its sandbox, by the native protocol, at the most talkative level and without the key."""
+    with journal_of(service.manager) as journal:
+        service.manager.write(f"{UNITS}/hublet.service.d/test.conf", "[Service]\nStandardError=journal\n")
+        service.configure("log:", "  level: debug")
+        service.manager.systemctl("daemon-reload")
+        service.manager.systemctl("restart", "hublet.service")
+        with hub.hub.failing(ErrorPage(502)):
+            assert service.hublet("sync").returncode == 12
+        assert service.hublet("sync").returncode == 0
+        eventually(lambda: [entry for entry in journal.entries() if entry.get("HUBLET_EVENT") == "online"])
+        entries = journal.entries()
+    said = {entry["MESSAGE"]: entry for entry in entries}
+    listening = said[f"listening on http://localhost:{service.port}"]
+    assert (listening["PRIORITY"], listening["SYSLOG_IDENTIFIER"], listening["LOGGER"]) == ("6", "hublet", "hublet")
+    assert listening["CODE_FILE"].endswith("hublet/daemon.py")
+    assert said["the Hub does not answer"]["HUBLET_EVENT"] == "offline"
+    assert {entry["PRIORITY"] for entry in entries} >= {"6", "7"}
+    assert not [entry for entry in entries if DEMO_KEY in "".join(entry.values())]
 
 
 def test_the_port_is_the_managers_to_change(service: Installed) -> None:
@@ -348,3 +370,25 @@ def test_purge_asks_and_then_deletes_the_cache_and_its_key(service: Installed) -
     assert not data.exists()
     assert not key.exists()
     assert (home / ".config/hublet/config.yaml").exists()
+
+
+def test_a_folder_is_the_hub_and_files_are_exported_from_within_the_sandbox(service: Installed) -> None:
+    """The folder is read and followed, the one that the config names is written: with a second install, which opens
+    it."""
+    home = service.manager.home
+    text = "name: Chat\nversion: 1.0.0\nschema: v1\nmodels:\n  - {name: A, provider: ollama, model: a}\nrules: [R, S]\n"
+    service.manager.write("hub/team/chat.yaml", text)
+    service.manager.write("out/mine", "mine\n")
+    hub_url, service.hub_url = service.hub_url, (home / "hub").as_uri()
+    try:
+        service.configure("export:", f"  directory: {home / 'out'}", "  default: team/chat")
+        service.service("install")
+        service.manager.systemctl("restart", "hublet.service")
+        file = home / "out" / "config.yaml"
+        eventually(file.exists)
+        assert "- R\n" in file.read_text()
+        service.manager.write("hub/team/chat.yaml", text.replace("R, S", "T, U"))
+        eventually(lambda: "- T\n" in file.read_text())
+        assert (home / "out" / "mine").read_text() == "mine\n"
+    finally:
+        service.hub_url = hub_url

@@ -67,3 +67,26 @@ class KeySourceContract:
         following.promote()
         assert self.again(following).load() == given
         assert following.staged() is None
+
+    def test_a_count_is_kept_for_each_store_by_a_source_that_can(self, source: KeySource) -> None:
+        """None before the first; the last one afterwards, in every later process, beside a key that stays the same;
+        gone with the key. A source that can't says so, and does nothing."""
+        self.put(source)
+        one, other = bytes(16), bytes(range(16))
+        if source.counting is None:
+            source.count(one, 7)
+            assert self.again(source).generation(one) is None
+            return
+        assert source.counting >= 0
+        assert self.again(source).generation(one) is None
+        for generation in (1, 7, 2**40):
+            self.again(source).count(one, generation)
+            assert self.again(source).generation(one) == generation
+        assert self.again(source).generation(other) is None
+        following = self.again(source).successor()
+        following.stage(Key(bytes(range(32))))
+        following.promote()
+        assert self.again(following).generation(one) == 2**40
+        self.again(following).discard()
+        assert self.again(following).generation(one) is None
+        assert self.again(following).load() is None

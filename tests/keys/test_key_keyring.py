@@ -94,7 +94,7 @@ def test_the_key_is_in_no_argument_and_no_variable_of_the_child(
             for process in Path("/proc").glob("[0-9]*"):
                 try:
                     words = (process / "cmdline").read_bytes()
-                    if b"keyring_child" in words:
+                    if b"keyring_worker" in words:
                         seen.append(words + (process / "environ").read_bytes())
                 except OSError:
                     continue

@@ -18,7 +18,7 @@ DAY = 86400.0
 
 
 class NoArchive:
-    def save(self, changes: tuple[Change, ...], ledger: Ledger) -> None:
+    def save(self, changes: tuple[Change, ...], ledger: Ledger, *_: object, **__: object) -> None:
         """Nothing is kept."""
 
     def tidy(self) -> None:

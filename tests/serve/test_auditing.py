@@ -217,7 +217,9 @@ def test_actions_are_named_in_our_own_words() -> None:
     assert action_of("GET", ("proof", "nonce")) == ""
     assert about_of(("tokens", "zed"), {}) == about_of(("tokens",), {"name": "zed"}) == "zed"
     assert about_of(("login",), {"key": "con_canary", "name": "x"}) == ""
-    assert {"secrets get", "token make", "unlock --offline", "keys escrow"} == REVEALING
+    assert {
+        "bundle", "export values", "keys escrow", "secrets get", "store accept", "token make", "unlock --offline",
+    } == REVEALING  # fmt: skip
     urgent = {"login", "lock", "sync", "quarantine accept", "token revoke", "other"} | REVEALING
     assert all(is_urgent("POST", action) for action in urgent)
     assert not is_urgent("GET", "status")

@@ -207,6 +207,7 @@ def test_every_file_is_private_from_its_first_byte(tmp_path: Path) -> None:
         "key": 0o700,
         "key/CACHEDIR.TAG": 0o600,
         "key/kek": 0o600,
+        "key/kek.count": 0o600,
     }
 
 

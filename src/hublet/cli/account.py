@@ -7,6 +7,7 @@ import sys
 import click
 
 from hublet.cli.client import Client, connected
+from hublet.cli.keyring_offer import offer
 from hublet.cli.main import config_of
 from hublet.core.account import check_key
 from hublet.core.errors import UsageError
@@ -24,6 +25,7 @@ def login(ctx: click.Context, fresh: bool) -> None:
     config = config_of(ctx)
     typed = sys.stdin.isatty()
     key = check_key(click.prompt("Hub key (con_...)", hide_input=True, err=True) if typed else sys.stdin.read(4096))
+    config = offer(ctx, config)
     with connected(config) as client:
         answer = client.call("POST", "/login", {"key": key.reveal(), "fresh": fresh})
         click.echo(f"The key is stored for {answer['origin']}.")
@@ -55,9 +57,12 @@ def unlock(ctx: click.Context, offline: bool) -> None:
             from hublet.cli.sync import report
 
             report(client)
-            if client.call("GET", "/status")["state"] != "locked":
+            status = client.call("GET", "/status")
+            if status["state"] != "locked":
                 click.echo("Unlocked: the Hub takes the key.")
                 return
+            if status["lock"] is not None and status["lock"]["why"] == "restored":  # type: ignore[index]
+                raise UsageError("the cache is an older copy that was put back", hint="see `hublet store accept`")
             raise UsageError("the cache is still locked", hint="`hublet unlock --offline` at a terminal unlocks it")
         if not sys.stdin.isatty():
             raise UsageError("unlocking needs a person at a terminal")

@@ -5,19 +5,18 @@ Both ways lead to the same code (serve/admin.py), so a command works the same wi
 
 from __future__ import annotations
 
-import asyncio
-import http.client
+import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import orjson
-
 from hublet.core.errors import AdminError, NotRunning
 
 if TYPE_CHECKING:
+    import http.client
+
     from hublet.config import Config
 
 _PATIENCE = 30.0
@@ -70,17 +69,6 @@ def is_listening(path: Path) -> bool:
     return True
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
 class SocketClient:
     running = True
 
@@ -88,8 +76,19 @@ class SocketClient:
         self._path = path
 
     def call(self, method: str, path: str, value: object = None, *, patience: float = _PATIENCE) -> dict[str, object]:
-        with self._asked(method, path, value, patience) as response:
-            return _object(response.read())
+        from hublet.cli.exchange import Broken, exchange
+
+        try:
+            code, body = exchange(
+                self._path, method, path, b"" if value is None else json.dumps(value).encode(), patience
+            )
+        except TimeoutError:
+            raise _late() from None
+        except (OSError, Broken) as error:
+            raise _broken_off(error) from None
+        if code != 200:
+            raise _error(_object(body))
+        return _object(body)
 
     def stream(self, method: str, path: str) -> Iterator[dict[str, object]]:
         with self._asked(method, path, None, _PASS_PATIENCE) as response:
@@ -98,17 +97,22 @@ class SocketClient:
 
     @contextmanager
     def _asked(self, method: str, path: str, value: object, timeout: float) -> Iterator[http.client.HTTPResponse]:
-        connection = _UnixConnection(self._path, timeout)
+        import http.client
+
+        connection = http.client.HTTPConnection("localhost", timeout=timeout)
         try:
-            connection.request(method, path, None if value is None else orjson.dumps(value))
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(timeout)
+            connection.sock.connect(str(self._path))
+            connection.request(method, path, None if value is None else json.dumps(value).encode())
             response = connection.getresponse()
             if response.status != 200:
                 raise _error(_object(response.read()))
             yield response
         except TimeoutError:
-            raise NotRunning("the daemon does not answer in time", hint="look at its log") from None
+            raise _late() from None
         except (OSError, http.client.HTTPException) as error:
-            raise NotRunning(f"the daemon broke off the answer ({type(error).__name__})") from None
+            raise _broken_off(error) from None
         finally:
             connection.close()
 
@@ -119,6 +123,8 @@ class LocalClient:
     running = False
 
     def __init__(self, config: Config, *, opening: bool = True) -> None:
+        import asyncio
+
         from hublet.opening import open_service
         from hublet.serve.admin import Admin
 
@@ -129,6 +135,8 @@ class LocalClient:
     def close(self) -> None:
         if self._service.sync is not None:
             self._runner.run(self._service.sync.close())
+        if self._service.exporter is not None:
+            self._runner.run(self._service.exporter.close())
         if self._service.audit is not None:
             self._runner.run(self._service.audit.close())
         if self._service.archive is not None:
@@ -161,7 +169,7 @@ class LocalClient:
         from hublet.core.messages import Head
 
         segments = Head(method, path).segments
-        body = b"" if value is None else orjson.dumps(value)
+        body = b"" if value is None else json.dumps(value).encode()
         response = self._runner.run(self._admin.handle(method, segments, body))
         if response.status != 200:
             assert isinstance(response.body, bytes)
@@ -169,10 +177,18 @@ class LocalClient:
         return response.body
 
 
+def _late() -> NotRunning:
+    return NotRunning("the daemon does not answer in time", hint="look at its log")
+
+
+def _broken_off(error: Exception) -> NotRunning:
+    return NotRunning(f"the daemon broke off the answer ({type(error).__name__})")
+
+
 def _object(text: bytes) -> dict[str, object]:
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        value = json.loads(text)
+    except ValueError:
         value = None
     if not isinstance(value, dict):
         raise AdminError("the daemon's answer can't be read", hint="is another version of hublet running?")

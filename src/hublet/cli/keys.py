@@ -10,10 +10,12 @@ import click
 
 from hublet.cli.client import connected
 from hublet.cli.main import config_of
+from hublet.cli.progress import busy
 
 if TYPE_CHECKING:
     from hublet.config import Config
 
+_ANEW = "sealing everything anew"
 _PATIENCE = 300.0
 """Seconds that a change of key may take: somebody may have to unlock a keyring for it."""
 
@@ -59,11 +61,13 @@ def described(value: dict[str, object]) -> list[str]:
         f"where:         {value['where']}",
         f"since:         {_when(value['since'])}",
         f"recovery code: {codes[str(value['escrow'])]}",
+        f"older copies:  {_noticed(value)}",
     ]
     if value["configured"] != value["source"]:
         lines.append(f"The config says {value['configured']}: {_to_agree(value)}")
     if value["left_behind"]:
-        lines.append(f"A key file of before is still there: {value['left_behind']}. This cache does not need it.")
+        still = "is still there" if value["left_behind_sure"] else "may still be there, which can't be told now"
+        lines.append(f"A key of before {still}: {value['left_behind']}. This cache does not need it.")
     return lines
 
 
@@ -101,7 +105,8 @@ def escrow(ctx: click.Context) -> None:
     config = config_of(ctx)
     with connected(config, opening=False) as client:
         body = _old_passphrase(config, client.call("GET", "/keys"))
-        code = client.call("POST", "/keys/escrow", body, patience=_PATIENCE)["code"]
+        with busy("sealing the key with a recovery code"):
+            code = client.call("POST", "/keys/escrow", body, patience=_PATIENCE)["code"]
     click.echo(code)
     click.echo("It is shown this once. It opens this cache for whoever has both.", err=True)
 
@@ -118,7 +123,8 @@ def recover(ctx: click.Context) -> None:
     code = click.prompt("Recovery code", hide_input=True, err=True) if typed else sys.stdin.read(4096)
     with connected(config, opening=False) as client:
         body: dict[str, object] = {"code": code} | _new_passphrase(config, config.keys.source, {})
-        answer = client.call("POST", "/keys/recover", body, patience=_PATIENCE)
+        with busy(_ANEW):
+            answer = client.call("POST", "/keys/recover", body, patience=_PATIENCE)
     _report(answer)
 
 
@@ -127,10 +133,12 @@ def _replace(config: Config, source: str | None) -> None:
         shown = client.call("GET", "/keys")
         body = _old_passphrase(config, shown, rotating=source is None, changing=source == "passphrase")
         if source is None:
-            answer = client.call("POST", "/keys/rotate", body, patience=_PATIENCE)
+            with busy(_ANEW):
+                answer = client.call("POST", "/keys/rotate", body, patience=_PATIENCE)
         else:
             body |= {"source": source} | _new_passphrase(config, source, body)
-            answer = client.call("POST", "/keys/move", body, patience=_PATIENCE)
+            with busy(_ANEW):
+                answer = client.call("POST", "/keys/move", body, patience=_PATIENCE)
     _report(answer)
 
 
@@ -179,6 +187,15 @@ def _report(answer: dict[str, object]) -> None:
         lines.append(f"Now the config has to say it: {_to_agree(answer)}")
     for line in lines:
         click.echo(printable(line))
+
+
+def _noticed(value: dict[str, object]) -> str:
+    """Whether an older copy of the whole cache would be noticed when it is put back."""
+    if not value["counted"]:
+        return "not noticed when one is put back: this source can't hold a count of the commits"
+    if value["count_problem"]:
+        return f"not noticed: the count of the commits can't be kept ({value['count_problem']})"
+    return "noticed when one is put back, by the count of the commits beside the key"
 
 
 def _to_agree(value: dict[str, object]) -> str:

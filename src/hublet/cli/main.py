@@ -15,24 +15,40 @@ from hublet.core.errors import HubletError
 if TYPE_CHECKING:
     from hublet.config import Config
 
+COMPLETE_VARIABLE = "_HUBLET_COMPLETE"
+"""Set by the shells' scripts (`hublet completion`): hublet then answers with completions and does nothing else."""
+
 _COMMANDS = {
     "audit": ("hublet.cli.audit", "audit"),
+    "bundle": ("hublet.cli.bundle", "bundle"),
+    "completion": ("hublet.cli.completion", "completion"),
     "config": ("hublet.cli.config", "config"),
     "demo": ("hublet.cli.demo", "demo"),
+    "diff": ("hublet.cli.history", "diff"),
+    "doctor": ("hublet.cli.doctor", "doctor"),
+    "forget": ("hublet.cli.forget", "forget"),
+    "export": ("hublet.cli.export", "export"),
+    "import": ("hublet.cli.bundle", "import_"),
     "keys": ("hublet.cli.keys", "keys"),
     "lock": ("hublet.cli.account", "lock"),
+    "log": ("hublet.cli.history", "log"),
     "login": ("hublet.cli.account", "login"),
+    "man": ("hublet.cli.man", "man"),
+    "pin": ("hublet.cli.history", "pin"),
     "point": ("hublet.cli.point", "point"),
     "quarantine": ("hublet.cli.quarantine", "quarantine"),
     "run": ("hublet.cli.run", "run"),
     "service": ("hublet.cli.service", "service"),
     "secrets": ("hublet.cli.secrets", "secrets"),
+    "show": ("hublet.cli.history", "show"),
     "status": ("hublet.cli.status", "status"),
     "store": ("hublet.cli.store", "store"),
     "sync": ("hublet.cli.sync", "sync"),
     "token": ("hublet.cli.token", "token"),
+    "unpin": ("hublet.cli.history", "unpin"),
     "unpoint": ("hublet.cli.point", "unpoint"),
     "unlock": ("hublet.cli.account", "unlock"),
+    "watch": ("hublet.cli.watch", "watch"),
 }
 
 
@@ -65,7 +81,12 @@ def cli(ctx: click.Context, file: Path | None) -> None:
 
     The config file is --config FILE, else $HUBLET_CONFIG, else hublet/config.yaml in your config directory.
     """
+    from hublet.host.hardening import harden
+
+    harden()  # most commands get to see a key, a secret, or the cache itself
     ctx.obj = file
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
 
 
 def config_of(ctx: click.Context) -> Config:
@@ -78,7 +99,7 @@ def config_of(ctx: click.Context) -> Config:
 def main() -> None:
     """Run a command; an error is one sentence and a hint on standard error, and its own exit code."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="hublet", complete_var=COMPLETE_VARIABLE, standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("aborted", err=True)
         sys.exit(130)

@@ -18,6 +18,7 @@ from hublet.cli.client import Client, connected
 from hublet.cli.main import config_of
 from hublet.core.errors import NotRunning, UsageError
 from hublet.host import pointing
+from hublet.host.proving import LOOPBACK, has_ipv6, said_at
 
 if TYPE_CHECKING:
     from hublet.config import Config
@@ -101,38 +102,20 @@ def _say(done: list[pointing.Done]) -> None:
 def prove_ours(client: Client, config: Config) -> int:
     """The daemon's port, once whoever listens on both loopback addresses has shown to be that daemon.
 
-    A TCP client can't tell who listens. Both doors of the daemon know one random key: the answer that the Unix socket
-    gives to a random word has to come from the port too. Raises NotRunning.
+    Raises NotRunning.
     """
     if not client.running:
         raise NotRunning("no hublet is running", hint="start `hublet run` first: clients would ask nobody")
     nonce = secrets.token_hex(16)
     expected = client.call("GET", f"/proof/{nonce}")
     port = int(str(expected["port"]))
-    for host in ("127.0.0.1", "[::1]"):
-        try:
-            with _open(f"http://{host}:{port}/hublet/v1/proof/{nonce}", timeout=5) as answer:
-                said = answer.read(200).decode(errors="replace")
-        except (OSError, http.client.HTTPException):
-            if host == "[::1]" and not _has_ipv6():
-                continue
-            said = ""
-        if said != expected["proof"]:
+    for address in LOOPBACK:
+        if said_at(address, port, nonce) != expected["proof"] and (address != "::1" or has_ipv6()):
+            shown = f"[{address}]" if ":" in address else address
             raise NotRunning(
-                f"what listens on {host}:{port} is not this hublet", hint=f"see who holds port {config.serve.port}"
+                f"what listens on {shown}:{port} is not this hublet", hint=f"see who holds port {config.serve.port}"
             )
     return port
-
-
-def _has_ipv6() -> bool:
-    import socket
-
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Sequence
+
+from hublet.core.units import duration as duration
+
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
@@ -30,11 +35,21 @@ def together(lines: list[tuple[str, str]], *, most: int = 3) -> list[str]:
     ]
 
 
-def duration(seconds: float | None) -> str:
-    """`3 s`, `12 min`, `5 h`, `2 d`: one unit, rounded down."""
-    if seconds is None:
-        return ""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{max(0, int(seconds))} s"
+def in_columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows of one length as lines, each column as wide as its widest cell; every cell is made printable and one line.
+
+    For a terminal and a pipe alike, and quicker than loading what draws frames.
+    """
+    cells = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+
+
+def _width(text: str) -> int:
+    """How many cells of a terminal a text takes: none for what combines, two for what is wide (UAX 11)."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)

@@ -11,6 +11,7 @@ import click
 
 from hublet.cli.main import config_of
 from hublet.host.hardening import harden
+from hublet.host.journal import JournalHandler, is_journal
 from hublet.redaction import Redactor, watch
 
 
@@ -20,8 +21,8 @@ from hublet.redaction import Redactor, watch
 def run(ctx: click.Context, debug: bool) -> None:
     """Run the daemon in the foreground.
 
-    Logs go to standard error. SIGTERM and Ctrl-C end it: requests in work are answered first. SIGHUP, or a change of
-    the config file, makes it take over what has changed.
+    Logs go to standard error; where that is systemd's journal, with levels and fields. SIGTERM and Ctrl-C end it:
+    requests in work are answered first. SIGHUP, or a change of the config file, makes it take over what has changed.
     """
     hardened = harden()
     from hublet.config import find_config, usual_config
@@ -49,9 +50,14 @@ def run(ctx: click.Context, debug: bool) -> None:
 
 def log_to_stderr(level: str) -> Redactor:
     """What is logged goes through the redactor, which is returned; it has still to be told what is secret."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    handler: logging.Handler
+    if is_journal(os.environ):
+        handler = JournalHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
     # httpx tells every URL at info, APScheduler every job: neither is ours to tell. watchdog tells every event: where
     # the log lies beside the config, telling one would be the next one.
     for name in ("httpx", "httpcore", "apscheduler", "watchdog"):

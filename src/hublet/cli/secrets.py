@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from hublet.cli import known
 from hublet.cli.client import connected
 from hublet.cli.main import config_of
 from hublet.core.errors import UsageError
@@ -37,7 +38,7 @@ def secrets(ctx: click.Context, as_json: bool) -> None:
 
 
 @secrets.command()
-@click.argument("name")
+@click.argument("name", shell_complete=known.secrets)
 @click.option("--scope", help="The organization in which to look, by its slug or id; the personal scope when left out.")
 @click.pass_context
 def get(ctx: click.Context, name: str, scope: str | None) -> None:

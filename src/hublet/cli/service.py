@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from hublet.cli.keyring_offer import offer
 from hublet.cli.main import config_of
 from hublet.core.errors import KeySourceError, NotRunning, ServiceError, UsageError
 from hublet.host.steps import Plan, Step, Write, describe, perform, refuse_edited
@@ -97,6 +98,8 @@ def install(
 ) -> None:
     """Install it, or bring what is installed up to date; your first request starts it, and so does your next login."""
     config, manager = config_of(ctx), _manager()
+    if not dry_run:
+        config = offer(ctx, config)
     plan = _plan(ctx, config, socket=not no_socket, variables=variables, credential=credential)
     if not force:
         refuse_edited(manager.paths, "overwritten")
@@ -194,6 +197,10 @@ def _plan(
     writable = [places.data, places.key_file.parent]
     if config.cache.runtime_directory is not None:
         writable.append(places.runtime)
+    if config.export.directory is not None:
+        writable.append(config.export.directory)
+    if config.export.env is not None:
+        writable.append(config.export.env.parent)
     environment = {name: os.environ[name] for name in _INHERITED if _is_elsewhere(name, home)}
     environment |= dict(_variable(text) for text in variables)
     return Plan(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hublet.cli.client import connected
+from hublet.cli.client import Client, SocketClient, connected, is_listening
 from hublet.cli.main import config_of
-from hublet.cli.printing import duration, printable, together
+from hublet.cli.printing import duration, in_columns, printable, together
 from hublet.core.errors import ConfigError
+from hublet.locating import usual_socket
 
 if TYPE_CHECKING:
     from hublet.config import Config
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> None:
     """Show each scope with its assistants, their age and grade, the last error and the next sync."""
-    with connected(_config(ctx)) as client:
+    with _reached(ctx) as client:
         value: dict[str, Any] = client.call("GET", "/status") | {"running_daemon": client.running}
     if as_json:
         import orjson
@@ -30,10 +34,21 @@ def status(ctx: click.Context, as_json: bool) -> None:
         return
     for line in headline(value):
         click.echo(printable(line))
-    if value.get("scopes"):
-        _table(value)
+    for line in table(value) if value.get("scopes") else ():
+        click.echo(line)
     for line in troubles(value):
         click.echo(printable(line.replace("\n", " ")))
+
+
+@contextmanager
+def _reached(ctx: click.Context) -> Iterator[Client]:
+    """The daemon at its usual place, which is quick; else whatever the config leads to."""
+    place = usual_socket(ctx.find_root().obj, os.environ)
+    if place is not None and is_listening(place):
+        yield SocketClient(place)
+        return
+    with connected(_config(ctx)) as client:
+        yield client
 
 
 def _config(ctx: click.Context) -> Config:
@@ -62,6 +77,8 @@ def headline(value: dict[str, Any]) -> list[str]:
     if value.get("last_pass_at") is not None:
         ago = duration(time.time() - value["last_pass_at"])
         after = f", next in {duration(value['next_pass_in'])}" if value.get("next_pass_in") is not None else ""
+        if value.get("pace", "normal") != "normal":
+            after = f"{after or ', none by itself'} ({_surroundings(value)})"
         outcome = f", failed {value['failures']} times in a row" if value["failures"] else ""
         lines.append(f"last sync {ago} ago{outcome}{after}")
     requests = value.get("requests", {})
@@ -72,11 +89,18 @@ def headline(value: dict[str, Any]) -> list[str]:
         )
     if value.get("lock"):
         # One that the user asked for stays whatever the Hub says; the other ends when it takes a key again.
-        how = "" if value["lock"]["why"] == "asked" else "`hublet login`, or "
-        lines.append(f"locked: no secret value is served ({how}`hublet unlock --offline`)")
+        why = value["lock"]["why"]
+        how = "" if why == "asked" else "`hublet login`, or "
+        lines.append(
+            "locked: the cache is an older copy that was put back (`hublet store accept`, if it was you)"
+            if why == "restored"
+            else f"locked: no secret value is served ({how}`hublet unlock --offline`)"
+        )
     if value.get("unsaved_since"):
         ago = duration(time.time() - value["unsaved_since"])
         lines.append(f"not saved to disk for {ago}: {value['unsaved_reason']}")
+    if value.get("count_problem"):
+        lines.append(f"older copies of the cache would not be noticed: {value['count_problem']}")
     if value.get("lost_records"):
         lines.append(f"{value['lost_records']} records of the cache can't be read; the next sync brings them back")
     return lines
@@ -88,36 +112,46 @@ def troubles(value: dict[str, Any]) -> list[str]:
     lines += [
         f"in quarantine: {held['what']} ({_held(held)}); see `hublet quarantine`"
         for held in value.get("quarantine", [])
+        if not held["rejected"]
     ]
+    pinned = {f"{pin['what']} is pinned to {pin['revision']}" for pin in value.get("pins", [])}
+    lines += [f"{line}; see `hublet log`" for line in sorted(pinned)]
     for moved in value.get("endpoints", []):
         ago = duration(time.time() - moved["at"])
         lines += [printable(f"{moved['what']}, {ago} ago: {line}") for line in moved["changes"]]
     lines += [f"config refused: {problem}" for problem in value.get("config_problems", [])]
     lines += [f"config: {line}" for line in value.get("config_pending", [])]
     lines += [f"secrets.override: {problem}" for problem in (value.get("override") or {}).get("problems", [])]
+    export = value.get("export") or {}
+    if export.get("problem"):
+        lines.append(f"export: {export['problem']}")
+    lines += [f"export: {path} was edited and is left as it is" for path in export.get("kept", [])]
     if value["counters"].get("other-key"):
         lines.append("clients sent another con_ key: all are answered from this account")
     return lines
 
 
+def _surroundings(value: dict[str, Any]) -> str:
+    reasons = {"battery": value["on_battery"], "a metered connection": value["metered"]}
+    return f"on {' and '.join(reason for reason, holds in reasons.items() if holds)}"
+
+
 def _held(held: dict[str, Any]) -> str:
+    if held["what"] == "everything":
+        return "the Hub refuses your account"
     return f"{len(held['changes'])} changed" if held["changes"] else f"{len(held['gone'])} gone"
 
 
-def _table(value: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("scope", "assistants", "age", "grade", "last error")
+def table(value: dict[str, Any]) -> list[str]:
+    """The lines of the table: each scope with its assistants, then policy and organizations."""
+    rows = [("scope", "assistants", "age", "grade", "last error")]
     for scope in value["scopes"]:
         name = scope["name"] + (" (proxied)" if scope["proxied"] else "")
-        titles = "\n".join(f"{one['slug']}  {one['title'] or ''}".rstrip() for one in scope["assistants"])
-        # As text: names come from the Hub, and rich would take [..] in them for markup.
-        cells = (name, titles or "none", duration(scope["age"]), scope["grade"] or "", scope["error"] or "")
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        first, *more = [f"{one['slug']}  {one['title'] or ''}".rstrip() for one in scope["assistants"]] or ["none"]
+        rows.append((name, first, duration(scope["age"]), scope["grade"] or "", scope["error"] or ""))
+        rows += [("", title, "", "", "") for title in more]
     for name in ("policy", "organizations"):
         entry = value[name]
         if entry["grade"]:
-            table.add_row(name, "", duration(entry["age"]), entry["grade"], Text(printable(entry["error"] or "")))
-    Console(highlight=False).print(table)
+            rows.append((name, "", duration(entry["age"]), entry["grade"], entry["error"] or ""))
+    return in_columns(rows)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from hublet.cli.client import Client, connected
 from hublet.cli.main import config_of
+from hublet.cli.progress import busy
 from hublet.core.errors import SyncFailed
 
 
@@ -28,24 +27,13 @@ def sync(ctx: click.Context) -> None:
 
 def report(client: Client) -> dict[str, object]:
     """Run a pass with a progress display (on a terminal only) and print its summary, which is returned."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    from hublet.cli.printing import printable
-
     summary: dict[str, object] = {}
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("asking the Hub", total=None)
-        done = 0
+    with busy("asking the Hub") as tell:
         for line in client.stream("POST", "/sync"):
             if isinstance(line.get("summary"), dict):
                 summary = line["summary"]  # type: ignore[assignment]  # checked above
             else:
-                done += 1
-                progress.update(
-                    task, completed=done, description=printable(f"{line.get('asked')}: {line.get('outcome')}")
-                )
+                tell(f"{line.get('asked')}: {line.get('outcome')}")
     show(summary)
     return summary
 

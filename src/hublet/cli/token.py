@@ -6,6 +6,7 @@ import time
 
 import click
 
+from hublet.cli import known
 from hublet.cli.client import connected
 from hublet.cli.main import config_of
 from hublet.core.errors import UsageError
@@ -53,7 +54,7 @@ def list_(ctx: click.Context) -> None:
 
 
 @token.command()
-@click.argument("name")
+@click.argument("name", shell_complete=known.tokens)
 @click.pass_context
 def revoke(ctx: click.Context, name: str) -> None:
     """Take a token back; it is refused from now on."""

@@ -34,7 +34,9 @@ class Account:
 
 
 def origin_of(url: str) -> str:
-    """`https://host:port` of a Hub's URL (RFC 6454): what a stored key is bound to."""
+    """`https://host:port` of a Hub's URL (RFC 6454): what a stored key is bound to. A folder is its own origin."""
+    if url.startswith("file:"):
+        return url
     parts = urlsplit(url)
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
     host = parts.hostname or ""

@@ -1,9 +1,13 @@
-"""The Hub's address: what may be one, and how it is written so that two spellings of it are one text."""
+"""The Hub's address: what may be one, and how it is written so that two spellings of it are one text.
+
+An address is a URL, or `file:///path/to/folder` of a folder that is the Hub.
+"""
 
 from __future__ import annotations
 
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from posixpath import normpath
+from urllib.parse import quote, unquote, urlsplit
 
 _no_address = "this is not an address such as https://api.continue.dev"
 
@@ -14,6 +18,8 @@ def parse_hub_url(text: str) -> str:
     The account's key goes to this address with every request, so it is https, or http to this machine itself. What is
     wrong is said without repeating the text: it may hold a password.
     """
+    if text.lower().startswith("file:"):
+        return _parse_folder(text)
     if not text.isascii() or not text.isprintable() or set(text) & set(' \\"<>^`{|}'):
         # Checked first: urlsplit drops tabs and line ends, and readers differ on a backslash.
         raise ValueError("an address has no spaces, quotes or letters beyond ASCII (write such a host as xn--)")
@@ -32,6 +38,23 @@ def parse_hub_url(text: str) -> str:
         raise ValueError("http is for this machine only (localhost, 127.0.0.1, ::1): your key would be sent in clear")
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+
+def folder_of(url: str) -> str | None:
+    """The path of a folder that is the Hub, from its address as `parse_hub_url` writes it; None for any other."""
+    return unquote(url.removeprefix("file://")) if url.startswith("file:///") else None
+
+
+def _parse_folder(text: str) -> str:
+    path = unquote(text[len("file://") :], errors="replace")
+    if not text.lower().startswith("file:///") or not path.isprintable() or "\ufffd" in path:
+        raise ValueError("a folder's address is file:// and an absolute path, such as file:///home/me/hub")
+    if "?" in text or "#" in text:
+        raise ValueError("a folder's address has no query (?) or fragment (#): write them as %3F and %23")
+    path = normpath("/" + path.lstrip("/"))
+    if path == "/":
+        raise ValueError("the whole file system is no Hub: name a folder")
+    return f"file://{quote(path)}"
 
 
 def is_loopback(host: str) -> bool:

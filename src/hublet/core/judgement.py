@@ -7,15 +7,15 @@ off as good, and what only looks like an answer (HTML, another shape, an error) 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-import orjson
-
 from hublet.core import operations as ops
+from hublet.core.bounds import beyond_bounds, icons_not_shown
 from hublet.core.endpoints import differences
-from hublet.core.ledger import Held, Ledger, Lock, Moved, Trouble, TroubleKind
+from hublet.core.ledger import Held, Ledger, Moved, Trouble, TroubleKind
+from hublet.core.lists import merged, organizations_kept, roster_content, rows
+from hublet.core.locations import takes_away
 from hublet.core.outcomes import (
     Answered,
     Malformed,
@@ -30,14 +30,13 @@ from hublet.core.outcomes import (
     root,
     roots,
 )
-from hublet.core.pace import LONGEST_WAIT
-from hublet.core.quarantine import NOT_FOUND, roster_content
-from hublet.core.questions import Assistant, Icon, Organizations, Proposed, Question, Roster, Secret, Slug
-from hublet.core.records import Content, Fact, Record, Template, Withdrawn
+from hublet.core.policy import weigh
+from hublet.core.quarantine import NOT_FOUND, is_same
+from hublet.core.questions import Assistant, Everything, Organizations, Proposed, Question, Roster, Secret, Slug
+from hublet.core.records import Content, Fact, Record, Withdrawn
+from hublet.core.standing import all_refused, is_taken, judge_account
 from hublet.core.state import Change, Drop, Put, State, Verdict, apply, confirmed_at, members, organizations
 
-RELOCK_AFTER = 600.0
-"""Two passes of 401 this many seconds apart lock the cache."""
 _TOLD_FOR = 7 * 86400.0
 """For how long it is remembered that an assistant's endpoints have changed, in seconds."""
 
@@ -48,21 +47,6 @@ def judge(state: State, report: PassReport, now: float, *, interval: float, hold
     return _Judgement(state, report, now, interval, hold_commands).verdict()
 
 
-def merged(old: tuple[Slug, ...], new: tuple[Slug, ...], keep: frozenset[Slug]) -> tuple[Slug, ...]:
-    """The new order, with those of the old to be kept each behind the one it stood behind."""
-    result = list(new)
-    for index, slug in enumerate(old):
-        if slug in keep:
-            before = next((s for s in reversed(old[:index]) if s in result), None)
-            result.insert(result.index(before) + 1 if before is not None else 0, slug)
-    return tuple(result)
-
-
-def restrictions(policy: Mapping[str, object] | None) -> dict[str, object]:
-    """What a policy forbids: every key that is not plainly `true`. An unknown key counts as a restriction."""
-    return {key: value for key, value in (policy or {}).items() if value is not True}
-
-
 class _Judgement:
     """One judging: the ledger under change, and the changes so far. Lives for one call of `judge`."""
 
@@ -71,6 +55,7 @@ class _Judgement:
         self.hold_commands = hold_commands
         self.changes: dict[Question, Change] = {}
         self.listed: set[Question] = set()
+        self.renamed: dict[str | None, tuple[str, str]] = {}
         ledger = state.ledger
         self.confirmed = dict(ledger.confirmed)
         self.troubles = dict(ledger.troubles)
@@ -81,6 +66,7 @@ class _Judgement:
 
     def verdict(self) -> Verdict:
         self._organizations_first()
+        self._everything()
         for operation, outcome in self.report.outcomes:
             match outcome:
                 case Answered(facts):
@@ -99,9 +85,11 @@ class _Judgement:
                     assert_never(outcome)
         for fact in self.report.icons:
             self._put(fact.question, fact.content, fact.question)
-        if self.report.whole and self._all_answered():
-            self._drop_unseen()
-        return Verdict(tuple(self.changes.values()), self._ledger())
+        if self.report.whole and all(is_answer(*told) for told in self.report.outcomes):
+            after = apply(self.state, Verdict(tuple(self.changes.values()), self.state.ledger))
+            self.changes |= {icon: Drop(icon) for icon in icons_not_shown(after.records) if icon in self.state.records}
+        self._forget_beyond_bounds()
+        return Verdict(tuple(self.changes.values()), judge_account(self._ledger(), self.report, self.now))
 
     # One reply
 
@@ -119,9 +107,24 @@ class _Judgement:
                     self._policy(fact)
             case _:
                 for fact in facts:
-                    self.absent.pop(fact.question, None)
-                    self._put(fact.question, fact.content, fact.question)
-                    self._confirm(fact.question)
+                    if not self._loses_secret(fact):
+                        self.absent.pop(fact.question, None)
+                        self._put(fact.question, fact.content, fact.question)
+                        self._confirm(fact.question)
+
+    def _loses_secret(self, fact: Fact) -> bool:
+        """Whether a secret's answer takes away what was good, for the first time: the second pass is believed."""
+        known, first = self.state.records.get(fact.question), self.absent.get(fact.question)
+        if not isinstance(fact.question, Secret) or not isinstance(known, Record):
+            return False
+        if not takes_away(known.content, fact.content):
+            return False
+        if self.report.whole:
+            if first is not None and first < self.now:
+                return False
+            self.absent[fact.question] = self.now
+        self._note(fact.question, "missing", "the Hub no longer gives it: waiting for a second pass")
+        return True
 
     def _asked(self, fact: Fact) -> None:
         """An assistant asked for directly. One that is in a list stays its roster's, and only the list can say that it
@@ -139,9 +142,9 @@ class _Judgement:
 
     def _list(self, roster: Roster, facts: tuple[Fact, ...]) -> None:
         by_slug = {fact.question.slug: fact for fact in facts if isinstance(fact.question, Assistant)}
-        new = tuple(Slug(o, p) for fact in facts if fact.question == roster for o, p in _rows(fact.content))
+        new = tuple(slug for fact in facts if fact.question == roster for slug in rows(fact.content))
         old = members(self.state.records.get(roster))
-        missing = [slug for slug in old if slug not in by_slug]
+        missing = [slug for slug in old if slug not in by_slug and not self._is_renamed(roster, slug, new)]
         keep = self._missing(roster, old, missing)
         for slug in keep:
             self._freeze(Assistant(roster.scope, roster.proxied, slug))
@@ -154,13 +157,14 @@ class _Judgement:
 
     def _missing(self, roster: Roster, old: tuple[Slug, ...], missing: list[Slug]) -> frozenset[Slug]:
         """Which of those that the list no longer names are kept all the same."""
-        self.held.pop(roster, None)
+        before = self.held.pop(roster, None)
         if not missing:
             return frozenset()
-        if len(missing) == len(old) or len(missing) > max(2, len(old) // 5):
-            since = self.state.ledger.held.get(roster, Held((), self.now)).since
-            self.held[roster] = Held(tuple(str(slug) for slug in missing), since)
-            self._note(roster, "held", f"{len(missing)} of {len(old)} assistants missing: quarantined")
+        wanted = set(before.gone) if before is not None and before.rejected else set()
+        # What the user keeps is not taken away by the second pass either, however few have become of them.
+        if len(missing) == len(old) or len(missing) > max(2, len(old) // 5) or wanted & {str(slug) for slug in missing}:
+            texts = tuple(str(slug) for slug in missing)
+            self._hold(roster, texts, f"{len(missing)} of {len(old)} assistants missing: quarantined")
             return frozenset(missing)
         keep = set()
         for slug in missing:
@@ -171,18 +175,33 @@ class _Judgement:
             self._note(roster, "missing", f"{len(keep)} of {len(old)} assistants missing: waiting for a second pass")
         return frozenset(keep)
 
-    def _withdraw(self, question: Question, status: int, message: str) -> bool:
-        """The second pass that says so withdraws; the first is remembered (from now on, if the clock was set back)."""
-        first = self.absent.get(question)
-        if first is None or first >= self.now:
-            self.absent[question] = self.now
+    def _is_renamed(self, roster: Roster, slug: Slug, new: tuple[Slug, ...]) -> bool:
+        """Whether an assistant of an organization that is renamed in this pass is there under its new name. Two answers
+        say so, and nothing is lost by it: the old name is withdrawn at once. (One that is held under its new name
+        would not be served at all.)"""
+        was, now = self.renamed.get(roster.scope, ("", ""))
+        if self.hold_commands or slug.owner != was or Slug(now, slug.package) not in new:
             return False
-        self.absent.pop(question)
+        self._take_back(Assistant(roster.scope, roster.proxied, slug), 404, NOT_FOUND)
+        return True
+
+    def _withdraw(self, question: Question, status: int, message: str) -> bool:
+        """The second pass that says so withdraws; the first is remembered (from now on, if the clock was set back).
+        What clients have asked in between is no pass."""
+        first = self.absent.get(question)
+        if not self.report.whole or first is None or first >= self.now:
+            if self.report.whole:
+                self.absent[question] = self.now
+            return False
+        self._take_back(question, status, message)
+        return True
+
+    def _take_back(self, question: Question, status: int, message: str) -> None:
+        self.absent.pop(question, None)
         self.troubles.pop(question, None)
         self._drop_proposed(question)
         self.confirmed[question] = self.now
         self.changes[question] = Put(question, Withdrawn(status, message, self.now), "withdrawn")
-        return True
 
     def _assistant(self, fact: Fact, source: Question) -> bool:
         """Whether the Hub's word was taken."""
@@ -217,11 +236,12 @@ class _Judgement:
 
     def _propose(self, fact: Fact, source: Question, changes: tuple[str, ...]) -> None:
         assert isinstance(fact.question, Assistant)
-        since = self.state.ledger.held.get(fact.question, Held((), self.now)).since
-        self.held[fact.question] = Held((), since, changes)
+        proposed = self.state.records.get(Proposed.of(fact.question))
+        same = isinstance(proposed, Record) and is_same(proposed.content, fact.content)
+        detail = "changes what it runs or where it sends things: quarantined"
+        self._hold(fact.question, (), detail, changes=changes, same=same)
         self._put(Proposed.of(fact.question), fact.content, source)
         self._freeze(fact.question)
-        self._note(fact.question, "held", "changes what it runs or where it sends things: quarantined")
 
     def _drop_proposed(self, question: Question) -> None:
         if isinstance(question, Assistant) and self.held.pop(question, None) is not None:
@@ -246,7 +266,8 @@ class _Judgement:
         if known is None or isinstance(known, Withdrawn):
             self.troubles.pop(question, None)
             if known is None or (known.status, known.message) != (status, message):
-                self.changes[question] = Put(question, Withdrawn(status, message, self.now), "added")
+                served = known is not None and known.served
+                self.changes[question] = Put(question, Withdrawn(status, message, self.now, served), "added")
             self.confirmed[question] = self.now
         elif any(knows_account(*other) for other in self.report.outcomes) and not self._in_quarantine(question):
             self._withdraw(question, status, message)
@@ -263,93 +284,77 @@ class _Judgement:
             if not isinstance(operation, ops.ListOrganizations) or not isinstance(outcome, Answered):
                 continue
             for fact in outcome.facts:
-                self.held.pop(fact.question, None)
-                old = organizations(self.state.records.get(fact.question))
-                new = {id_ for id_, _, _ in organizations(Record(fact.content, fact.question, self.now))}
-                gone = tuple(id_ for id_, _, _ in old if id_ not in new)
-                if gone:
-                    since = self.state.ledger.held.get(fact.question, Held((), self.now)).since
-                    self.held[fact.question] = Held(gone, since)
-                    self._note(fact.question, "held", f"{len(gone)} of {len(old)} organizations gone: quarantined")
-                else:
-                    self._put(fact.question, fact.content, fact.question)
-                    self._confirm(fact.question)
+                self._organizations(fact)
+
+    def _organizations(self, fact: Fact) -> None:
+        self.held.pop(fact.question, None)
+        known = self.state.records.get(fact.question)
+        old = organizations(known)
+        new = {id_: slug for id_, slug, _ in organizations(Record(fact.content, fact.question, self.now))}
+        self.renamed = {id_: (was, new[id_]) for id_, was, _ in old if id_ in new and new[id_] != was}
+        gone = tuple(id_ for id_, _, _ in old if id_ not in new)
+        if gone and isinstance(known, Record):
+            self._hold(fact.question, gone, f"{len(gone)} of {len(old)} organizations gone: quarantined")
+            self._put(fact.question, organizations_kept(known.content, fact.content, gone), fact.question)
+        else:
+            self._put(fact.question, fact.content, fact.question)
+            self._confirm(fact.question)
+
+    def _everything(self) -> None:
+        """A Hub that refuses all that is the account's may be at its end: that a person has to say."""
+        if is_taken(self.report):
+            self.held.pop(Everything(), None)
+            self.troubles.pop(Everything(), None)
+        elif (said := all_refused(self.report)) and any(isinstance(k, Record) for k in self.state.records.values()):
+            self._hold(Everything(), said, "the Hub refuses all that is the account's: quarantined")
 
     def _policy(self, fact: Fact) -> None:
         known = self.state.records.get(fact.question)
-        if not isinstance(known, Record):
-            self._put(fact.question, fact.content, fact.question)
+        weighed = None
+        if isinstance(known, Record):
+            trusted = Organizations() not in self.held
+            weighed = weigh(known.content, fact.content, self.looser, self.now, interval=self.interval, trusted=trusted)
+            self.looser = weighed.looser
+        content = fact.content if weighed is None else weighed.content
+        if content is not None:
+            self._put(fact.question, content, fact.question)
+        if weighed is None or weighed.believed:
             self._confirm(fact.question)
-            return
-        old, new = orjson.loads(known.content.template.text), orjson.loads(fact.content.template.text)
-        kept = restrictions(old.get("policy"))
-        policy = new.get("policy") or {}
-        weakened = {key: value for key, value in kept.items() if policy.get(key, True) != value}
-        if not weakened:
-            self.looser = None
-            self._put(fact.question, fact.content, fact.question)
-            self._confirm(fact.question)
-            return
-        text = fact.content.template.text.decode()
-        if self.looser is None or self.looser[0] != text or self.looser[1] > self.now:
-            self.looser = (text, self.now)
-        if self.now - self.looser[1] >= self.interval and Organizations() not in self.held:
-            self.looser = None
-            self._put(fact.question, fact.content, fact.question)
-            self._confirm(fact.question)
-            return
-        # What is stricter counts at once, what is looser waits: both together are served.
-        both = {**new, "policy": {**policy, **weakened}, "orgSlug": new.get("orgSlug") or old.get("orgSlug")}
-        if restrictions(both["policy"]) != kept:
-            self._put(fact.question, Content(Template(orjson.dumps(both))), fact.question)
-        self._note(fact.question, "looser", "the Hub sends a weaker policy: waiting until it is said again")
+        else:
+            self._note(fact.question, "looser", "the Hub sends a weaker policy: waiting until it is said again")
 
     def _ledger(self) -> Ledger:
-        old, outcomes = self.state.ledger, [outcome for _, outcome in self.report.outcomes]
-        reached = any(isinstance(outcome, Answered | NotModified | Refused) for outcome in outcomes)
-        waits = [outcome.retry_after for outcome in outcomes if isinstance(outcome, Throttled)]
-        not_before = old.not_before
-        for wait in waits:
-            if wait is not None:
-                not_before = max(not_before, self.now + min(wait, LONGEST_WAIT))
-        ledger = replace(
-            old,
+        return replace(
+            self.state.ledger,
             confirmed=self.confirmed,
             troubles=self.troubles,
             absent=self.absent,
             held=self.held,
             looser=self.looser,
             moved=self.moved,
-            not_before=not_before,
         )
-        if not self.report.whole:
-            return ledger
-        answered = any(knows_account(*told) for told in self.report.outcomes)
-        return replace(
-            self._locked(ledger, answered=answered),
-            failures=0 if reached else old.failures + 1,
-            last_pass=self.now,
-            last_success=self.now if answered else old.last_success,
-        )
-
-    def _locked(self, ledger: Ledger, *, answered: bool) -> Ledger:
-        """401 on at least two operations, in two passes at least RELOCK_AFTER apart, with no answer between.
-
-        A lock for that reason ends when the Hub takes the key again; one that the user asked for does not.
-        """
-        if answered:
-            lock = None if ledger.lock is not None and ledger.lock.why == "refused" else ledger.lock
-            return replace(ledger, refused_at=None, lock=lock)
-        unauthorized = sum(isinstance(o, Refused) and o.status == 401 for _, o in self.report.outcomes)
-        if unauthorized < 2:
-            return ledger
-        if ledger.refused_at is None or ledger.refused_at > self.now:
-            return replace(ledger, refused_at=self.now)
-        if ledger.lock is None and self.now - ledger.refused_at >= RELOCK_AFTER:
-            return replace(ledger, lock=Lock("refused", self.now))
-        return ledger
 
     # Bookkeeping
+
+    def _hold(
+        self,
+        question: Question,
+        gone: tuple[str, ...],
+        detail: str,
+        *,
+        changes: tuple[str, ...] = (),
+        same: bool | None = None,
+    ) -> None:
+        """Keep what there is until a person agrees. One who has rejected the same before (or more, of what is `gone`)
+        is not asked again."""
+        before = self.state.ledger.held.get(question)
+        if same is None:
+            same = before is not None and set(gone) <= set(before.gone)
+        rejected = same and before is not None and before.rejected
+        since = before.since if before is not None and (same or not before.rejected) else self.now
+        self.held[question] = Held(gone, since, changes, rejected)
+        if not rejected:
+            self._note(question, "held", detail)
 
     def _put(self, question: Question, content: Content, source: Question) -> None:
         known = self.state.records.get(question)
@@ -368,8 +373,9 @@ class _Judgement:
             self.troubles.pop(question, None)
 
     def _trouble(self, operation: ops.Operation, kind: TroubleKind, detail: str) -> None:
+        # Of what is not kept only what a pass itself asks is noted: clients may ask for any name.
         for question in roots(operation):
-            if question in self.state.records or not isinstance(question, Secret):
+            if question in self.state.records or (self.report.whole and not isinstance(question, Secret)):
                 self._note(question, kind, detail)
 
     def _note(self, question: Question, kind: TroubleKind, detail: str) -> None:
@@ -377,23 +383,10 @@ class _Judgement:
         since = before.since if before is not None and before.kind == kind else self.now
         self.troubles[question] = Trouble(kind, detail, since, self.now)
 
-    def _all_answered(self) -> bool:
-        return all(is_answer(operation, outcome) for operation, outcome in self.report.outcomes)
-
-    def _drop_unseen(self) -> None:
-        """Icons that nothing shows any more, after a pass that saw everything."""
-        state = apply(self.state, Verdict(tuple(self.changes.values()), self.state.ledger))
-        shown = {
-            hole.name
-            for known in state.records.values()
-            if isinstance(known, Record)
-            for hole in known.content.template.holes
-            if hole.kind == "icon"
-        }
-        for question in state.records:
-            if isinstance(question, Icon) and question.url not in shown:
+    def _forget_beyond_bounds(self) -> None:
+        for question in beyond_bounds(self.state.records, self.changes, self.confirmed, whole=self.report.whole):
+            self.changes.pop(question, None)
+            if question in self.state.records:
                 self.changes[question] = Drop(question)
-
-
-def _rows(content: Content) -> list[tuple[str, str]]:
-    return [(owner, package) for owner, package in orjson.loads(content.template.text)]
+            for remembered in (self.confirmed, self.troubles, self.absent):
+                remembered.pop(question, None)

@@ -29,13 +29,15 @@ class Trouble:
 class Held:
     """A quarantined answer, with which only the user can agree.
 
-    The Hub says that these are `gone`: for a Roster assistants' texts, for Organizations organizations' ids. Or an
-    Assistant `changes` what it runs or where it sends things, a line for each of its endpoints.
+    The Hub says that these are `gone`: for a Roster assistants' texts, for Organizations organizations' ids, for
+    Everything what it answered. Or an Assistant `changes` what it runs or where it sends things, a line for each of its
+    endpoints. `rejected`: the user keeps what there is, and is asked again only when the Hub says something else.
     """
 
     gone: tuple[str, ...]
     since: float
     changes: tuple[str, ...] = ()
+    rejected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,10 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Secret values are not served. `refused`: the Hub no longer takes the key; `asked`: the user said so."""
+    """Secret values are not served. `refused`: the Hub no longer takes the key; `asked`: the user said so; `restored`:
+    the store is an older one that was put back, and the user has not accepted it."""
 
-    why: Literal["refused", "asked"]
+    why: Literal["refused", "asked", "restored"]
     since: float
 
 
@@ -58,10 +61,10 @@ class Lock:
 class Ledger:
     """All times are seconds of our own wall clock.
 
-    `confirmed`: when the Hub last said what is kept. `absent`: assistants that one pass did not list (or refused) and
-    that a second may withdraw. `looser`: text of a policy that would weaken the kept one, and when it was first said.
-    `refused_at`: the first pass of those in a row that were answered 401. `not_before`: the Hub asked not to be asked
-    sooner. `failures`: passes in a row that brought nothing. `moved`: whose endpoints have changed lately.
+    `confirmed`: when the Hub last said what is kept. `absent`: what one pass did not name (or refused, or gave no value
+    of) and a second may take away. `looser`: text of a policy that would weaken the kept one, and when it was first
+    said. `refused_at`: the first pass of those in a row that were answered 401. `not_before`: the Hub asked not to be
+    asked sooner. `failures`: passes in a row that brought nothing. `moved`: whose endpoints have changed lately.
     """
 
     confirmed: Mapping[Question, float] = field(default_factory=dict)
@@ -77,6 +80,11 @@ class Ledger:
     last_success: float | None = None
     moved: Mapping[Question, Moved] = field(default_factory=dict)
 
+    @property
+    def waiting(self) -> Mapping[Question, Held]:
+        """What is held and waits for the user's word."""
+        return {question: held for question, held in self.held.items() if not held.rejected}
+
 
 def ledger_to_plain(ledger: Ledger) -> dict[str, object]:
     """A JSON value; the inverse is `ledger_from_plain`. It names assistants: it is sealed like a record."""
@@ -84,7 +92,10 @@ def ledger_to_plain(ledger: Ledger) -> dict[str, object]:
         "confirmed": {to_text(question): at for question, at in ledger.confirmed.items()},
         "troubles": {to_text(question): [t.kind, t.detail, t.since, t.at] for question, t in ledger.troubles.items()},
         "absent": {to_text(question): since for question, since in ledger.absent.items()},
-        "held": {to_text(question): [list(h.gone), h.since, list(h.changes)] for question, h in ledger.held.items()},
+        "held": {
+            to_text(question): [list(h.gone), h.since, list(h.changes), h.rejected]
+            for question, h in ledger.held.items()
+        },
         "looser": list(ledger.looser) if ledger.looser else None,
         "refused_at": ledger.refused_at,
         "lock": [ledger.lock.why, ledger.lock.since] if ledger.lock else None,
@@ -116,10 +127,7 @@ def ledger_from_plain(plain: Mapping[str, object]) -> Ledger:
                 confirmed={from_text(text): at for text, at in confirmed.items()},
                 troubles={from_text(text): Trouble(*fields) for text, fields in troubles.items()},
                 absent={from_text(text): since for text, since in absent.items()},
-                held={
-                    from_text(text): Held(tuple(gone), since, *(tuple(changes) for changes in more))
-                    for text, (gone, since, *more) in held.items()
-                },
+                held={from_text(text): _held(*fields) for text, fields in held.items()},
                 looser=(looser[0], looser[1]) if isinstance(looser, list) else None,
                 refused_at=refused_at,  # type: ignore[arg-type]  # sealed: nobody but us wrote it
                 lock=Lock(*lock) if isinstance(lock, list) else None,
@@ -130,6 +138,11 @@ def ledger_from_plain(plain: Mapping[str, object]) -> Ledger:
                 moved={from_text(text): Moved(tuple(changes), at) for text, (changes, at) in _moved(plain)},
             )
     raise StoreCorrupt("the ledger can't be read although its seal is intact")
+
+
+def _held(gone: list[str], since: float, changes: Iterable[str] = (), rejected: bool = False) -> Held:
+    """The later fields are missing in ledgers from before there were any."""
+    return Held(tuple(gone), since, tuple(changes), rejected)
 
 
 def _moved(plain: Mapping[str, object]) -> Iterable[tuple[str, tuple[list[str], float]]]:

@@ -84,10 +84,14 @@ def is_answer(operation: ops.Operation, outcome: Outcome) -> bool:
     return isinstance(outcome, Answered | NotModified) or is_gone(operation, outcome)
 
 
+def is_public(operation: ops.Operation) -> bool:
+    """Whether the Hub answers it whatever the key is: packages are given to anybody."""
+    return isinstance(operation, ops.GetBlock | ops.DownloadPackage)
+
+
 def knows_account(operation: ops.Operation, outcome: Outcome) -> bool:
-    """Whether an answer shows that the Hub still takes the account's key: packages are given to anybody."""
-    public = isinstance(operation, ops.GetBlock | ops.DownloadPackage)
-    return isinstance(outcome, Answered | NotModified) and not public
+    """Whether an answer shows that the Hub still takes the account's key."""
+    return isinstance(outcome, Answered | NotModified) and not is_public(operation)
 
 
 @dataclass(frozen=True, slots=True)

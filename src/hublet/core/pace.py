@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from hublet.core.ledger import Ledger
 
 LONGEST_WAIT = 3600.0
@@ -9,20 +12,60 @@ LONGEST_WAIT = 3600.0
 _FIRST_RETRY = 30.0
 _SHORTEST = 2.0
 _JITTER = 0.1
+_STRETCH = 4.0
+_LONGEST_STRETCHED = 6 * 3600.0
+_CALM = 30.0
+
+Pace = Literal["normal", "slow", "pause"]
+"""In the configured interval; in a longer one; not by itself at all."""
 
 
-def next_pass_in(ledger: Ledger, now: float, *, interval: float, chance: float) -> float:
-    """Seconds until the next pass. `chance` is a random number from 0 to 1.
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What speaks against asking often. What nobody knows speaks against nothing."""
+
+    on_battery: bool = False
+    metered: bool = False
+
+    def __str__(self) -> str:
+        """`on battery`, `on a metered connection`, both, or nothing."""
+        reasons = [*(["battery"] if self.on_battery else []), *(["a metered connection"] if self.metered else [])]
+        return f"on {' and '.join(reasons)}" if reasons else ""
+
+
+def pace_in(surroundings: Surroundings, on_battery: Pace) -> Pace:
+    """The pace where the machine is now; `on_battery` is the setting, which a metered connection follows too."""
+    return on_battery if surroundings.on_battery or surroundings.metered else "normal"
+
+
+def stretched(interval: float, pace: Pace) -> float:
+    """The interval at a pace, in seconds: four times as long where it is slow, up to six hours, never shorter."""
+    return interval if pace == "normal" else max(interval, min(interval * _STRETCH, _LONGEST_STRETCHED))
+
+
+def next_pass_in(
+    ledger: Ledger, now: float, *, interval: float, chance: float, pace: Pace = "normal", forgiven: int = 0
+) -> float | None:
+    """Seconds until the next pass; None when there is none by itself. `chance` is a random number from 0 to 1.
 
     After a pass that reached the Hub: the interval, give or take a tenth, so that a company's machines don't ask in
-    step. After failures: exponential backoff with full jitter, capped at the interval. Never before a Retry-After.
+    step. After failures: exponential backoff with full jitter, capped at the interval; those `forgiven` (there was no
+    network then) don't count. Stretched by the pace. Never before a Retry-After.
     """
+    if pace == "pause":
+        return None
     if ledger.failures == 0:
         wait = interval * (1 - _JITTER + 2 * _JITTER * chance)
     else:
-        ceiling = min(interval, _FIRST_RETRY * 2 ** min(ledger.failures - 1, 30))
+        failures = max(1, ledger.failures - forgiven)
+        ceiling = min(interval, _FIRST_RETRY * 2 ** min(failures - 1, 30))
         wait = max(_SHORTEST, ceiling * chance)
-    return max(wait, asked_to_wait(ledger, now))
+    return max(wait * stretched(interval, pace) / interval, asked_to_wait(ledger, now))
+
+
+def calm(in_vain: int, interval: float) -> float:
+    """Seconds between two passes that begin because something seems to be back: more each time that it was in vain."""
+    return min(max(interval, _CALM), _CALM * 2.0 ** min(in_vain, 30))
 
 
 def asked_to_wait(ledger: Ledger, now: float) -> float:

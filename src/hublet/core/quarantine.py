@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-import orjson
-
+from hublet.core.endpoints import differences
 from hublet.core.ledger import Ledger, Moved
-from hublet.core.questions import Assistant, Proposed, Question, Roster, Slug
-from hublet.core.records import Content, Record, Template, Withdrawn
+from hublet.core.lists import organizations_without, roster_content
+from hublet.core.questions import Assistant, Everything, Proposed, Question, Roster
+from hublet.core.records import Content, Record, Withdrawn
 from hublet.core.state import Change, Drop, Put, State, Verdict, members
 
 NOT_FOUND = "Assistant not found"
@@ -21,6 +21,7 @@ def accept(state: State, question: Question, now: float) -> Verdict:
     ledger, held = state.ledger, state.ledger.held[question]
     confirmed = dict(ledger.confirmed)
     moved = dict(ledger.moved)
+    known = state.records.get(question)
     changes: list[Change] = []
     if isinstance(question, Assistant):
         proposed = state.records.get(Proposed.of(question))
@@ -32,7 +33,7 @@ def accept(state: State, question: Question, now: float) -> Verdict:
             moved[question] = Moved(held.changes, now)
     elif isinstance(question, Roster):
         kept = []
-        for slug in members(state.records.get(question)):
+        for slug in members(known):
             assistant = Assistant(question.scope, question.proxied, slug)
             if str(slug) in held.gone:
                 changes.append(Put(assistant, Withdrawn(404, NOT_FOUND, now), "withdrawn"))
@@ -42,10 +43,15 @@ def accept(state: State, question: Question, now: float) -> Verdict:
             else:
                 kept.append(slug)
         changes.append(Put(question, Record(roster_content(kept), question, now), "changed"))
+    elif isinstance(question, Everything):
+        changes += [Drop(other) for other in state.records]
     else:
         scopes = set(held.gone)
         changes += [Drop(other) for other in state.records if getattr(other, "scope", None) in scopes]
-        changes.append(Drop(question))  # asked again at once: the Hub's present list takes its place
+        if isinstance(known, Record):  # what stands is still the last that the Hub said of it, and as old
+            left = Record(organizations_without(known.content, scopes), question, now)
+            changes.append(Put(question, left, "changed"))
+            confirmed.setdefault(question, known.changed_at)
     told = {question} | {change.question for change in changes}
     ledger = replace(
         ledger,
@@ -56,6 +62,21 @@ def accept(state: State, question: Question, now: float) -> Verdict:
         troubles={other: trouble for other, trouble in ledger.troubles.items() if other not in told},
     )
     return Verdict(tuple(changes), _without(ledger, changes))
+
+
+def reject(state: State, question: Question) -> Verdict:
+    """The user keeps what there is: the same is not held up to them again until the Hub says something else. Raises
+    KeyError when nothing is held there."""
+    ledger = state.ledger
+    held = {**ledger.held, question: replace(ledger.held[question], rejected=True)}
+    troubles = {other: t for other, t in ledger.troubles.items() if other != question or t.kind != "held"}
+    return Verdict((), replace(ledger, held=held, troubles=troubles))
+
+
+def is_same(old: Content, new: Content) -> bool:
+    """Whether two proposals say the same: a secret that was rotated makes no other one, unless it decides what is run
+    or where things go."""
+    return old.template == new.template and not differences(old, new)
 
 
 def _without(ledger: Ledger, changes: Iterable[Change]) -> Ledger:
@@ -72,7 +93,3 @@ def _without(ledger: Ledger, changes: Iterable[Change]) -> Ledger:
         held={question: held for question, held in ledger.held.items() if question not in gone | proposed},
         moved={question: moved for question, moved in ledger.moved.items() if question not in gone},
     )
-
-
-def roster_content(slugs: Iterable[Slug]) -> Content:
-    return Content(Template(orjson.dumps([[slug.owner, slug.package] for slug in slugs])))

@@ -169,6 +169,31 @@ class Proposed:
 
 
 @dataclass(frozen=True, slots=True)
+class Pinned:
+    """The revision of an assistant that the user has pinned: served in place of what the Hub says now."""
+
+    kind: ClassVar[str] = "pinned"
+    scope: Scope
+    proxied: bool
+    slug: Slug
+
+    @classmethod
+    def of(cls, assistant: Assistant) -> Pinned:
+        return cls(assistant.scope, assistant.proxied, assistant.slug)
+
+    @property
+    def assistant(self) -> Assistant:
+        return Assistant(self.scope, self.proxied, self.slug)
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """All that is the account's: no answer, only the name under which it is held when the Hub refuses all of it."""
+
+    kind: ClassVar[str] = "everything"
+
+
+@dataclass(frozen=True, slots=True)
 class Icon:
     """The image behind an icon URL; `url` is without its query, which is a capability and changes at every listing."""
 
@@ -188,6 +213,8 @@ Question = (
     | Download
     | Secret
     | Proposed
+    | Pinned
+    | Everything
     | Icon
 )
 LATEST = "latest"
@@ -197,11 +224,11 @@ def to_text(question: Question) -> str:
     """The canonical text of a Question: a JSON array, its kind first. The inverse is `from_text`."""
     fields: list[object]
     match question:
-        case Assistant(scope, proxied, slug) | Proposed(scope, proxied, slug):
+        case Assistant(scope, proxied, slug) | Proposed(scope, proxied, slug) | Pinned(scope, proxied, slug):
             fields = [scope, proxied, slug.owner, slug.package]
         case Roster(scope, proxied):
             fields = [scope, proxied]
-        case Organizations() | Policy() | FreeTrial() | Credits() | AuthScope():
+        case Organizations() | Policy() | FreeTrial() | Credits() | AuthScope() | Everything():
             fields = []
         case Block(slug, version) | Download(slug, version):
             fields = [slug.owner, slug.package, version]
@@ -219,6 +246,8 @@ def from_text(text: str) -> Question:
             return Assistant(scope, proxied, Slug(owner, package))
         case ["proposed", str() | None as scope, bool(proxied), str(owner), str(package)]:
             return Proposed(scope, proxied, Slug(owner, package))
+        case ["pinned", str() | None as scope, bool(proxied), str(owner), str(package)]:
+            return Pinned(scope, proxied, Slug(owner, package))
         case ["roster", str() | None as scope, bool(proxied)]:
             return Roster(scope, proxied)
         case ["organizations"]:
@@ -231,6 +260,8 @@ def from_text(text: str) -> Question:
             return Credits()
         case ["auth-scope"]:
             return AuthScope()
+        case ["everything"]:
+            return Everything()
         case ["block", str(owner), str(package), str(version)]:
             return Block(Slug(owner, package), version)
         case ["download", str(owner), str(package), str(version)]:

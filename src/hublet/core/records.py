@@ -76,6 +76,20 @@ def render(template: Template, bindings: Bindings, view: View) -> bytes:
     return b"".join(pieces)
 
 
+def cut(text: bytes, mark: str, hole: Callable[[int], tuple[Literal["secret", "icon"], str]]) -> Template:
+    """The template of a text in which `mark`, a number and `;` stand for each hole; `hole` tells its kind and name."""
+    first, *pieces = text.split(mark.encode())
+    kept, holes = [first], []
+    at = len(first)
+    for piece in pieces:
+        number, _, rest = piece.partition(b";")
+        kind, name = hole(int(number))
+        holes.append(Hole(at, kind, name))
+        kept.append(rest)
+        at += len(rest)
+    return Template(b"".join(kept), tuple(holes))
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """What the Hub said of one Question.
@@ -112,11 +126,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """The tombstone of a Question that the Hub has taken back: what clients are told, and since when."""
+    """The tombstone of a Question that the Hub has taken back: what clients are told, and since when. Without `served`
+    there never was anything: somebody asked for a name, and that is what the Hub said."""
 
     status: int
     message: str
     since: float
+    served: bool = True
 
 
 Known = Record | Withdrawn
@@ -174,7 +190,7 @@ def encode_known(question: Question, known: Known) -> bytes:
     """The plaintext of a sealed record; it repeats its Question, which `decode_known` checks."""
     header: dict[str, object] = {"question": to_text(question)}
     if isinstance(known, Withdrawn):
-        header["withdrawn"] = [known.status, known.message, known.since]
+        header["withdrawn"] = [known.status, known.message, known.since, known.served]
         return frame(header)
     header |= content_to_header(known.content)
     header |= {"source": to_text(known.source), "changed_at": known.changed_at}
@@ -187,8 +203,9 @@ def decode_known(kind: str, plaintext: bytes) -> tuple[Question, Known]:
     try:
         header, text = unframe(plaintext)
         match header:
-            case {"question": str(name), "withdrawn": [int(status), str(message), float() | int() as since]}:
-                question, known = from_text(name), Withdrawn(status, message, float(since))
+            case {"question": str(name), "withdrawn": [int(status), str(message), float() | int() as since, *served]}:
+                # Of an earlier one nothing tells whether it was served: it is kept as if it had been.
+                question, known = from_text(name), Withdrawn(status, message, float(since), served != [False])
             case {"question": str(name), "source": str(source), "changed_at": float() | int() as changed_at}:
                 content = content_from_header(header, text)
                 question, known = from_text(name), Record(content, from_text(source), float(changed_at))

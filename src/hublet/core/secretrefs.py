@@ -35,7 +35,9 @@ _PREFIX = "secrets."
 _ALWAYS = frozenset({"apiKey", "env", "headers", "requestOptions", "extraBodyProperties"})
 _UNLESS_WRITTEN = frozenset({"args", "url", "params"})
 _TELLING = re.compile(r"api_?key|token|secret|passw|passphrase|credential|authorization", re.IGNORECASE)
-_NEVER = frozenset({"apiKeyLocation", "envSecretLocations", "name", "version", "schema", "provider", "model", "roles"})
+_LOCATIONS = frozenset({"apiKeyLocation", "envSecretLocations"})
+"""Below these the Hub tells where a value is, whatever a key is called there (`secretAccessKey`)."""
+_NEVER = frozenset({"name", "version", "schema", "provider", "model", "roles"})
 
 
 @dataclass(slots=True)
@@ -44,6 +46,8 @@ class Found:
 
     holes: dict[Path, Pieces]
     bindings: dict[str, SecretStr]
+    unfilled: bool = False
+    """Whether the config still has its references where values are to stand."""
 
     def bind(self, path: Path, name: str | None, value: str) -> str:
         """The binding's name for a value at a path: its own, or one made of the path when it has none or the name is
@@ -60,13 +64,14 @@ Blocks = Mapping[str, str]
 """What the packages hold that an assistant uses, by the text of its `uses:`."""
 
 
-def find(config: object, raw_yaml: str, raw: Tree, blocks: Blocks | None = None) -> Found:
+def find(config: object, raw_yaml: str, raw: Tree, blocks: Blocks | None = None, *, unfilled: bool = False) -> Found:
     """The secrets of an unrolled config and of the YAML text it was made from.
 
     Paths begin with `config` or are exactly `("rawYaml",)`. `raw` is rawYaml's tree, None when it could not be read.
-    With the `blocks` that it uses, their secrets are found by name, in their texts too.
+    With the `blocks` that it uses, their secrets are found by name, in their texts too. Where nobody has rendered the
+    config (`unfilled`), each reference in it is a hole, which holds that reference until the user's own value fills it.
     """
-    found = Found({}, {})
+    found = Found({}, {}, unfilled)
     written = raw if isinstance(raw, dict) else {}
     if isinstance(config, dict):
         for key, value in config.items():
@@ -196,11 +201,26 @@ def _walk(found: Found, path: Path, value: object, source: Tree, place: str) -> 
             for index, child in enumerate(value):
                 _walk(found, (*path, index), child, elements[index], place)
         case str():
-            pieces = _explain(found, path, value, source, place)
+            pieces = _references(found, path, value) if found.unfilled else None
+            if pieces is None:
+                pieces = _explain(found, path, value, source, place)
             if pieces is None:
                 pieces = _suspect(found, path, value, source, place)
             if len(pieces) > 1:
                 found.holes[path] = pieces
+
+
+def _references(found: Found, path: Path, value: str) -> Pieces | None:
+    """A hole for each reference to a secret; None in a text without any."""
+    pieces, done = [""], 0
+    for match in VARIABLE.finditer(value):
+        if match[1].startswith(_PREFIX):
+            name = match[1].removeprefix(_PREFIX)
+            pieces[-1] += value[done : match.start()]
+            pieces += [found.bind(path, name, match[0]), ""]
+            done = match.end()
+    pieces[-1] += value[done:]
+    return tuple(pieces) if len(pieces) > 1 else None
 
 
 def _merged(source: Tree) -> Mapping[str, Tree]:
@@ -216,8 +236,10 @@ def _merged(source: Tree) -> Mapping[str, Tree]:
 
 def _place(place: str, key: str) -> str:
     """The kind of place below a key: it stays what an outer key made it, unless the key is known for holding none."""
-    if place in _ALWAYS:
+    if place in _ALWAYS or place in _LOCATIONS:
         return place
+    if key in _LOCATIONS:
+        return key
     if key in _NEVER:
         return ""
     if key in _ALWAYS or _TELLING.search(key):
@@ -251,7 +273,7 @@ def _explain(found: Found, path: Path, value: str, source: Tree, place: str) -> 
 
 
 def _suspect(found: Found, path: Path, value: str, source: Tree, place: str) -> Pieces:
-    if not place or not value or _only_references(value):
+    if not place or place in _LOCATIONS or not value or _only_references(value):
         return (value,)
     if place in _UNLESS_WRITTEN and isinstance(source, Leaf) and source.text == value:
         return (value,)

@@ -15,8 +15,10 @@ from typing import Literal
 import orjson
 
 from hublet.core import operations as ops
+from hublet.core.locations import location_of
 from hublet.core.messages import type_json
 from hublet.core.outcomes import root
+from hublet.core.pins import Pin, pins, served
 from hublet.core.questions import (
     LATEST,
     Assistant,
@@ -27,6 +29,7 @@ from hublet.core.questions import (
     FreeTrial,
     Icon,
     Organizations,
+    Pinned,
     Proposed,
     Question,
     Roster,
@@ -67,6 +70,8 @@ class Answer:
     media_type: str = type_json
     withheld: bool = False
     """Secret values were left out: the cache is locked, they have expired, or the reader may not see them."""
+    pinned: bool = False
+    """It is, or its list holds, a revision that the user has pinned."""
 
     def grade(self, now: float) -> Grade:
         if self.withheld:
@@ -95,12 +100,15 @@ class Snapshot:
     ) -> None:
         self.state = state
         self.terms = terms
+        self.made_at = now
         self.overrides = overrides or {}
         self.locked = state.ledger.lock is not None
         self.next_expiry = _NEVER
         self._expired: set[Question] = set()
         self._answers: dict[tuple[ops.Operation, bool], Answer] = {}
         self._bodies: dict[tuple[Question, bool], tuple[Known, bytes, str]] = {}
+        self._pinned: dict[Question, tuple[Record, Pin, Record]] = {}
+        self.records = self._with_pins(before)
         self._scope_ids: dict[str, str] = {slug: id_ for id_, slug, _ in self.organizations()}
         self._by_name: dict[str, list[tuple[Secret, str, Slug | None]]] | None = None
         self._icons = {
@@ -110,8 +118,8 @@ class Snapshot:
         }
         same = before is not None and before.terms == terms and before.overrides == self.overrides
         old = before._bodies if before is not None and same else {}
-        for question, known in state.records.items():
-            if isinstance(question, Proposed):
+        for question, known in self.records.items():
+            if isinstance(question, Proposed | Pinned):
                 continue
             if isinstance(known, Record) and known.content.bindings:
                 expiry = (confirmed_at(state, question) or known.changed_at) + terms.max_stale
@@ -126,6 +134,19 @@ class Snapshot:
                     self._bodies[question, clear] = taken
                 else:
                     self._render(question, known, clear)
+
+    def _with_pins(self, before: Snapshot | None) -> Mapping[Question, Known]:
+        """The records as they are served: pinned assistants with their pinned revision."""
+        for pin in pins(self.state.records, self.made_at):
+            self.next_expiry = min(self.next_expiry, pin.until)
+            present = self.state.records.get(pin.assistant)
+            if isinstance(present, Record):
+                old = before._pinned.get(pin.assistant) if before is not None else None
+                same = old is not None and old[0] is present and old[1].record is pin.record
+                record = old[2] if old is not None and same else served(pin, present)
+                self._pinned[pin.assistant] = (present, pin, record)
+        shown = {question: record for question, (_, _, record) in self._pinned.items()}
+        return {**self.state.records, **shown} if shown else self.state.records
 
     def organizations(self) -> tuple[tuple[str, str, str], ...]:
         """(id, slug, name) of each organization of the account."""
@@ -150,7 +171,7 @@ class Snapshot:
 
     def icon(self, name: str) -> tuple[bytes, str] | None:
         """(bytes, media type) of the icon that `terms.icon` names so."""
-        known = self.state.records.get(self._icons[name]) if name in self._icons else None
+        known = self.records.get(self._icons[name]) if name in self._icons else None
         if not isinstance(known, Record):
             return None
         return known.content.template.text, known.content.traits["type"]
@@ -172,8 +193,16 @@ class Snapshot:
             case FreeTrial() | Credits():
                 return self.terms.short_interval
             case Block(version=version) | Download(version=version) if version != LATEST:
-                return _NEVER if isinstance(self.state.records.get(question), Record) else self.terms.interval
+                return _NEVER if isinstance(self.records.get(question), Record) else self.terms.interval
         return self.terms.interval
+
+    def shows_values(self, question: Question) -> bool:
+        """Whether an answer for the account's owner has the secret values of this Question in it."""
+        return self._clear(question, True)
+
+    def values(self, bindings: Bindings) -> Bindings:
+        """The values that are served for a record's bindings: the user's own go before the Hub's."""
+        return self._values(bindings)
 
     def _clear(self, question: Question, wanted: bool) -> bool:
         return wanted and not self.locked and question not in self._expired
@@ -209,7 +238,7 @@ class Snapshot:
             case ops.GetCheckoutUrl():
                 return Unknown(operation)
         question = root(operation)
-        known = self.state.records.get(question)
+        known = self.records.get(question)
         at = self.confirmed_at(question)
         if known is None or at is None:
             return Unknown(operation)
@@ -219,12 +248,12 @@ class Snapshot:
             return Answer(known.status, body, self._etag(body), at, fresh_for)
         body, etag, withheld = self._body(question, known, clear)
         media_type = known.content.traits.get("type", type_json)
-        return Answer(200, body, etag, at, fresh_for, media_type, withheld)
+        return Answer(200, body, etag, at, fresh_for, media_type, withheld, question in self._pinned)
 
     def _members(self, roster: Roster) -> Iterator[tuple[Assistant, Record]]:
-        for slug in members(self.state.records.get(roster)):
+        for slug in members(self.records.get(roster)):
             question = Assistant(roster.scope, roster.proxied, slug)
-            known = self.state.records.get(question)
+            known = self.records.get(question)
             if isinstance(known, Record):
                 yield question, known
 
@@ -234,12 +263,13 @@ class Snapshot:
             return Unknown(operation)
         bodies: list[bytes] = []
         tags: list[str] = []
-        withheld = False
+        withheld = pinned = False
         for question, record in self._members(roster):
             body, tag, without = self._body(question, record, clear)
             bodies.append(body)
             tags.append(tag)
             withheld |= without
+            pinned |= question in self._pinned
             at = min(at, self.confirmed_at(question) or at)
         return Answer(
             200,
@@ -248,6 +278,7 @@ class Snapshot:
             at,
             self.terms.interval,
             withheld=withheld,
+            pinned=pinned,
         )
 
     def _full_slugs(self, roster: Roster) -> Answer | Unknown:
@@ -273,7 +304,7 @@ class Snapshot:
             for text, fqsn in zip(operation.asked, operation.fqsns, strict=True)
             if fqsn is not None
             and fqsn.name not in self.overrides
-            and not isinstance(self.state.records.get(Secret(scope, fqsn)), Record)
+            and not isinstance(self.records.get(Secret(scope, fqsn)), Record)
         )
         if missing:
             return Unknown(ops.SyncSecrets(scope, None, tuple(dict.fromkeys(missing))))
@@ -297,13 +328,13 @@ class Snapshot:
         can't be asked: it may know a package that we don't.
         """
         own = Secret(scope, fqsn)
-        if isinstance(self.state.records.get(own), Record):
+        if isinstance(self.records.get(own), Record):
             return own
         if self._by_name is None:
             self._by_name = {}
-            for question, known in self.state.records.items():
+            for question, known in self.records.items():
                 if isinstance(question, Secret) and isinstance(known, Record):
-                    self._by_name.setdefault(question.fqsn.name, []).append((question, *_location(known)))
+                    self._by_name.setdefault(question.fqsn.name, []).append((question, *location_of(known.content)))
         same_name = self._by_name.get(fqsn.name, [])
         if any(
             kind in ("package", "models_add_on") and (other.fqsn == fqsn or package in fqsn.packages)
@@ -321,7 +352,7 @@ class Snapshot:
         at, withheld = _NEVER, False
         for text, fqsn in zip(operation.asked, operation.fqsns, strict=True):
             question = self._secret(scope, fqsn) if fqsn is not None else None
-            known = self.state.records.get(question) if question is not None else None
+            known = self.records.get(question) if question is not None else None
             if fqsn is not None and fqsn.name in self.overrides and clear and not self.locked:
                 results.append(self._overridden(text, fqsn.name))
                 continue
@@ -345,19 +376,6 @@ class Snapshot:
 def overridden_by(binding: str) -> str:
     """The name of the user's own value that goes before a binding's; of a binding without a name there is none."""
     return "" if binding.startswith("unnamed/") else binding.rpartition("/")[2]
-
-
-def _location(record: Record) -> tuple[str, Slug | None]:
-    """Where the Hub found a secret (user, organization, package, models_add_on, free_trial or not_found), and whose it
-    is when it is a package's or an add-on's."""
-    value = orjson.loads(record.content.template.text)  # holes are inside strings: it is JSON without them
-    if value is None:
-        return "not_found", None
-    place = value["secretLocation"]
-    match place.get("packageSlug") or place.get("blockSlug"):
-        case {"ownerSlug": str(owner), "packageSlug": str(package)}:
-            return str(place["secretType"]), Slug(owner, package)
-    return str(place["secretType"]), None
 
 
 def not_found(asked: str, name: str) -> bytes:

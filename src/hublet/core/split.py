@@ -5,8 +5,11 @@ Only the worker imports this: it is the one place where what came off the networ
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import orjson
 
@@ -15,7 +18,7 @@ from hublet.core import operations as ops
 from hublet.core import questions as q
 from hublet.core.messages import is_segment
 from hublet.core.places import Path, Pieces
-from hublet.core.records import Content, Fact, Hole, Template, View, render
+from hublet.core.records import Content, Fact, Template, View, cut, render
 
 
 class WrongShape(ValueError):
@@ -37,24 +40,40 @@ class Harvest:
     """The text of a registry package."""
 
 
-def split(operation: ops.Operation, reply: object, *, mark: str, blocks: secretrefs.Blocks | None = None) -> Harvest:
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How the assistants of a reply are looked into."""
+
+    blocks: secretrefs.Blocks
+    unfilled: bool
+
+
+def split(
+    operation: ops.Operation,
+    reply: object,
+    *,
+    mark: str,
+    blocks: secretrefs.Blocks | None = None,
+    unfilled: bool = False,
+) -> Harvest:
     """Facts from a 200's JSON value (a package's download is bytes). `mark` is a fresh random word that stands for
-    holes while a text is serialised, `blocks` what the packages hold that assistants use.
+    holes while a text is serialised, `blocks` what the packages hold that assistants use. In an `unfilled` reply the
+    secrets of assistants are still references.
 
     Raises WrongShape. Operations whose answers are not kept give no facts.
     """
     try:
-        return _split(operation, reply, mark, blocks or {})
+        return _split(operation, reply, mark, _Reading(blocks or {}, unfilled))
     except (orjson.JSONEncodeError, RecursionError):
         raise WrongShape("the answer is nested too deeply") from None
 
 
-def _split(operation: ops.Operation, reply: object, mark: str, blocks: secretrefs.Blocks) -> Harvest:
+def _split(operation: ops.Operation, reply: object, mark: str, reading: _Reading) -> Harvest:
     match operation:
         case ops.ListAssistants(scope, proxied):
-            return _assistants(scope, proxied, reply, mark, blocks)
+            return _assistants(scope, proxied, reply, mark, reading)
         case ops.GetAssistant(scope, proxied, slug):
-            return _assistant(scope, proxied, slug, reply, mark, blocks)
+            return _assistant(scope, proxied, slug, reply, mark, reading)
         case ops.ListOrganizations():
             return _organizations(reply, mark)
         case ops.GetPolicy():
@@ -99,12 +118,13 @@ def _block(question: q.Block, reply: object) -> Harvest:
 
 
 def _download(question: q.Download, reply: object) -> Harvest:
-    if not isinstance(reply, bytes) or not reply.startswith(b"PK"):
-        raise WrongShape("a package's download is not a zip file")
+    # Its directory is at the end: one that was cut off has none.
+    if not isinstance(reply, bytes) or not reply.startswith(b"PK") or not zipfile.is_zipfile(io.BytesIO(reply)):
+        raise WrongShape("a package's download is not a zip file, or not the whole of one")
     return Harvest((Fact(question, Content(Template(reply), {}, {"type": "application/zip"})),))
 
 
-def _assistants(scope: q.Scope, proxied: bool, reply: object, mark: str, blocks: secretrefs.Blocks) -> Harvest:
+def _assistants(scope: q.Scope, proxied: bool, reply: object, mark: str, reading: _Reading) -> Harvest:
     if not isinstance(reply, list):
         raise WrongShape("the list of assistants is not an array")
     facts: list[Fact] = []
@@ -112,7 +132,7 @@ def _assistants(scope: q.Scope, proxied: bool, reply: object, mark: str, blocks:
     icons: dict[str, str] = {}
     members: list[q.Slug] = []
     for index, item in enumerate(reply):
-        slug, content, refers, icon = _one(item, f"element {index}", mark, blocks)
+        slug, content, refers, icon = _one(item, f"element {index}", mark, reading)
         members.append(slug)
         facts.append(Fact(q.Assistant(scope, proxied, slug), content))
         secrets |= dict.fromkeys(refers)
@@ -124,17 +144,15 @@ def _assistants(scope: q.Scope, proxied: bool, reply: object, mark: str, blocks:
     return Harvest(tuple(facts), tuple(secrets), tuple(icons.items()))
 
 
-def _assistant(
-    scope: q.Scope, proxied: bool, slug: q.Slug, reply: object, mark: str, blocks: secretrefs.Blocks
-) -> Harvest:
-    said, content, refers, icon = _one(reply, "the assistant", mark, blocks)
+def _assistant(scope: q.Scope, proxied: bool, slug: q.Slug, reply: object, mark: str, reading: _Reading) -> Harvest:
+    said, content, refers, icon = _one(reply, "the assistant", mark, reading)
     if said != slug:
         raise WrongShape("the assistant is another one than was asked for")
     return Harvest((Fact(q.Assistant(scope, proxied, slug), content),), refers, tuple(_addresses(icon).items()))
 
 
 def _one(
-    item: object, where: str, mark: str, blocks: secretrefs.Blocks
+    item: object, where: str, mark: str, reading: _Reading
 ) -> tuple[q.Slug, Content, tuple[q.Fqsn, ...], list[str]]:
     if not isinstance(item, dict):
         raise WrongShape(f"{where} is not an object")
@@ -159,7 +177,7 @@ def _one(
     slug = q.Slug(owner, package)
     raw_yaml = item.get("rawYaml") or ""
     tree = yamltree.read(raw_yaml)
-    found = secretrefs.find(config, raw_yaml, tree, blocks)
+    found = secretrefs.find(config, raw_yaml, tree, reading.blocks, unfilled=reading.unfilled)
     # Found paths are below the config, or the YAML text itself: both stand elsewhere in the item.
     holes = {(("configResult", *path) if path[0] == "config" else path): pieces for path, pieces in found.holes.items()}
     template, icons = _template(item, holes, mark)
@@ -169,7 +187,7 @@ def _one(
         traits[endpoints.TRAIT] = endpoints.to_trait(endpoints.endpoints_of(places, found.holes))
     content = Content(template, found.bindings, traits)
     _prove(content, item, icons, where)
-    return slug, content, secretrefs.referred(slug, tree, blocks), icons
+    return slug, content, secretrefs.referred(slug, tree, reading.blocks), icons
 
 
 def _traits(config: dict[str, object] | None, interrupted: bool, errors: Sequence[object]) -> dict[str, str]:
@@ -196,16 +214,18 @@ def _organizations(reply: object, mark: str) -> Harvest:
         case _:
             raise WrongShape("there is no array of organizations")
     ids: list[str] = []
+    slugs: set[str] = set()
     for organization in organizations:
         match organization:
-            case {"id": str(id_), "name": str(), "slug": str()} if id_:
+            case {"id": str(id_), "name": str(), "slug": str(slug)} if id_:
                 ids.append(id_)
+                slugs.add(slug)
             case _:
                 raise WrongShape("an organization has no id, name or slug")
         if not isinstance(organization.get("iconUrl"), str | None):
             raise WrongShape("an organization's iconUrl is not a string")
-    if len(set(ids)) != len(ids):
-        raise WrongShape("two organizations have the same id")
+    if len(set(ids)) != len(ids) or len(slugs) != len(ids):
+        raise WrongShape("two organizations have the same id or slug")
     template, icons = _template(reply, {}, mark)
     content = Content(template)
     _prove(content, reply, icons, "the organizations")
@@ -264,10 +284,10 @@ def _template(value: object, holes: dict[Path, Pieces], mark: str) -> tuple[Temp
 
     The list has the whole icon URLs in the order of their holes: two that differ in their queries only are one icon.
     """
-    names: list[tuple[str, str]] = []
+    names: list[tuple[Literal["secret", "icon"], str]] = []
     icons: list[str] = []
 
-    def hole(kind: str, name: str) -> str:
+    def hole(kind: Literal["secret", "icon"], name: str) -> str:
         names.append((kind, name))
         return f"{mark}{len(names) - 1};"
 
@@ -285,17 +305,7 @@ def _template(value: object, holes: dict[Path, Pieces], mark: str) -> tuple[Temp
                 return hole("icon", _without_query(node))
         return node
 
-    text = orjson.dumps(marked(value, ()))
-    pieces_ = text.split(mark.encode())
-    kept, cut = [pieces_[0]], []
-    at = len(pieces_[0])
-    for piece in pieces_[1:]:
-        number, _, rest = piece.partition(b";")
-        kind, name = names[int(number)]
-        cut.append(Hole(at, "icon" if kind == "icon" else "secret", name))
-        kept.append(rest)
-        at += len(rest)
-    return Template(b"".join(kept), tuple(cut)), icons
+    return cut(orjson.dumps(marked(value, ())), mark, names.__getitem__), icons
 
 
 def _addresses(icons: list[str]) -> dict[str, str]:

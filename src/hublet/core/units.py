@@ -46,3 +46,13 @@ def _render(amount: int, units: dict[str, int]) -> str:
     unit = next(unit for unit, worth in units.items() if amount >= worth and amount % worth == 0) if amount else ""
     smallest = next(reversed(units))
     return f"{amount // units[unit]}{unit}" if unit else f"0{smallest}"
+
+
+def duration(seconds: float | None) -> str:
+    """`3 s`, `12 min`, `5 h`, `2 d`: one unit, rounded down."""
+    if seconds is None:
+        return ""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"

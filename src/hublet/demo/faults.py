@@ -1,8 +1,8 @@
 """What can go wrong between a client and a Hub, as values to switch on with `Hub.inject`.
 
     instead of the Hub   Status, Html, ErrorPage, RedirectTo, RedirectWithin, Reset, Disconnect
-    a bad body           Empty, NullBody, EmptyList, WrongShape, NotUtf8, NaN, DuplicateKeys, DeepNesting, HugeBody,
-                         GzipBomb
+    a bad body           Empty, NullBody, EmptyList, Twice, WrongShape, NotUtf8, LoneSurrogate, NaN, DuplicateKeys,
+                         DeepNesting, HugeBody, GzipBomb
     on the wire          Hang, SlowDrip, Truncated, WrongLength (and Reset, Disconnect)
 
 The first two are pure functions of the good answer; those of the wire mark the answer and the server carries them out.
@@ -131,6 +131,19 @@ class EmptyList(Rewrite):
 
 
 @dataclass(frozen=True)
+class Twice(Rewrite):
+    """Every list of the answer's top level names its first member once more at its end."""
+
+    def rewrite(self, good: Reply) -> Reply:
+        value = good.json()
+        if isinstance(value, dict):
+            value = {k: each + each[:1] if isinstance(each, list) else each for k, each in value.items()}
+        elif isinstance(value, list):
+            value += value[:1]
+        return json_reply(200, value)
+
+
+@dataclass(frozen=True)
 class WrongShape(Rewrite):
     """The value at a path of keys and indices (the whole answer by default) has another JSON type."""
 
@@ -166,11 +179,21 @@ class NotUtf8(Rewrite):
 
 
 @dataclass(frozen=True)
-class NaN(Rewrite):
-    """An extra NaN, which JSON does not have."""
+class LoneSurrogate(Rewrite):
+    """An extra string with half a character: an escape that JSON's grammar allows and no UTF-8 can hold."""
 
     def rewrite(self, good: Reply) -> Reply:
-        return good.with_body(_with_extra(good.read(), b"NaN"))
+        return good.with_body(_with_extra(good.read(), b'"\\ud83d"'))
+
+
+@dataclass(frozen=True)
+class NaN(Rewrite):
+    """An extra NaN, which JSON does not have; or Infinity, which it does not have either."""
+
+    word: bytes = b"NaN"
+
+    def rewrite(self, good: Reply) -> Reply:
+        return good.with_body(_with_extra(good.read(), self.word))
 
 
 @dataclass(frozen=True)
@@ -235,18 +258,24 @@ class _Padded:
 
 @dataclass(frozen=True)
 class GzipBomb(Fault):
-    """The good JSON after `size` blanks, gzipped: a thousandth of that on the wire."""
+    """The good JSON after `size` blanks, gzipped: less than a two-hundredth of that on the wire. With more `layers`
+    what is gzipped is gzipped again: of two only a few kilobytes are left."""
 
     size: int = 256 * 1024 * 1024
+    layers: int = 1
 
     def apply(self, good: Reply) -> Reply:
-        return good.with_body(_bomb(good.read(), self.size), ("Content-Encoding", "gzip"))
+        packing = ", ".join(["gzip"] * self.layers)
+        return good.with_body(_bomb(good.read(), self.size, self.layers), ("Content-Encoding", packing))
 
 
 @lru_cache(maxsize=4)
-def _bomb(body: bytes, size: int) -> bytes:
+def _bomb(body: bytes, size: int, layers: int) -> bytes:
     squeeze = zlib.compressobj(1, wbits=31)
-    return b"".join(map(squeeze.compress, _Padded(body, size))) + squeeze.flush()
+    packed = b"".join(map(squeeze.compress, _Padded(body, size))) + squeeze.flush()
+    for _ in range(layers - 1):
+        packed = zlib.compress(packed, 9, wbits=31)
+    return packed
 
 
 class WireFault(Fault):

@@ -103,6 +103,11 @@ class AuditFile:
         self._size_limit, self._kept = size_limit, kept
         self._one_at_a_time = threading.Lock()
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Every file that there may be, the newest first."""
+        return tuple(self._numbered(number) for number in range(self._kept + 1))
+
     def append(self, lines: Sequence[bytes], *, sync: bool = False) -> None:
         """Write whole lines; with `sync` they are on the disk when this returns. Raises OSError.
 

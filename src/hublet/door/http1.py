@@ -20,6 +20,9 @@ __all__ = ["Admitted", "Application", "Connection", "Http1", "Limits"]
 
 timed_out = error_response(408, "the request did not arrive in time")
 
+_answers_a_turn = 32
+"""After so many answers in one turn of the loop the other connections come first, however much a client pipelines."""
+
 
 class Http1(ResponseWriter, asyncio.Protocol):
     """One connection. Created for each accept; `keeper` (the Listener) owns it."""
@@ -116,6 +119,10 @@ class Http1(ResponseWriter, asyncio.Protocol):
             if self._must_wait():
                 self._held = data[offset:]
                 break
+            if self._messages - messages >= _answers_a_turn:
+                self._held = data[offset:]
+                self._loop.call_soon(self._next_turn)
+                break
             self._parse(data[offset : offset + self.slice_size])
             offset += self.slice_size
         if self._phase is Phase.IDLE:
@@ -146,6 +153,13 @@ class Http1(ResponseWriter, asyncio.Protocol):
             self._take(data)
         else:
             self._turn_tap()
+
+    def _next_turn(self) -> None:
+        """Go on after the others had their turn; not with a client that has been answered enough to be let go."""
+        if self._draining and self._phase is Phase.IDLE and self._free():
+            self._transport.close()
+        else:
+            self._resume()
 
     # -- time ----------------------------------------------------------------------------------------------------------
 

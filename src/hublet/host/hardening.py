@@ -33,3 +33,13 @@ def _undumpable() -> bool:
         return bool(prctl(_PR_SET_DUMPABLE, zero, zero, zero, zero) == 0 and prctl(_PR_GET_DUMPABLE, *[zero] * 4) == 0)
     except (OSError, AttributeError):
         return False
+
+
+def is_dumpable() -> bool | None:
+    """Whether this process could leave a core dump; None where that can't be asked."""
+    if sys.platform != "linux":
+        return None
+    try:
+        return bool(ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, *[ctypes.c_ulong(0)] * 4))
+    except (OSError, AttributeError):
+        return None

@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
@@ -92,21 +92,13 @@ def signature(path: Path) -> tuple[int, ...] | None:
     return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
-class FileWatch:
-    """Calls `nudge` (from a thread of its own) when the file may have changed; `look` then tells whether it has.
+class Watch:
+    """An observer of watchdog's and what it watches. Transitions: (made) → start → stop."""
 
-    Transitions: (made) → start → stop. `avoid` are folders that are not watched, nor is anything below them.
-    """
+    _watches: dict[Any, ObservedWatch]
 
-    def __init__(self, path: Path, nudge: Callable[[], None], *, avoid: Iterable[Path] = ()) -> None:
-        self.path = path
-        self._nudge = nudge
-        self._avoid = tuple(Path(os.path.realpath(folder)) for folder in avoid)
-        self._seen = signature(path)
+    def __init__(self) -> None:
         self._observer: BaseObserver | None = None
-        self._watches: dict[tuple[Folder, bool], ObservedWatch] = {}
-        self._steps: frozenset[str] = frozenset()
-        self._lost: set[str] = set()
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -125,6 +117,27 @@ class FileWatch:
         if observer is not None:
             observer.stop()
             observer.join(5)
+
+    def _follow(self) -> None:
+        """Watch what is there now."""
+        raise NotImplementedError
+
+
+class FileWatch(Watch):
+    """Calls `nudge` (from a thread of its own) when the file may have changed; `look` then tells whether it has.
+
+    Transitions: (made) → start → stop. `avoid` are folders that are not watched, nor is anything below them.
+    """
+
+    def __init__(self, path: Path, nudge: Callable[[], None], *, avoid: Iterable[Path] = ()) -> None:
+        self.path = path
+        self._nudge = nudge
+        self._avoid = tuple(Path(os.path.realpath(folder)) for folder in avoid)
+        super().__init__()
+        self._seen = signature(path)
+        self._watches: dict[tuple[Folder, bool], ObservedWatch] = {}
+        self._steps: frozenset[str] = frozenset()
+        self._lost: set[str] = set()
 
     def look(self) -> bool:
         """Whether the file is another than at the last look."""

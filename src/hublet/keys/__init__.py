@@ -14,12 +14,18 @@ source_names = ("file", "keyring", "passphrase", "credential")
 
 
 def source_of(
-    name: str, key_file: Path, *, parameters: Mapping[str, str] | None = None, asker: Asker | None = None
+    name: str,
+    key_file: Path,
+    *,
+    parameters: Mapping[str, str] | None = None,
+    asker: Asker | None = None,
+    quiet: bool = False,
 ) -> KeySource:
     """The source that `keys.source` or a store's header names: exactly that one. Opens nothing yet.
 
     `key_file` is where the source `file` keeps its key; `parameters` are those of a store's header, none for a store
-    (or a key) that is to be made; `asker` knows where a passphrase comes from.
+    (or a key) that is to be made; `asker` knows where a passphrase comes from; with `quiet` nobody is asked to unlock a
+    keyring.
     """
     if name == "file":
         from hublet.keys.file import FileSource
@@ -28,7 +34,7 @@ def source_of(
     if name == "keyring":
         from hublet.keys.keyring import KeyringSource
 
-        return KeyringSource(parameters)
+        return KeyringSource(parameters, quiet=quiet)
     if name == "passphrase":
         from hublet.keys.asking import Asker
         from hublet.keys.passphrase import PassphraseSource

@@ -27,7 +27,10 @@ class Asker:
         descriptor: int | None = None,
         given: SecretStr | None = None,
         terminal: bool = True,
+        what: str = "the cache",
     ) -> None:
+        """`what` the passphrase is of, for the person who is asked."""
+        self._what = what
         self._file, self._descriptor, self._given, self._terminal = file, descriptor, given, terminal
         self._read: SecretStr | None = None
 
@@ -71,7 +74,7 @@ class Asker:
             raise KeySourceError("the passphrase is needed, and there is no terminal to ask at", hint=_no_terminal)
         from getpass import getpass
 
-        said = getpass("New passphrase for the cache: " if new else "Passphrase of the cache: ")
+        said = getpass(f"New passphrase for {self._what}: " if new else f"Passphrase of {self._what}: ")
         if new and getpass("The same again: ") != said:
             raise KeySourceError("the two passphrases are not the same", hint="try again")
         return SecretStr(said)

@@ -81,6 +81,16 @@ class CredentialSource:
     def discard(self) -> None:
         pass
 
+    @property
+    def counting(self) -> None:
+        return None  # the service manager hands it over read-only
+
+    def generation(self, store: bytes) -> None:  # noqa: ARG002
+        return None
+
+    def count(self, store: bytes, generation: int) -> None:
+        pass
+
 
 def _key_in(value: bytes) -> Key:
     """32 raw bytes, or the same as hex or base64 text. No length is two of these."""

@@ -2,6 +2,7 @@
 
     kek          the key in force
     kek.next     the key that is to follow, while the store is being sealed under it
+    kek.count    the number of each store's last commit (counts.py)
 
 It protects a copy of the data directory that was made without the key's directory. That one is marked so that backups
 leave it out (CACHEDIR.TAG, and an extended attribute for Time Machine); a full copy of the home holds both.
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from hublet.core.envelope import Key, key_size
 from hublet.core.errors import KeySourceError
+from hublet.keys import counts
 from hublet.keys.private import flush_directory, judge_directory, make_directory, read_private, temporary, write
 
 tag_name = "CACHEDIR.TAG"
@@ -31,6 +33,7 @@ class FileSource:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._next = path.with_name(f"{path.name}.next")
+        self._counts = path.with_name(f"{path.name}.count")
 
     def __repr__(self) -> str:
         return f"FileSource({str(self.path)!r})"
@@ -78,10 +81,27 @@ class FileSource:
     def discard(self) -> None:
         """Removes the files. Nothing is claimed of what the file system and the disk still keep of them."""
         with self._changing():
-            for path in (self.path, self._next):
+            for path in (self.path, self._next, self._counts):
                 path.unlink(missing_ok=True)
             if self.path.parent.is_dir():
                 flush_directory(self.path.parent)
+
+    @property
+    def counting(self) -> float:
+        return 0.0
+
+    def generation(self, store: bytes) -> int | None:
+        return self._counted().get(store)
+
+    def count(self, store: bytes, generation: int) -> None:
+        text = counts.having(self._counted(), store, generation)
+        with self._changing():
+            make_directory(self.path.parent)
+            write(self._counts, text.encode())
+
+    def _counted(self) -> dict[bytes, int]:
+        value = read_private(self._counts, counts.size_limit, what="the count of commits", setting="keys.file")
+        return counts.read(value.decode("ascii", "replace")) if value is not None else {}
 
     def _read(self, path: Path) -> Key | None:
         value = read_private(path, key_size, what="the key file", setting="keys.file")
@@ -99,7 +119,7 @@ class FileSource:
         with self._changing():
             make_directory(directory)
             judge_directory(directory)
-            ours = {tag_name, self.path.name, self._next.name}
+            ours = {tag_name, self.path.name, self._next.name, self._counts.name}
             own = ours | {temporary(directory / name).name for name in ours}
             if all(entry.name in own for entry in directory.iterdir()):
                 # Only a directory that is ours alone: the tag takes everything in it out of backups.

@@ -6,6 +6,10 @@ and what it imports does not stay in the daemon.
 
     service "hublet", account ID          the key in force, hex; ID is random, a parameter of the store
     service "hublet", account ID.next     the key that is to follow
+    service "hublet", account ID.count    the number of the store's last commit (counts.py)
+
+A person is asked to unlock it when a command or the start of the daemon needs the key; what the daemon does by itself
+is `quiet`: a locked keyring is then an error at once, where the system lets that be told (the Secret Service does).
 """
 
 from __future__ import annotations
@@ -18,9 +22,13 @@ from collections.abc import Mapping
 
 from hublet.core.envelope import Key, key_size
 from hublet.core.errors import KeySourceError
+from hublet.keys import counts
 
 patience = 60.0
 """Seconds for which a person may take to answer the prompt that unlocks the keyring."""
+_quiet_patience = 10.0
+_counting = 60.0
+"""Seconds between two counts: each is a process of its own."""
 
 _KEPT = (
     "APPDATA", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "HOME", "LANG", "LOCALAPPDATA", "LOGNAME", "PATH",
@@ -49,9 +57,12 @@ class KeyringSource:
 
     name = "keyring"
 
-    def __init__(self, parameters: Mapping[str, str] | None = None, *, limit: float = patience) -> None:
+    def __init__(
+        self, parameters: Mapping[str, str] | None = None, *, limit: float = patience, quiet: bool = False
+    ) -> None:
         self._account = (parameters or {}).get("account") or f"cache-{os.urandom(8).hex()}"
-        self._limit = limit
+        self._limit, self._quiet = min(limit, _quiet_patience) if quiet else limit, quiet
+        self._counted: dict[bytes, int] | None = None  # as it was when the key was read: one process for both
 
     def __repr__(self) -> str:
         return f"KeyringSource({self._account!r})"
@@ -88,11 +99,44 @@ class KeyringSource:
         self._ask("discard", self._account)
 
     @property
+    def counting(self) -> float:
+        return _counting
+
+    def generation(self, store: bytes) -> int | None:
+        if self._counted is None:
+            self.load()
+        return (self._counted or {}).get(store)
+
+    def count(self, store: bytes, generation: int) -> None:
+        counted = counts.having({}, store, generation).strip()
+        self._ask("set", self._count, counted, quiet=True)
+        self._counted = counts.read(counted)
+
+    def left(self) -> bool:
+        """Whether anything of this account is there, without asking anybody to unlock it. Raises KeySourceError."""
+        return self._ask("left", self._account, quiet=True).get("value") is not None
+
+    @classmethod
+    def answers(cls) -> bool:
+        """Whether there is a keyring that could keep a key now, without asking anybody to unlock it."""
+        try:
+            cls(quiet=True)._ask("probe", "")
+        except KeySourceError:
+            return False
+        return True
+
+    @property
     def _next(self) -> str:
         return f"{self._account}.next"
 
+    @property
+    def _count(self) -> str:
+        return f"{self._account}.count"
+
     def _get(self, account: str) -> Key | None:
-        found = self._ask("get", account)
+        answer = self._ask("get", account)
+        found = answer.get("value")
+        self._counted = counts.read(answer.get("count") or "")
         if found is None:
             return None
         try:
@@ -109,24 +153,27 @@ class KeyringSource:
     def _set(self, account: str, kek: Key) -> None:
         self._ask("set", account, kek.reveal().hex())
 
-    def _ask(self, verb: str, account: str, value: str | None = None) -> str | None:
+    def _ask(self, verb: str, account: str, value: str | None = None, *, quiet: bool = False) -> dict[str, str | None]:
         """One call of the keyring package, in a child. The key goes through pipes, never through arguments."""
-        order = json.dumps({"do": verb, "account": account, "next": self._next, "value": value}).encode()
+        quiet = quiet or self._quiet
+        entries = {"account": account, "next": self._next, "count": self._count}
+        order = json.dumps({"do": verb, **entries, "value": value, "quiet": quiet}).encode()
+        limit = min(self._limit, _quiet_patience) if quiet else self._limit
         # What failed is raised further down, so that no error holds on to one that knows what came out of the keyring.
         answer = None
         message, hint = "the keyring can't be asked", "see `python -m keyring diagnose`"
         try:
             done = subprocess.run(
-                [sys.executable, "-P", "-m", "hublet.keys.keyring_child"],
+                [sys.executable, "-P", "-m", "hublet.keyring_worker"],
                 input=order,
                 capture_output=True,
-                timeout=self._limit,
+                timeout=limit,
                 env={name: text for name, text in os.environ.items() if name in _KEPT},
                 check=False,
             )
             answer = json.loads(done.stdout)
         except subprocess.TimeoutExpired:
-            message = f"the keyring did not answer within {self._limit:.0f} s: it may wait for somebody to unlock it"
+            message = f"the keyring did not answer within {limit:.0f} s: it may wait for somebody to unlock it"
             hint = "answer its prompt, and try again"
         except (OSError, ValueError):
             pass
@@ -136,5 +183,4 @@ class KeyringSource:
         if trouble is not None:
             message, hint = _TROUBLES.get(trouble, _TROUBLES["refused"])
             raise KeySourceError(message.format(detail=answer.get("detail")), hint=hint)
-        found = answer.get("value")
-        return found if isinstance(found, str) else None
+        return {name: text for name, text in answer.items() if isinstance(text, str)}

@@ -1,7 +1,10 @@
 """One call of the `keyring` package: an order on standard input, an answer on standard output, both one JSON object.
 
-    {"do": "get" | "set" | "promote" | "discard", "account": ..., "next": ..., "value": ...}
-        → {"value": ...} or {"trouble": ..., "detail": ...}
+    {"do": "get" | "set" | "promote" | "discard" | "left" | "probe",
+     "account": ..., "next": ..., "count": ..., "value": ..., "quiet": ...}
+        → {"value": ..., "count": ...} or {"trouble": ..., "detail": ...}
+
+With "quiet" nobody is asked to unlock it: a keyring that is locked is trouble.
 
 Only backends that are known to keep secrets are used. `detail` is the name of a class, never text: a backend's own
 words could quote what it was given.
@@ -11,7 +14,8 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -49,15 +53,42 @@ def _backend() -> KeyringBackend:
     return members[0]
 
 
-def _carry_out(order: dict[str, str]) -> str | None:
+def _refuse_locked(backend: KeyringBackend) -> None:
+    """The package itself would ask a person to unlock the collection, or to make one."""
+    if type(backend).__module__ != f"{_package}.SecretService":
+        return
+    import secretstorage
+
+    chosen = getattr(backend, "preferred_collection", None)
+    with closing(secretstorage.dbus_init()) as connection:
+        try:
+            collection = (
+                secretstorage.Collection(connection, chosen)
+                if chosen
+                else secretstorage.collection.get_collection_by_alias(connection, "default")
+            )
+        except secretstorage.exceptions.ItemNotFoundException:
+            raise _Trouble("locked") from None
+        if collection.is_locked():
+            raise _Trouble("locked")
+
+
+def _carry_out(order: dict[str, Any]) -> dict[str, str | None]:
     backend = _backend()
     from keyring import errors
 
-    account, following = order["account"], order["next"]
+    account, following, counted = order["account"], order["next"], order["count"]
     try:
+        if order["quiet"]:
+            _refuse_locked(backend)
         match order["do"]:
             case "get":
-                return backend.get_password(_service, account)
+                value = backend.get_password(_service, account)
+                return {"value": value, "count": backend.get_password(_service, counted)}
+            case "left":
+                entries = (account, following, counted)
+                left = any(backend.get_password(_service, entry) is not None for entry in entries)
+                return {"value": "yes" if left else None}
             case "set":
                 _set(backend, account, order["value"])
             case "promote":
@@ -67,9 +98,9 @@ def _carry_out(order: dict[str, str]) -> str | None:
                     _set(backend, account, value)
                     _delete(backend, following)
             case "discard":
-                _delete(backend, account)
-                _delete(backend, following)
-        return None
+                for entry in (account, following, counted):
+                    _delete(backend, entry)
+        return {}
     except _Trouble:
         raise
     except errors.NoKeyringError:
@@ -95,11 +126,7 @@ def _delete(backend: KeyringBackend, account: str) -> None:
 
 def main() -> None:
     try:
-        answer: dict[str, str | None] = {"value": _carry_out(json.load(sys.stdin))}
+        answer = _carry_out(json.load(sys.stdin))
     except _Trouble as trouble:
         answer = dict(trouble.answer)
     json.dump(answer, sys.stdout)
-
-
-if __name__ == "__main__":
-    main()

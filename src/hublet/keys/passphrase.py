@@ -107,6 +107,16 @@ class PassphraseSource:
     def discard(self) -> None:
         pass
 
+    @property
+    def counting(self) -> None:
+        return None  # it keeps nothing outside the store
+
+    def generation(self, store: bytes) -> None:  # noqa: ARG002  the contract's signature
+        return None
+
+    def count(self, store: bytes, generation: int) -> None:
+        pass
+
 
 def _read(parameters: Mapping[str, str]) -> tuple[Factors, bytes, bytes]:
     """What a header says, before it could be authenticated: nobody may have us work for an hour or take all memory.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from hublet.core.errors import KeySourceError
@@ -69,6 +70,8 @@ def make_directory(path: Path) -> None:
     make_directory(path.parent)
     path.mkdir(mode=0o700)
     path.chmod(0o700)  # the umask can only have taken rights away; nobody else had any in between
+    with suppress(OSError):  # of a parent that is somebody else's
+        flush_directory(path.parent)
 
 
 def temporary(path: Path) -> Path:

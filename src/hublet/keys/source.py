@@ -13,6 +13,9 @@ Replacing a key is two steps in two places, the source and the store's database,
 
 Before the commit the old key opens the store, after it the staged one. Whoever opens a store tries both and then
 promotes the one that opened it, so a crash anywhere leaves nothing to repair by hand.
+
+A source that can be written at any time also keeps the number of the store's last commit, by the store's UUID, so that
+an older copy of the whole store is noticed when it is put back (store/counting.py).
 """
 
 from __future__ import annotations
@@ -68,5 +71,22 @@ class KeySource(Protocol):
         ...
 
     def discard(self) -> None:
-        """Forgets every key, staged or not, as far as they are the source's to forget. Raises KeySourceError."""
+        """Forgets every key, staged or not, and every count, as far as they are the source's to forget.
+
+        Raises KeySourceError."""
+        ...
+
+    @property
+    def counting(self) -> float | None:
+        """The least number of seconds between two counts; None where the source can't hold any."""
+        ...
+
+    def generation(self, store: bytes) -> int | None:
+        """The last count of the store of this UUID; None when there is none. Raises KeySourceError."""
+        ...
+
+    def count(self, store: bytes, generation: int) -> None:
+        """Keeps the number of the store's last commit, durably before it returns; without `counting` nothing is done.
+
+        Asks nobody to unlock anything. Raises KeySourceError."""
         ...

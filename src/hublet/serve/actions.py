@@ -5,30 +5,51 @@ from __future__ import annotations
 from typing import Any
 
 _ACTIONS: dict[tuple[str, ...], str] = {
+    ("DELETE", "pins"): "unpin",
     ("DELETE", "tokens"): "token revoke",
     ("GET", "audit"): "audit",
+    ("GET", "forget"): "",
+    ("GET", "diff"): "diff",
+    ("GET", "history"): "log",
+    ("GET", "events"): "events",
+    ("GET", "examine"): "doctor",
     ("GET", "keys"): "keys show",
     ("GET", "proof"): "",
     ("GET", "secrets"): "secrets",
     ("GET", "status"): "status",
+    ("GET", "store", "check"): "store check",
+    ("GET", "sunset"): "doctor sunset",
     ("GET", "tokens"): "token list",
+    ("POST", "bundle"): "bundle",
+    ("POST", "export"): "export",
+    ("POST", "export", "values"): "export values",
     ("POST", "forget"): "forget",
+    ("POST", "import"): "import",
     ("POST", "keys", "escrow"): "keys escrow",
     ("POST", "keys", "move"): "keys move",
     ("POST", "keys", "recover"): "keys recover",
     ("POST", "keys", "rotate"): "keys rotate",
     ("POST", "lock"): "lock",
     ("POST", "login"): "login",
+    ("POST", "pins"): "pin",
+    ("POST", "probe"): "doctor probe",
     ("POST", "quarantine", "accept"): "quarantine accept",
+    ("POST", "quarantine", "reject"): "quarantine reject",
+    ("POST", "quarantine", "show"): "quarantine show",
     ("POST", "secrets", "get"): "secrets get",
     ("POST", "store", "accept"): "store accept",
+    ("POST", "store", "backup"): "store backup",
+    ("POST", "store", "repair"): "store repair",
+    ("POST", "store", "restore"): "store restore",
     ("POST", "sync"): "sync",
     ("POST", "tokens"): "token make",
     ("POST", "unlock"): "unlock --offline",
 }
 """By method and the first one or two words of the path; an empty name is not noted."""
 
-REVEALING = frozenset({"keys escrow", "secrets get", "token make", "unlock --offline"})
+REVEALING = frozenset(
+    {"bundle", "export values", "keys escrow", "secrets get", "token make", "store accept", "unlock --offline"}
+)
 """Written down before they are done, and not done when that fails."""
 
 _LONGEST_NAME = 64

@@ -18,26 +18,37 @@ from typing import Any
 import orjson
 
 from hublet.core.account import Account, check_key, origin_of
+from hublet.core.address import folder_of
 from hublet.core.errors import HubletError, StoreError
+from hublet.core.locking import is_restored
 from hublet.core.messages import Head, Malformed, Request, Response, error_response, json_response
-from hublet.core.questions import Question
 from hublet.door import tokens
 from hublet.door.application import Admitted, Connection
 from hublet.door.audit import Who, program_of
 from hublet.door.guard import refusal
 from hublet.managed import load_managed
+from hublet.serve import forgetting, telling
 from hublet.serve.actions import REVEALING, about_of, action_of, is_urgent, secret_of
 from hublet.serve.auditing import id_of, id_of_secret
+from hublet.serve.bundling import Bundling
 from hublet.serve.doorkeeper import Doorkeeper, caller
+from hublet.serve.examining import examine, probe
+from hublet.serve.exporting import Wish, export
+from hublet.serve.history import History
 from hublet.serve.keys import Keys
+from hublet.serve.quarantine import Quarantine
 from hublet.serve.secrets import Secrets, entries
 from hublet.serve.service import Service
 from hublet.serve.status import name_of, status
+from hublet.serve.sunset import sunset
+from hublet.serve.upkeep import Upkeep
 from hublet.summary import describe
 from hublet.sync import Sync
 from hublet.upstream.order import Told, Word
 
 log = logging.getLogger("hublet.admin")
+
+_OLDER = "the cache is an older copy that was put back"
 
 
 class Admin:
@@ -47,6 +58,11 @@ class Admin:
         self._service = service
         self._keys = Keys(service)
         self._secrets = Secrets(service)
+        self._upkeep = Upkeep(service)
+        self._forgetting = forgetting.Forgetting(service)
+        self._quarantine = Quarantine(service)
+        self._history = History(service)
+        self._bundling = Bundling(service)
         self._uid = os.getuid() if uid is None else uid
         self._doorkeeper = Doorkeeper(service)
 
@@ -83,6 +99,8 @@ class Admin:
         if who is None:
             who = Who("admin", "same-user", self._uid, os.getpid(), program_of(os.getpid()))
         value = orjson.loads(body) if body else {}
+        if self._service.archive is None and segments[:1] not in (("proof",), ("forget",)):
+            await self._service.reopen(False)
         action, about = action_of(method, segments), about_of(segments, value)
         audit, archive = self._service.audit, self._service.archive
         ids: tuple[str, ...] = ()
@@ -113,6 +131,14 @@ class Admin:
         match method, segments, value:
             case "GET", ("status",), _:
                 return json_response(200, status(service))
+            case "GET", ("examine",), _:
+                return json_response(200, await examine(service))
+            case "POST", ("probe",), _:
+                return json_response(200, await probe(service))
+            case "GET", ("events",), _:
+                return telling.lines(service, None)
+            case "GET", ("events", after), _:
+                return telling.lines(service, telling.id_of(after))
             case "GET", ("proof", nonce), _:
                 return json_response(200, {"proof": service.proof(nonce), "port": service.port})
             case "POST", ("sync",), _:
@@ -129,15 +155,42 @@ class Admin:
                         f"unlocking without the Hub's word is not allowed on this machine: {managed.file} says so",
                         hint="`hublet unlock` asks the Hub",
                     )
+                if is_restored(self._ready().state.ledger):
+                    raise HubletError(_OLDER, hint="`hublet store accept`, if it was you who put it back")
                 log.warning("unlocked on the user's word")
                 await self._ready().unlock()
                 return json_response(200, {})
-            case "POST", ("quarantine", "accept"), {"what": str(what)}:
-                return await self._accept(what)
+            case "POST", ("quarantine", action), {"what": str(what)}:
+                told = await self._quarantine.handle(action, what)
+                return json_response(200, told) if told is not None else error_response(404, "Not found")
+            case "GET", ("forget",), _:
+                return json_response(200, await asyncio.to_thread(forgetting.plan, service))
+            case "POST", ("forget",), _:
+                return json_response(200, await self._forgetting.forget())
+            case "POST", ("store", "accept"), _:
+                return await self._accept_older()
+            case _, ("store", action), dict():
+                return json_response(200, await self._upkeep.handle(method, action, value))
             case _, ("keys", *rest), dict():
                 return json_response(200, await self._keys.handle(method, tuple(rest), value))
             case _, ("secrets", *rest), dict():
                 return json_response(200, await self._secrets.handle(method, tuple(rest), value))
+            case _, ("history" | "diff" | "pins", *_), dict():
+                answer = await self._history.handle(method, segments, value)
+                return json_response(200, answer) if answer is not None else error_response(404, "Not found")
+            case "POST", ("export", *rest), dict():
+                wish = Wish.of(value)
+                if (wish.values != "none") != (rest == ["values"]):
+                    return error_response(404, "Not found")  # what tells values is written down by its path
+                return json_response(200, await asyncio.to_thread(export, service, wish))
+            case "GET", ("sunset",), _:
+                return json_response(200, await asyncio.to_thread(sunset, service))
+            case "POST", ("bundle",), {"passphrase": str(passphrase)}:
+                return json_response(200, await self._bundling.make(passphrase))
+            case "POST", ("import",), {"folder": str(name), "passphrase": str(passphrase)}:
+                return json_response(200, await self._bundling.take(name, passphrase))
+            case "POST", ("import", "folder"), {"path": str(path)}:
+                return json_response(200, await self._bundling.take_folder(path))
             case "GET", ("audit",), _:
                 return json_response(200, await self._audit())
             case "GET", ("tokens",), _:
@@ -186,8 +239,24 @@ class Admin:
         finally:
             running.cancel()  # this listener only: the pass itself goes on
 
+    async def _accept_older(self) -> Response:
+        """Agree with an older store that was put back."""
+        sync, service = self._ready(), self._service
+        if not is_restored(sync.state.ledger):
+            raise HubletError("the cache is no older copy that was put back", hint="nothing has to be accepted")
+        managed = load_managed(service.managed_file, owner=service.managed_owner)
+        log.warning("the older copy of the cache that was put back is accepted on the user's word")
+        await sync.accept_older(hub_must_agree=not managed.unlock_offline)
+        return json_response(200, {"locked": sync.snapshot.locked})
+
     async def _login(self, key: str, *, fresh: bool) -> Response:
+        if self._service.forgotten:
+            async with self._service.busy:  # it is forgotten to its end first
+                self._service.forgotten = False
+        await self._service.reopen(True)
         sync = self._ready()
+        if folder_of(self._service.config.hub.url) is not None:
+            raise HubletError("the Hub is a folder: it takes no key", hint="hublet syncs with it by itself")
         account = Account(check_key(key), origin_of(self._service.config.hub.url))
         if fresh:
             await sync.start_over()
@@ -195,21 +264,9 @@ class Admin:
         log.info("logged in to %s", account.origin)
         return json_response(200, {"origin": account.origin})
 
-    async def _accept(self, what: str) -> Response:
-        sync = self._ready()
-        named = [question for entry, question in self._held(sync) if entry == what]
-        if not named:
-            raise HubletError("nothing of that name is in quarantine", hint="see `hublet quarantine`")
-        for question in named:  # an assistant may be held in several scopes
-            await sync.accept(question)
-        return json_response(200, {})
-
-    @staticmethod
-    def _held(sync: Sync) -> list[tuple[str, Question]]:
-        return [(name_of(sync, question), question) for question in sync.state.ledger.held]
-
     async def _make_token(self, name: str, scope: tokens.Scope, expires_in: object) -> Response:
-        self._ready()
+        if is_restored(self._ready().state.ledger):
+            raise HubletError(_OLDER, hint="its tokens count again after `hublet store accept`")
         if not name or not name.isprintable() or len(name) > 64:
             raise HubletError("a token's name has 1 to 64 printable characters")
         if any(token.name == name for token in self._service.tokens):

@@ -155,7 +155,7 @@ class Admission:
     def _by_bearer(self, text: str, who: Who) -> Identity | None:
         service = self._service
         now = datetime.fromtimestamp(service.clock(), UTC)
-        token = tokens.verify(text, service.tokens, now)
+        token = tokens.verify(text, service.honoured_tokens, now)
         if token is not None:
             who = replace(who, how=f"token:{token.name}")
             return Identity("token", clear=token.scope != "read", scope=token.scope, who=who)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
+from math import inf
 from typing import assert_never
 
 from hublet.core import operations as ops
@@ -18,6 +19,7 @@ from hublet.core.outcomes import Malformed as MalformedAnswer
 from hublet.core.passing import Care, Rule, is_refresh, rule_for
 from hublet.core.snapshot import Answer, Snapshot, Unknown
 from hublet.door.application import Admitted, Connection
+from hublet.serve import telling
 from hublet.serve.admission import Admission, Identity
 from hublet.serve.service import Service
 from hublet.sync import Sync
@@ -55,7 +57,7 @@ class Api:
     @staticmethod
     def _is_cached(head: Head) -> bool:
         """Whether the path is one that hublet answers itself, whatever else may be passed on."""
-        return head.segments[0] in ("healthz", "readyz", "icons", "hublet") or ops.is_known(head.segments)
+        return head.segments[0] in ("healthz", "readyz", "icons", "hublet", "metrics") or ops.is_known(head.segments)
 
     def respond(self, request: Request, admitted: Admitted) -> Response | Awaitable[Response]:
         identity = admitted.identity
@@ -70,6 +72,8 @@ class Api:
                 case ("hublet", "v1", "proof", nonce) if len(nonce) <= _MOST_NONCE:
                     plain = (("Content-Type", "text/plain; charset=utf-8"),)
                     return _only_get(head) or Response(200, plain, self._service.proof(nonce).encode())
+                case segments if segments in telling.PATHS and identity.known:
+                    return _only_get(head) or self._tell(head, identity)
                 case ("icons", name):
                     return _only_get(head) or self._icon(name, identity)
                 case segments:
@@ -93,10 +97,11 @@ class Api:
         if sync is None:
             self._note(identity, operation, "failed", "unavailable")
             return self._unavailable()
+        sync.republish_if_due()  # not only with the next heartbeat: a machine that wakes is asked at once
         answer = sync.snapshot.answer(operation, clear=identity.clear)
         if isinstance(answer, Answer):
             return self._hit(sync, operation, answer, head, identity)
-        self._service.counters["miss"] += 1
+        self._service.tally.answers[type(operation), "miss"] += 1
         return self._miss(sync, operation, answer, head, identity)
 
     def _pass_on(self, request: Request, identity: Identity) -> Response | Awaitable[Response]:
@@ -119,7 +124,7 @@ class Api:
         service = self._service
         now = service.clock()
         grade = answer.grade(now)
-        service.counters[grade] += 1
+        service.tally.answers[type(operation), grade] += 1
         if service.audit is not None:
             service.audit.note(now, identity.who, operation, "answered", grade)
         if grade == "stale":
@@ -157,13 +162,15 @@ class Api:
         offline = isinstance(outcome, Unreachable | Throttled | MalformedAnswer)
         if offline and scope is not None and known_scopes and scope not in known_scopes:
             return error_response(404, "Organization not found")
-        if self._service.account is None:
+        if not self._service.has_hub:
             return error_response(
                 503, "hublet is not logged in to a Hub and has nothing cached", hint="run `hublet login`"
             )
         match outcome:
             case Refused(404, message) | Refused(403, message):
                 return error_response(outcome.status, message)
+            case Refused(410, message):
+                return error_response(503, f"the Hub is gone, and nothing is cached for this: {message}")
             case Refused(401, _):
                 return error_response(503, "the Hub refused the account's key", hint="run `hublet login`")
             case Throttled(retry_after):
@@ -183,14 +190,23 @@ class Api:
         return error_response(503, why.reason, hint=why.hint)
 
     def _ready(self, identity: Identity) -> Response:
-        """200 once data can be served. How old it is, only people who may see it learn."""
+        """200 once data can be served that is not older than allowed. How old it is, only who may see it learns."""
         sync = self._service.sync
         if sync is None or not sync.state.records:
             return error_response(503, "not ready")
         body: dict[str, object] = {"status": "ready"}
-        if identity.known and sync.state.ledger.last_success is not None:
-            body["age"] = max(0, int(self._service.clock() - sync.state.ledger.last_success))
+        within, last = self._service.config.serve.ready_within, sync.state.ledger.last_success
+        age = self._service.clock() - last if last is not None else inf
+        if within is not None and age > within:
+            return error_response(503, "not ready: the Hub has not been heard of for longer than serve.ready_within")
+        if identity.known and last is not None:
+            body["age"] = max(0, int(age))
         return json_response(200, body)
+
+    def _tell(self, head: Head, identity: Identity) -> Response:
+        if head.segments != ("metrics",):  # it has no names in it, and is asked for all day long
+            self._note(identity, head.segments[-1], "answered", "")
+        return telling.tell(self._service, head, clear=identity.clear)
 
     def _icon(self, name: str, identity: Identity) -> Response:
         sync = self._service.sync
@@ -223,7 +239,11 @@ def _ttl(answer: Answer, now: float) -> int:
 
 
 def _detail(answer: Answer, grade: str) -> str:
-    return '; detail="secrets withheld"' if answer.withheld else "; detail=stale" if grade == "stale" else ""
+    words = [word for word, said in (("pinned", answer.pinned), ("secrets withheld", answer.withheld)) if said]
+    if grade == "stale":
+        words.append("stale")
+    text = ", ".join(words)
+    return "" if not text else f"; detail={text}" if text.isalpha() else f'; detail="{text}"'
 
 
 def _matches(sent: str | None, etag: str) -> bool:

@@ -96,6 +96,8 @@ def asked_for(head: Head) -> str:
         segments = head.segments
     except Malformed:
         return "other"
-    if segments[0] in ("icons", "healthz", "readyz"):
+    if segments[0] in ("icons", "healthz", "readyz", "metrics"):
         return segments[0]
+    if segments in (("hublet", "v1", "status"), ("hublet", "v1", "events")):
+        return segments[-1]
     return next((name_of_path(row.path) for row in ops.TABLE if row.match(segments) is not None), "other")

@@ -7,9 +7,11 @@ import logging
 import socket
 from collections.abc import Sequence
 
+from hublet.door.application import Limits
 from hublet.door.listeners import Listener, bind_loopback
 from hublet.serve.admission import Admission
 from hublet.serve.api import Api
+from hublet.serve.events import Events
 from hublet.serve.service import Service
 from hublet.upstream.forward import Forwarder
 
@@ -25,8 +27,11 @@ class Front:
     With `fixed` the sockets are a service manager's: it holds them and alone can move them.
     """
 
-    def __init__(self, service: Service, forwarder: Forwarder, *, fixed: bool = False) -> None:
+    def __init__(
+        self, service: Service, forwarder: Forwarder, *, fixed: bool = False, limits: Limits | None = None
+    ) -> None:
         self.fixed = fixed
+        self._limits = limits
         self._service, self._forwarder = service, forwarder
         self._listener: Listener | None = None
         self._admission: Admission | None = None
@@ -35,7 +40,7 @@ class Front:
     async def open(self, sockets: Sequence[socket.socket]) -> None:
         """Answer on these sockets, which all have the same port; they are ours from now on."""
         self._service.port = sockets[0].getsockname()[1]
-        listener, admission = Listener(), Admission(self._service)
+        listener, admission = Listener(self._limits), Admission(self._service)
         api = Api(self._service, admission, self._forwarder)
         for sock in sockets:
             await listener.serve(sock, api)
@@ -50,7 +55,7 @@ class Front:
         await self.open(sockets)
         log.info("listening on http://localhost:%d from now on", port)
         if listener is not None and admission is not None:
-            task = asyncio.create_task(_retire(listener, admission), name="old port")
+            task = asyncio.create_task(_retire(listener, admission, self._service.events), name="old port")
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
 
@@ -65,10 +70,11 @@ class Front:
             self._admission.close()
 
 
-async def _retire(listener: Listener, admission: Admission) -> None:
+async def _retire(listener: Listener, admission: Admission, events: Events) -> None:
     """A moment with both ports, for those who are just connecting; then the old one ends."""
     try:
         await asyncio.sleep(_OVERLAP)
+        events.hang_up()
         await listener.drain(_DRAIN)
     except asyncio.CancelledError:
         await listener.drain(0)

@@ -37,12 +37,15 @@ from hublet.store.unlocking import escrow_made_at, fits, peek
 log = logging.getLogger("hublet.keys")
 
 
-def open_archive(config: Config, asker: Asker) -> Archive:
-    """The store by the configured key source, made when there is none. Raises StoreError, KeySourceError."""
+def open_archive(config: Config, asker: Asker, *, quiet: bool = False) -> Archive:
+    """The store by the configured key source, made when there is none. Raises StoreError, KeySourceError.
+
+    With `quiet` nobody is asked to unlock a keyring.
+    """
     places, name = config.locate(), config.keys.source
     header = peek(places.data)
     parameters = header.parameters if header is not None and header.source == name else None
-    source = source_of(name, places.key_file, parameters=parameters, asker=asker)
+    source = source_of(name, places.key_file, parameters=parameters, asker=asker, quiet=quiet)
     return Archive(Store.open(places.data, source))
 
 
@@ -57,7 +60,6 @@ class Keys:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._busy = asyncio.Lock()
         self._tasks: set[asyncio.Task[dict[str, object]]] = set()
 
     async def handle(self, method: str, segments: tuple[str, ...], value: dict[str, object]) -> dict[str, object]:
@@ -65,7 +67,7 @@ class Keys:
         given, new = _secret(value.get("passphrase")), _secret(value.get("new_passphrase"))
         match method, segments, value:
             case "GET", (), _:
-                return self._show()
+                return await asyncio.to_thread(self._show)
             case "POST", ("rotate",), _:
                 return await self._change(lambda: self._rekeyed(None, given, new))
             case "POST", ("move",), {"source": str(name)} if name in source_names:
@@ -85,19 +87,38 @@ class Keys:
             return value
         known, at = header.source in source_names, escrow_made_at(header)
         escrow: Literal["none", "void", "present"] = "none" if at is None else "present" if at else "void"
-        left = known and header.source != "file" and os.path.lexists(places.key_file)
+        left, sure = self._left_behind(header)
+        counted, problem = service.archive.counting if service.archive is not None else (None, "")
         return value | {
             "source": header.source if known else "unknown",
             "where": self._source(header).describe() if known else None,
             "since": header.since,
             "escrow": escrow,
             "escrow_since": at or None,
-            "left_behind": str(places.key_file) if left else None,
+            "left_behind": left,
+            "left_behind_sure": sure,
+            "counted": counted if counted is not None or not known else self._source(header).counting is not None,
+            "count_problem": problem,
         }
+
+    def _left_behind(self, header: Header) -> tuple[str | None, bool]:
+        """Where a key of before still is, and whether that is certain: a keyring may not tell."""
+        key_file = self._service.config.locate().key_file
+        if header.source in source_names and header.source != "file" and os.path.lexists(key_file):
+            return str(key_file), True
+        if header.former_account is None:
+            return None, True
+        from hublet.keys.keyring import KeyringSource
+
+        former = KeyringSource({"account": header.former_account})
+        try:
+            return (former.describe() if former.left() else None), True
+        except KeySourceError:
+            return former.describe(), False
 
     async def _change(self, work: Callable[[], _Changed], *, same_key: bool = False) -> dict[str, object]:
         async def run() -> dict[str, object]:
-            async with self._busy:
+            async with self._service.busy:
                 changed = await asyncio.to_thread(work)
                 service = self._service
                 serving = changed.archive is service.archive
@@ -181,7 +202,8 @@ class Keys:
             if old is not None and old.name != following.name:
                 old.discard()
         except KeySourceError as error:
-            problems.append(f"the old key is still there: {error.message}")
+            where = f"{old.describe()}, " if old is not None and old.name != following.name else ""
+            problems.append(f"the old key is still there, {where}of no use but for old copies: {error.message}")
         log.info("the cache has a new key: %s", following.describe())
         configured = self._service.config.keys.source
         return {

@@ -7,20 +7,31 @@ import hmac
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hublet.config import Config
 from hublet.core.account import Account
+from hublet.core.address import folder_of
+from hublet.core.errors import HubletError, StoreCorrupt, StoreFormat
+from hublet.core.locking import is_restored
+from hublet.core.pace import Surroundings
 from hublet.door.tokens import Token
 from hublet.keys.asking import Asker
 from hublet.managed import MANAGED_FILE
 from hublet.serve.auditing import Audit
+from hublet.serve.events import Events
 from hublet.serve.overrides import Overrides
+from hublet.serve.tally import Tally
 from hublet.store.archive import Archive
+from hublet.store.failures import reset_hint
 from hublet.sync import Sync
+
+if TYPE_CHECKING:
+    from hublet.serve.exporting import Exporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +42,21 @@ class Unavailable:
     hint: str = ""
 
 
+def unavailable_by(error: HubletError) -> Unavailable:
+    damaged = isinstance(error, StoreCorrupt | StoreFormat)
+    return Unavailable(error.message, error.hint or (reset_hint if damaged else ""))
+
+
+async def _nothing(_: bool) -> None:
+    return None
+
+
 @dataclass(slots=True)
 class Service:
     """The daemon's state as its doors see it. Belongs to one event loop.
 
-    `sync` and `archive` are None while the store can't be opened; `unavailable` then says why. `counters` count answers
-    by grade and refusals by rule.
+    `sync` and `archive` are None while the store can't be opened; `unavailable` then says why. `counters` count
+    refusals by rule and what else there is no better place for; `tally` has what is counted of answers.
     """
 
     config: Config
@@ -48,11 +68,17 @@ class Service:
     tokens: tuple[Token, ...] = ()
     port: int = 0
     counters: Counter[str] = field(default_factory=Counter)
+    tally: Tally = field(default_factory=Tally)
+    events: Events = field(init=False)
+    look: Callable[[], None] = lambda: None
+    """Tell of what time alone has changed, such as that something is stale."""
     started_at: float = 0.0
     next_pass_at: float | None = None
+    surroundings: Surroundings = field(default_factory=Surroundings)
     lost_records: int = 0
     audit: Audit | None = None
     overrides: Overrides | None = None
+    exporter: Exporter | None = None
     managed_file: Path = MANAGED_FILE
     managed_owner: int = 0
     config_problems: tuple[str, ...] = ()
@@ -63,8 +89,42 @@ class Service:
     on_login: list[Callable[[], None]] = field(default_factory=list)
     on_open: list[Callable[[], None]] = field(default_factory=list)
     asker: Asker = field(default_factory=Asker)
+    on_forget: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """Called when the cache is to be forgotten: end what works with it."""
+    on_forgotten: list[Callable[[], None]] = field(default_factory=list)
+    """Called when nothing works with it any more: let go what came from it."""
+    forgotten: bool = False
+    """Whether it was, so that only a login makes another one."""
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    """Held while the store is opened, gets another key or is forgotten: one at a time."""
+    reopen: Callable[[bool], Awaitable[None]] = _nothing
+    """Try again to open a store that could not be opened; it asks nobody for anything. True: also when nothing seems to
+    have changed."""
     take: Callable[[Archive], None] = lambda _: None
     """Serve from this archive: one that could not be opened before, or the one in use after its key was replaced."""
+
+    def __post_init__(self) -> None:
+        self.events = Events(self.clock)
+
+    @property
+    def honoured_tokens(self) -> tuple[Token, ...]:
+        """The local tokens that let somebody in: none of an older store that was put back, where a revoked one may be
+        among them again."""
+        return () if self.sync is not None and is_restored(self.sync.state.ledger) else self.tokens
+
+    def drop(self) -> None:
+        """Let go of everything that came from the store."""
+        self.sync = self.archive = self.account = self.overrides = self.next_pass_at = None
+        self.tokens, self.lost_records, self.look = (), 0, lambda: None
+        self.on_login.clear()
+        self.events.clear()
+        self.tally.last_error = None
+        self.asker.forget()
+
+    @property
+    def has_hub(self) -> bool:
+        """Whether there is a Hub to ask: an account is logged in, or the Hub is a folder, which takes no key."""
+        return self.account is not None or folder_of(self.config.hub.url) is not None
 
     def proof(self, nonce: str) -> str:
         """What only this process answers to a random word, at every one of its doors: so a command can tell who listens

@@ -4,28 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any, Literal, get_args
 
 from hublet import __version__
 from hublet.core.account import origin_of
+from hublet.core.pace import pace_in
+from hublet.core.pins import pins
 from hublet.core.questions import Assistant, Organizations, Policy, Question, Roster, Secret
 from hublet.core.records import Record
 from hublet.core.state import members
 from hublet.serve.service import Service
 from hublet.sync import Sync
 
+State = Literal["ok", "offline", "locked", "logged-out", "starting", "unavailable"]
+STATES: tuple[State, ...] = get_args(State)
+READABLE = frozenset(
+    {
+        "version", "state", "state_since", "last_error", "hub", "logged_in", "port", "started_at", "counters",
+        "lost_records", "last_pass_at", "last_success_at", "failures", "running", "next_pass_in", "on_battery",
+        "metered", "pace", "not_before", "lock", "unsaved_since", "requests", "scopes", "policy", "organizations",
+        "secrets", "quarantine", "pins", "endpoints", "troubles",
+    }
+)  # fmt: skip
+"""What a token of scope `read` gets of the status."""
+
 
 def status(service: Service) -> dict[str, object]:
     """Times are seconds: `..._at` and `..._since` of the wall clock, ages and `..._in` from now. Names no secret value.
 
-    `state` is one of: ok, offline (the last pass brought nothing), locked, logged-out, starting, unavailable.
+    `state` is one of: ok, offline (the last pass brought nothing), locked, logged-out, starting, unavailable. Since
+    when is known of what a daemon has seen, and of a lock. `last_error` the newest trouble with the Hub, past or not.
     """
     now = service.clock()
+    see(service)
     sync = service.sync
     value: dict[str, object] = {
         "version": __version__,
-        "state": _state(service),
+        "state": state_of(service),
+        "state_since": service.tally.state[1] if service.tally.state is not None and service.port else None,
+        "last_error": None,
         "hub": origin_of(service.config.hub.url),
-        "logged_in": service.account is not None,
+        "logged_in": service.has_hub,
         "key_from_environment": service.account is not None and service.account.from_environment,
         "port": service.port or None,
         "started_at": service.started_at or None,
@@ -40,19 +59,27 @@ def status(service: Service) -> dict[str, object]:
         return value
     ledger = sync.state.ledger
     next_at = service.next_pass_at
+    if service.tally.last_error is not None:
+        question, trouble = service.tally.last_error
+        what = name_of(sync, question)
+        value["last_error"] = {"what": what, "kind": trouble.kind, "detail": trouble.detail, "at": trouble.at}
     return value | {
         "last_pass_at": ledger.last_pass,
         "last_success_at": ledger.last_success,
         "failures": ledger.failures,
         "running": sync.running_since is not None,
         "next_pass_in": max(0.0, next_at - now) if next_at is not None else None,
+        "on_battery": service.surroundings.on_battery,
+        "metered": service.surroundings.metered,
+        "pace": pace_in(service.surroundings, service.config.sync.on_battery),
         "not_before": ledger.not_before or None,
         "lock": {"why": ledger.lock.why, "since": ledger.lock.since} if ledger.lock else None,
         "unsaved_since": sync.saving.failed_since,
         "unsaved_reason": sync.saving.reason,
+        "count_problem": service.archive.counting[1] if service.archive is not None else "",
         "requests": {
-            "answered_from_cache": sum(service.counters[grade] for grade in ("fresh", "stale", "expired")),
-            "waited_for_hub": service.counters["miss"],
+            "answered_from_cache": sum(map(service.tally.graded, ("fresh", "stale", "expired"))),
+            "waited_for_hub": service.tally.graded("miss"),
             "asked_of_hub": sync.asked_of_hub,
             "passed_through": service.counters["passed-through"],
         },
@@ -67,8 +94,19 @@ def status(service: Service) -> dict[str, object]:
                 "gone": list(held.gone),
                 "changes": list(held.changes),
                 "since": held.since,
+                "rejected": held.rejected,
             }
             for question, held in ledger.held.items()
+        ],
+        "pins": [
+            {
+                "what": str(pin.assistant.slug),
+                "scope": pin.assistant.scope,
+                "proxied": pin.assistant.proxied,
+                "revision": pin.revision,
+                "until": pin.until if pin.until != float("inf") else None,
+            }
+            for pin in pins(sync.state.records, now)
         ],
         "endpoints": [
             {"what": name_of(sync, question), "changes": list(moved.changes), "at": moved.at}
@@ -81,11 +119,40 @@ def status(service: Service) -> dict[str, object]:
         }
         if service.overrides is not None and service.overrides.source is not None
         else None,
+        "export": {
+            "directory": str(service.config.export.directory),
+            "at": service.exporter.at,
+            "problem": service.exporter.problem,
+            "kept": list(service.exporter.kept),
+        }
+        if service.exporter is not None and service.config.export.directory is not None
+        else None,
         "troubles": [
             {"what": name_of(sync, question), "kind": trouble.kind, "detail": trouble.detail, "since": trouble.since}
             for question, trouble in ledger.troubles.items()
         ],
     }
+
+
+def see(service: Service) -> None:
+    """Remember since when things are as they are."""
+    ledger = service.sync.state.ledger if service.sync is not None else None
+    service.tally.see(state_of(service), ledger, service.clock())
+
+
+def for_reader(value: dict[str, object]) -> dict[str, object]:
+    """The same for a token of scope `read`: what `READABLE` names, without the names of secrets that no body would show
+    it. What is this machine's alone (paths, the config file, the override's source) is not in it."""
+    shown = {name: part for name, part in value.items() if name in READABLE}
+    if isinstance(troubles := shown.get("troubles"), list):
+        shown["troubles"] = [_unnamed(trouble) for trouble in troubles]
+    if shown.get("last_error") is not None:
+        shown["last_error"] = _unnamed(shown["last_error"])
+    return shown
+
+
+def _unnamed(trouble: Any) -> object:
+    return trouble | {"what": "a secret"} if trouble["what"].startswith("secret ") else trouble
 
 
 def one_line(service: Service) -> str:
@@ -94,16 +161,24 @@ def one_line(service: Service) -> str:
         return f"nothing can be served: {service.unavailable.reason}"
     parts = [f"serving http://localhost:{service.port}"]
     ledger = service.sync.state.ledger if service.sync is not None else None
-    if service.account is None:
+    if not service.has_hub:
         parts.append("not logged in")
     elif ledger is not None and ledger.failures:
         parts.append(f"offline since {_o_clock(ledger.last_success or service.started_at)}")
     elif ledger is not None and ledger.last_success is not None:
         parts.append(f"last sync {_o_clock(ledger.last_success)}")
-    if service.account is not None and service.next_pass_at is not None:
-        parts.append(f"next sync {_o_clock(service.next_pass_at)}")
+    pace = pace_in(service.surroundings, service.config.sync.on_battery)
+    sparing = f" ({service.surroundings})" if pace != "normal" else ""
+    if service.has_hub and service.next_pass_at is not None:
+        parts.append(f"next sync {_o_clock(service.next_pass_at)}{sparing}")
+    elif service.has_hub and sparing:
+        parts.append(f"no sync by itself{sparing}")
     if ledger is not None and ledger.lock is not None:
         parts.append("locked")
+    if ledger is not None and ledger.moved:
+        parts.append(f"assistants that run or send elsewhere: {len(ledger.moved)}")
+    if ledger is not None and ledger.waiting:
+        parts.append("something is in quarantine")
     if service.config_problems:
         parts.append(f"the changed config is refused ({len(service.config_problems)} problems)")
     return ", ".join(parts)
@@ -113,14 +188,15 @@ def _o_clock(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%a %H:%M:%S")
 
 
-def _state(service: Service) -> str:
+def state_of(service: Service) -> State:
+    """The one word for how it is."""
     if service.unavailable is not None:
         return "unavailable"
     if service.sync is None:
         return "starting"
     if service.sync.state.ledger.lock is not None:
         return "locked"
-    if service.account is None:
+    if not service.has_hub:
         return "logged-out"
     return "offline" if service.sync.state.ledger.failures else "ok"
 

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import orjson
 
 from hublet.core.envelope import Envelope, Key
-from hublet.core.errors import StoreCorrupt
-from hublet.core.ledger import Ledger, ledger_from_plain, ledger_to_plain
+from hublet.core.errors import StoreCorrupt, StoreError, StoreFormat
+from hublet.core.history import (
+    REVISION,
+    TIMELINE,
+    Replaced,
+    Retention,
+    Timeline,
+    decode_revision,
+    decode_timeline,
+    encode_revision,
+    encode_timeline,
+    extended,
+    kept,
+    revision_of,
+)
+from hublet.core.ledger import Ledger, Lock, ledger_from_plain, ledger_to_plain
 from hublet.core.questions import Question, to_text
-from hublet.core.records import Known, decode_known, encode_known
+from hublet.core.records import Content, Known, decode_known, encode_known
 from hublet.core.state import Change, Put, State
-from hublet.store.rows import Corrupt, Row, Write
+from hublet.store.counting import Counter
+from hublet.store.place import StoreChanged, StoreMisplaced
+from hublet.store.rows import Corrupt, Row, Unopened, Write
 from hublet.store.schema import Header
 from hublet.store.sealed import Store
 from hublet.store.unlocking import KeySource
@@ -36,11 +53,16 @@ class Archive:
     """Reads and writes a Store in the product's own words. Calls block: they write to disk, one at a time.
 
     A document is a small JSON value kept under a name, sealed like everything else: the account, the local tokens.
+    Earlier revisions stay on the disk until one is asked for; their timelines are kept in memory.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._one_at_a_time = threading.Lock()
+        self._timelines: dict[Question, Timeline] = {}
+        self._documents: dict[str, object] = {}
+        self._held: bool = False
+        self.retention = Retention()
 
     @property
     def envelope(self) -> Envelope:
@@ -51,16 +73,36 @@ class Archive:
     def header(self) -> Header:
         return self._store.header
 
+    @property
+    def generation(self) -> int:
+        """The number of the store's last commit."""
+        return self._store.generation
+
+    def verify(self) -> int:
+        """Read all records as they are on the disk; how many can't be opened. Raises StoreError when the store as a
+        whole can't be believed."""
+        with self._one_at_a_time:
+            return sum(isinstance(row, Corrupt) for row in self._store.load())
+
     def load(self) -> Loaded:
         """Raises StoreCorrupt or StoreError when the store as a whole can't be believed."""
         records: dict[Question, Known] = {}
         documents: dict[str, object] = {}
         lost = 0
         with self._one_at_a_time:
-            rows = self._store.load()
+            rows = self._store.load(unopened=frozenset({REVISION}))
+        timelines: dict[Question, Timeline] = {}
+        shut: set[bytes] = set()
         for row in rows:
-            if isinstance(row, Corrupt):
+            if isinstance(row, Unopened):
+                shut.add(row.id)
+            elif isinstance(row, Corrupt):
                 lost += 1
+            elif row.kind == REVISION:
+                pass  # opened only because something else is damaged
+            elif row.kind == TIMELINE:
+                timeline = decode_timeline(row.plaintext)
+                timelines[timeline.question] = timeline
             elif row.kind == _DOCUMENT:
                 name, value = orjson.loads(row.plaintext)
                 documents[name] = value
@@ -71,12 +113,24 @@ class Archive:
                     lost += 1
                     continue
                 records[question] = known
+        # One that no timeline names is something else that damage has made look like a revision.
+        lost += len(shut - {id for timeline in timelines.values() for id in self._revisions(timeline).values()})
+        self._timelines = timelines
         plain = documents.pop(_LEDGER, None)
+        self._documents = dict(documents)
         ledger = ledger_from_plain(plain) if isinstance(plain, dict) else Ledger()
+        if self._store.restored_at is not None and not self._held:
+            ledger = replace(ledger, lock=Lock("restored", self._store.restored_at))
         return Loaded(State(records, ledger), documents, lost)
 
-    def save(self, changes: Iterable[Change], ledger: Ledger) -> None:
-        """One transaction: all of it or nothing. Raises StoreError."""
+    def save(
+        self, changes: Iterable[Change], ledger: Ledger, replaced: Iterable[Replaced] = (), *, anew: bool = False
+    ) -> None:
+        """One transaction: all of it or nothing. Raises StoreError.
+
+        What is `replaced` becomes history; with `anew` all history is dropped instead.
+        """
+        self._hold()
         with self._one_at_a_time:
             writes = [self._document(_LEDGER, ledger_to_plain(ledger))]
             deletes = []
@@ -86,15 +140,101 @@ class Archive:
                     writes.append(Write(change.question.kind, identity, encode_known(change.question, change.known)))
                 else:
                     deletes.append(identity)
+            timelines = {} if anew else self._with_history(replaced, writes, deletes)
+            if anew:
+                for timeline in self._timelines.values():
+                    deletes.append(_timeline_identity(timeline.question, self.envelope))
+                    deletes += self._revisions(timeline).values()
             self._store.commit(writes, deletes)
+            self._timelines = timelines
+
+    def timelines(self) -> dict[Question, Timeline]:
+        """When each Question had other revisions than the present one."""
+        return dict(self._timelines)
+
+    def revision(self, question: Question, revision: str) -> Content | None:
+        """An earlier revision, without bindings; None when it is not kept. Raises StoreError."""
+        id = _revision_identity(question, revision, self.envelope)
+        with self._one_at_a_time:
+            row = self._store.read(REVISION, id)
+        if not isinstance(row, Row):
+            return None
+        found, content = decode_revision(row.plaintext)
+        return content if found == question else None
+
+    def _with_history(
+        self, replaced: Iterable[Replaced], writes: list[Write], deletes: list[bytes]
+    ) -> dict[Question, Timeline]:
+        """The timelines with what was replaced; what that takes is added to `writes` and `deletes`."""
+        before, timelines = self._timelines, dict(self._timelines)
+        contents: dict[bytes, Write] = {}
+        latest = float("-inf")
+        for one in replaced:
+            question = one.question
+            timeline = timelines.get(question, Timeline(question))
+            timelines[question] = extended(timeline, one.period, self.retention)
+            id = _revision_identity(question, one.period.revision, self.envelope)
+            contents[id] = Write(REVISION, id, encode_revision(question, one.content))
+            latest = max(latest, one.period.until)
+        for question, timeline in list(timelines.items()):
+            was = before.get(question)
+            periods = kept(timeline.periods, self.retention, latest)
+            if was is timeline and periods == timeline.periods:
+                continue
+            timelines[question] = timeline = Timeline(question, periods)
+            old = set(self._revisions(was).values()) if was is not None else set()
+            new = set(self._revisions(timeline).values())
+            deletes += old - new
+            writes += [contents[id] for id in new - old]
+            id = _timeline_identity(question, self.envelope)
+            writes.append(Write(TIMELINE, id, encode_timeline(timeline)))
+        return timelines
+
+    def _revisions(self, timeline: Timeline) -> dict[str, bytes]:
+        revisions = {period.revision for period in timeline.periods}
+        return {name: _revision_identity(timeline.question, name, self.envelope) for name in revisions}
 
     def keep(self, name: str, value: object) -> None:
         """Replace the document of a name; None removes it. Raises StoreError."""
+        self._hold()
         with self._one_at_a_time:
             if value is None:
                 self._store.commit([], [_document_identity(name, self.envelope)])
             else:
                 self._store.commit([self._document(name, value)], [])
+            self._documents[name] = value
+
+    @property
+    def misplaced(self) -> bool:
+        """Whether the store's file was deleted, replaced or written to by others: the next commit looks into it."""
+        return bool(self._store.place.problem) or self._store.place.touched
+
+    def mend(self, state: State, error: StoreError | None = None) -> Path | None:
+        """Make the store anew after an error that says that its file is not there, another one, or damaged; any other
+        error is raised again. Without an error it is made anew at any rate. Gives where what lay in its place is now.
+
+        A file that was deleted or moved is still open here, and nothing is lost. Of one that was overwritten or damaged
+        what is in memory is written: `state` and the documents, but no history.
+        """
+        if error is not None and not isinstance(error, StoreMisplaced | StoreCorrupt | StoreFormat):
+            raise error
+        with self._one_at_a_time:
+            writes: dict[bytes, Write] = {}
+            try:
+                rows = list(self._store.load())
+            except StoreError:
+                self._timelines = {}
+            else:
+                if isinstance(error, StoreChanged):
+                    raise error  # what is there proves itself: the next commit goes on from it
+                writes = {row.id: Write(row.kind, row.id, row.plaintext) for row in rows if isinstance(row, Row)}
+            memory = [self._document(_LEDGER, ledger_to_plain(state.ledger))]
+            memory += [self._document(name, value) for name, value in self._documents.items() if value is not None]
+            for question, known in state.records.items():
+                identity = _identity(question, self.envelope)
+                memory.append(Write(question.kind, identity, encode_known(question, known)))
+            writes |= {write.id: write for write in memory}
+            return self._store.renew(writes.values())
 
     def rekey(self, source: KeySource, kek: Key, now: float) -> int:
         """Seal everything anew under a new data key, and that one under `kek`; the number of records that were lost.
@@ -102,6 +242,8 @@ class Archive:
         Every id and every icon's name changes. A record that can't be read would not be found under its new id; it was
         unknown already. Raises StoreError.
         """
+        self._store.compare(Counter(source, self.header.store), now)
+        self._hold()
         with self._one_at_a_time:
             return self._store.rekey(source, kek, _renamed, now)
 
@@ -116,10 +258,34 @@ class Archive:
             if self._store.scrub_due:
                 self._store.scrub()
 
+    def count(self) -> None:
+        """Write the number of the last commit down where the key is, if that is still due. A keyring takes its time:
+        what else is read and written meanwhile does not wait."""
+        self._store.counter.write()
+
     @property
     def untidy(self) -> bool:
         """Whether replaced ciphertext may still be in the live files."""
         return self._store.scrub_due
+
+    @property
+    def uncounted(self) -> bool:
+        """Whether `count` has something to do."""
+        return self._store.counter.due
+
+    @property
+    def counting(self) -> tuple[bool, str]:
+        """Whether commits are counted at the key source, and what went wrong the last time."""
+        return self._store.counter.possible, self._store.counter.problem
+
+    def _hold(self) -> None:
+        """Before anything else is written to an older store that was put back, its lock is: later commits make it look
+        like the newest."""
+        if self._store.restored_at is not None and not self._held:
+            ledger = self.load().state.ledger
+            with self._one_at_a_time:
+                self._store.commit([self._document(_LEDGER, ledger_to_plain(ledger))])
+            self._held = True
 
     def close(self) -> None:
         with self._one_at_a_time:  # a change of key that is being written is written to its end
@@ -133,6 +299,14 @@ def _identity(question: Question, envelope: Envelope) -> bytes:
     return envelope.identify(to_text(question).encode())
 
 
+def _timeline_identity(question: Question, envelope: Envelope) -> bytes:
+    return envelope.identify(orjson.dumps([TIMELINE, to_text(question)]))
+
+
+def _revision_identity(question: Question, revision: str, envelope: Envelope) -> bytes:
+    return envelope.identify(orjson.dumps([REVISION, to_text(question), revision]))
+
+
 def _document_identity(name: str, envelope: Envelope) -> bytes:
     return envelope.identify(orjson.dumps([_DOCUMENT, name]))
 
@@ -142,7 +316,29 @@ def _renamed(row: Row, envelope: Envelope) -> bytes | None:
     if row.kind == _DOCUMENT:
         return _document_identity(orjson.loads(row.plaintext)[0], envelope)
     try:
+        if row.kind == TIMELINE:
+            return _timeline_identity(decode_timeline(row.plaintext).question, envelope)
+        if row.kind == REVISION:
+            question, content = decode_revision(row.plaintext)
+            return _revision_identity(question, revision_of(content), envelope)
         question, _ = decode_known(row.kind, row.plaintext)
     except StoreCorrupt:
         return None
     return _identity(question, envelope)
+
+
+def makes_sense(row: Row) -> bool:
+    """Whether a record that opened is one that `load` can use."""
+    try:
+        if row.kind == _DOCUMENT:
+            name, _ = orjson.loads(row.plaintext)
+            return isinstance(name, str)
+        if row.kind == TIMELINE:
+            decode_timeline(row.plaintext)
+        elif row.kind == REVISION:
+            decode_revision(row.plaintext)
+        else:
+            decode_known(row.kind, row.plaintext)
+    except (StoreCorrupt, ValueError):
+        return False
+    return True

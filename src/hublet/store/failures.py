@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from hublet.core.errors import StoreCorrupt, StoreError, StoreFormat
 
 reset_hint = "`hublet store reset` moves the store aside and starts a new one"
+in_use_hint = "close what has hublet's database open; on a file system without locks it can't be kept"
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def _translated(error: sqlite3.Error, doing: str) -> StoreError:
     if code == sqlite3.SQLITE_FULL:
         return StoreError(f"{doing}: the disk is full", hint="make room; hublet goes on by itself")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StoreError(f"{doing}: another program is using the file", hint="close what has hublet's database open")
+        return StoreError(f"{doing}: another program is using the file", hint=in_use_hint)
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return StoreError(f"{doing}: {error}", hint="check the folder's rights and that its disk is writable")
     return StoreError(f"{doing}: {error}")

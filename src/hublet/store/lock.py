@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hublet.core.errors import StoreError, StoreLocked
-from hublet.store.failures import reporting
+from hublet.store.failures import reporting, sync_directory
 
 lock_name = "hublet.lock"
 
@@ -70,6 +70,19 @@ class Lock:
                 raise
         return cls(descriptor)
 
+    def held_in(self, directory: Path) -> Lock:
+        """This one while its file is there; else another one, in its place. Raises as `take`."""
+        info = os.fstat(self._descriptor)
+        try:
+            found = os.lstat(directory / lock_name)
+        except FileNotFoundError:
+            found = None
+        if found is not None and (found.st_dev, found.st_ino) == (info.st_dev, info.st_ino):
+            return self
+        other = Lock.take(directory)
+        self.release()
+        return other
+
     def release(self) -> None:
         """Lets the next one in. Harmless when called again."""
         if self._descriptor >= 0:
@@ -85,3 +98,11 @@ def _make(path: Path) -> None:
     _make(path.parent)
     path.mkdir(mode=0o700)
     path.chmod(0o700)  # the umask can only have taken rights away; nobody else had any in between
+    _make_last(path.parent)
+
+
+def _make_last(parent: Path) -> None:
+    """A power loss must not take the folder with all that is in it. Where the parent can't be read or flushed (it may
+    be somebody else's) the file system's own ordering has to do."""
+    with suppress(OSError):
+        sync_directory(parent)

@@ -18,13 +18,14 @@ record that was changed in the file meanwhile is not blessed by the next commit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
 from hublet.core.envelope import Envelope, id_size
 from hublet.core.errors import StoreCorrupt
 from hublet.store.failures import reset_hint
+from hublet.store.rows import Corrupt, Row, Unopened
 
 mark_size = 8
 # No HMAC is all zeros, so no record's id is this one.
@@ -45,13 +46,13 @@ class Manifest:
         order = sorted(marks)
         return cls(generation, sha256(b"".join(order)).digest(), b"".join([marks[id] for id in order]))
 
-    def seal(self, envelope: Envelope, salt: bytes) -> bytes:
-        return envelope.seal(_kind, _id, self.generation.to_bytes(8, "big") + self.ids + self.marks, salt)
+    def seal(self, envelope: Envelope, salt: bytes, format: int) -> bytes:
+        return envelope.seal(_kind_of(format), _id, self.generation.to_bytes(8, "big") + self.ids + self.marks, salt)
 
     @classmethod
-    def open(cls, envelope: Envelope, sealed: bytes) -> Manifest:
+    def open(cls, envelope: Envelope, sealed: bytes, format: int) -> Manifest:
         """Raises StoreCorrupt or StoreFormat when it is not one that this store's DEK sealed."""
-        plain = envelope.open(_kind, _id, sealed)
+        plain = envelope.open(_kind_of(format), _id, sealed)
         if len(plain) < _fixed or (len(plain) - _fixed) % mark_size:
             raise StoreCorrupt("the cache's manifest has a length that can't be", hint=reset_hint)
         return cls(int.from_bytes(plain[:8], "big"), plain[8:_fixed], plain[_fixed:])
@@ -68,3 +69,24 @@ class Manifest:
             return {}
         expected = {id: self.marks[at * mark_size : (at + 1) * mark_size] for at, id in enumerate(order)}
         return {id: mark for id, mark in expected.items() if mark != found[id]}
+
+
+def refuse_replaced(
+    records: Iterable[Row | Corrupt | Unopened], found: Mapping[bytes, bytes], expected: Mapping[bytes, bytes]
+) -> None:
+    """Raises StoreCorrupt when one of the records that differ was not damaged but replaced by another of this store.
+
+    `expected` is what `differing` gave for the marks `found`.
+    """
+    for record in records:
+        if record.id not in expected:
+            continue
+        if isinstance(record, Row):
+            raise StoreCorrupt("an older version of a record was put back into the cache", hint=reset_hint)
+        if found[record.id] in expected.values():
+            raise StoreCorrupt("records of the cache were swapped", hint=reset_hint)
+
+
+def _kind_of(format: int) -> str:
+    """What a manifest is sealed as: it can't be passed off as that of another format."""
+    return _kind if format == 1 else f"{_kind}/{format}"

@@ -27,7 +27,7 @@ def reset(directory: Path) -> Path:
         if not os.path.lexists(path):
             raise missing
         with reporting("the store can't be moved aside"):
-            aside = _new_folder(directory)
+            aside = new_folder(directory)
             # The database first: what stays behind when this is cut short is a WAL alone, which a new store removes.
             for file in (path, *beside(path)):
                 if os.path.lexists(file):
@@ -39,7 +39,8 @@ def reset(directory: Path) -> Path:
         lock.release()
 
 
-def _new_folder(directory: Path) -> Path:
+def new_folder(directory: Path) -> Path:
+    """A folder `aside-N` that was not there, private. Raises OSError."""
     for number in count(1):
         folder = directory / f"aside-{number}"
         try:

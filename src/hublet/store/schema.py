@@ -1,16 +1,19 @@
 """The file's format: tables, header rows, and the only ways in: `create`, `connect`, `read_header`.
 
     header    name → value     format           "1"
+                               wrapped.format   the format when the DEK was wrapped, if a migration came after it
                                store            the store's UUID, 16 bytes
                                source           the key source's name
                                source.NAME      a parameter of the key source
                                check            tells another KEK from damage (envelope.check_value)
                                since            when this key was made, seconds since 1970, decimal
-                               wrapped_dek      the DEK under the KEK, bound to every row above
+                               was, was.account the keyring's entry of before, which may still be there
+                               wrapped_dek      the DEK under the KEK, bound to every row above; zeros: destroyed
                                escrow           the DEK under a recovery code, see unlocking.py; may be missing
                                manifest         see manifest.py
     records   id → kind, sealed
 
+A format's number is in the AAD of its manifest from format 2 on: an older number can't be written into the header.
 The `header` table stays readable as it is in every later format: that is how an older hublet knows a newer store.
 """
 
@@ -18,7 +21,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +43,9 @@ tables = {
         "CREATE TABLE records (id BLOB PRIMARY KEY NOT NULL, kind TEXT NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID"
     ),
 }
+tables_of = {format_version: tables}
+"""By format: those of every format that can still be opened, to be brought to this one (migrations.py)."""
+wrapped_format = "wrapped.format"
 # The rows that are sealed themselves and change alone; every other row is authenticated by the wrapped DEK.
 sealed_rows = frozenset({"wrapped_dek", "escrow", "manifest"})
 
@@ -62,12 +68,17 @@ class Header:
 
     def authenticated(self) -> bytes:
         """The rows that are not sealed themselves as one unambiguous byte string: sorted, each part length-prefixed."""
+        rows = {**self.rows, "format": self.rows.get(wrapped_format, self.rows["format"])}
         parts = []
-        for name, value in sorted(self.rows.items()):
-            if name not in sealed_rows:
+        for name, value in sorted(rows.items()):
+            if name not in sealed_rows and name != wrapped_format:
                 for part in (name.encode(), value):
                     parts += [len(part).to_bytes(4, "big"), part]
         return b"".join(parts)
+
+    @property
+    def format(self) -> int:
+        return int(self.rows["format"])
 
     @property
     def store(self) -> bytes:
@@ -82,6 +93,12 @@ class Header:
         """When the key was made, in seconds of the wall clock."""
         text = self.rows.get("since", b"")
         return int(text) if text.isdigit() and len(text) < 16 else None
+
+    @property
+    def former_account(self) -> str | None:
+        """The account of the keyring's entry that kept the key before."""
+        value = self.rows.get("was.account")
+        return value.decode("utf-8", "replace") if value else None
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -99,16 +116,25 @@ def create(path: Path, header: Header) -> None:
 
     The caller holds the lock and has seen that `path` is free.
     """
-    temporary = path.with_name(f"{path.name}.new")
-    # Leftovers of a crash; and a WAL without its database would be replayed into the next one of that name.
-    for leftover in (temporary, *beside(temporary), *beside(path)):
+    # A WAL without its database would be replayed into the next one of that name.
+    for leftover in beside(path):
         leftover.unlink(missing_ok=True)
+    temporary = path.with_name(f"{path.name}.new")
+    build(temporary, header)
+    temporary.rename(path)
+    sync_directory(path.parent)
+
+
+def build(path: Path, header: Header, records: Iterable[tuple[bytes, str, bytes]] = ()) -> None:
+    """A database at a place where nobody looks for one, flushed when this returns. Raises sqlite3.Error, OSError."""
+    for leftover in (path, *beside(path)):
+        leftover.unlink(missing_ok=True)  # of a crash
     # Before SQLite sees it. It gives -wal and -shm the mode of the main file, so they are private from the start too.
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
-        with closing(_connection(temporary, "rw")) as connection:
-            # No journal and no flush of SQLite's own: until the rename below nobody looks at this file.
+        with closing(_connection(path, "rw")) as connection:
+            # No journal and no flush of SQLite's own: until it is renamed nobody looks at this file.
             connection.execute("PRAGMA journal_mode = MEMORY")
             connection.execute("PRAGMA synchronous = OFF")
             # 16 KB pages: a record is two pages instead of six, and 200 of them load a third faster.
@@ -118,14 +144,13 @@ def create(path: Path, header: Header) -> None:
             for statement in tables.values():
                 connection.execute(statement)
             connection.executemany("INSERT INTO header VALUES (?, ?)", header.rows.items())
+            connection.executemany("INSERT INTO records (id, kind, sealed) VALUES (?, ?, ?)", records)
             connection.execute("COMMIT")
             # After the tables, not before: a WAL that could not be moved into the file at close would be left behind.
             connection.execute("PRAGMA journal_mode = WAL")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    temporary.rename(path)
-    sync_directory(path.parent)
 
 
 def beside(path: Path) -> list[Path]:
@@ -133,11 +158,20 @@ def beside(path: Path) -> list[Path]:
     return [path.with_name(path.name + ending) for ending in companions]
 
 
-def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
+def has_wal(path: Path) -> bool:
+    """Whether something is in the WAL beside a database."""
+    try:
+        return beside(path)[0].stat().st_size > 0
+    except OSError:
+        return False
+
+
+def connect(path: Path, *, writable: bool, alone: bool = False) -> sqlite3.Connection:
     """A connection to a store that exists. Raises sqlite3.Error, OSError, StoreFormat.
 
     One that is not writable leaves the database and a WAL left by a crash as they are, also when it is closed (a
     writable one would move the WAL into the database then). It may be used from any thread, by one at a time.
+    Where the caller knows that nobody else writes (`alone`), no file is made beside the database.
     """
     # O_NOFOLLOW: a link would have SQLite keep the WAL beside the link's target.
     try:
@@ -146,7 +180,7 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         if path.is_symlink():
             raise StoreFormat(f"the store {path} is a symbolic link", hint="cache.directory may be one") from error
         raise
-    connection = _connection(path, "rw" if writable else "ro")
+    connection = _connection(path, "rw" if writable else "ro&immutable=1" if alone and not has_wal(path) else "ro")
     if writable:
         try:
             connection.execute("PRAGMA synchronous = FULL")
@@ -159,7 +193,7 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
 
 
 def read_header(connection: sqlite3.Connection) -> Header:
-    """The header of a store of this format. Raises sqlite3.Error, StoreFormat, StoreCorrupt; reads only."""
+    """The header of a store of this format or an older one. Raises sqlite3.Error, StoreFormat, StoreCorrupt."""
     ours = connection.execute("PRAGMA application_id").fetchone()[0] == application_id
     found = dict(connection.execute("SELECT name, sql FROM sqlite_master"))
     if not ours or "header" not in found:
@@ -176,10 +210,10 @@ def read_header(connection: sqlite3.Connection) -> Header:
         raise StoreFormat(
             f"the cache is of format {int(version)}, this hublet knows {format_version}", hint="use a newer hublet"
         )
-    if int(version) < format_version:  # a later format brings its migration here
+    if int(version) not in tables_of:
         raise StoreFormat(f"the cache is of the unknown format {int(version)}", hint=reset_hint)
     # A trigger or a view slipped into the file would run in our name, so the tables are ours to the letter or not used.
-    if found != tables:
+    if found != tables_of[int(version)]:
         raise StoreCorrupt("the cache's tables are not those that hublet makes", hint=reset_hint)
     if not {"store", "source", "check", "wrapped_dek", "manifest"} <= rows.keys() or len(rows["store"]) != uuid_size:
         raise StoreCorrupt("the cache's header is not complete", hint=reset_hint)

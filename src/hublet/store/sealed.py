@@ -17,17 +17,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from hublet.core.envelope import Envelope, Key, pad, salt_size, unpad
+from hublet.core.envelope import Envelope, Key, salt_size
 from hublet.core.errors import HubletError, StoreCorrupt, StoreError
 from hublet.store import schema
+from hublet.store.check import is_sound
+from hublet.store.counting import Counter
 from hublet.store.failures import reporting, reset_hint
-from hublet.store.lock import Lock, make_private
-from hublet.store.manifest import Manifest, mark_size
-from hublet.store.rows import Corrupt, Row, Write
-from hublet.store.unlocking import KeySource, create_store, escrowed, header_under, recovered, unlocked
+from hublet.store.lock import Lock, lock_name, make_private
+from hublet.store.manifest import Manifest, refuse_replaced
+from hublet.store.migrations import upgrade
+from hublet.store.place import Place, StoreChanged
+from hublet.store.replacing import new_path, replace
+from hublet.store.rows import Corrupt, Row, Unopened, Write, drained
+from hublet.store.sealing import head_size, mark_of, opened_row, sealed_row
+from hublet.store.unlocking import KeySource, create_store, escrowed, former, header_under, recovered, unlocked
 
-# Kinds whose length alone would tell something: a record of theirs is filled up to a multiple of 256 bytes.
-padded_kinds = frozenset({"secret"})
 _read_failed = "the cache can't be read"
 _write_failed = "the cache can't be written"
 
@@ -55,7 +59,8 @@ class Store:
         self.generation = manifest.generation  # of the last commit; it only ever grows
         # Whether old ciphertext may still be in the live files: call `scrub` again later. A WAL that is there now was
         # left by a crash, perhaps the one between a commit and its scrub.
-        self.scrub_due = _size(schema.beside(path)[0]) > 0
+        self.scrub_due = schema.has_wal(path)
+        self.place = Place(path, path.with_name(lock_name))
         self._lock = lock
         self._connection = connection
         self._writing = False
@@ -63,6 +68,9 @@ class Store:
         # What the last write of each record is known by, None while what is in the file has yet to be verified.
         self._marks: dict[bytes, bytes] | None = None
         self._sealed_manifest = b""
+        self.counter = Counter(None, header.store)
+        self.restored_at: float | None = None  # when it was noticed that this is an older store that was put back
+        self._at_least = 0  # the last count: the next commit goes beyond it, so that no other old store gets past it
 
     @classmethod
     def open(
@@ -87,7 +95,10 @@ class Store:
                 if not os.path.lexists(path):
                     create_store(path, source, randomness, clock())
 
-        return cls._opened_by(directory, lambda header: unlocked(header, source), randomness, create)
+        store = cls._opened_by(directory, lambda header: unlocked(header, source), randomness, create)
+        store.counter = Counter(source, store.header.store)
+        store.compare(store.counter, clock())
+        return store
 
     @classmethod
     def recover(cls, directory: Path, code: Key, *, randomness: Callable[[int], bytes] = os.urandom) -> Self:
@@ -111,18 +122,26 @@ class Store:
                 try:
                     header = schema.read_header(connection)
                     envelope = unlock(header)
-                    manifest = Manifest.open(envelope, header.rows["manifest"])
+                    manifest = Manifest.open(envelope, header.rows["manifest"], header.format)
                 except BaseException:
                     connection.close()
                     raise
         except BaseException:
             lock.release()
             raise
-        return cls(path, lock, connection, header, envelope, manifest, randomness)
+        store = cls(path, lock, connection, header, envelope, manifest, randomness)
+        if header.format == schema.format_version:
+            return store
+        with store:
+            store.load()  # it proves itself before it is changed
+            upgrade(path, header, envelope, randomness)
+        return cls._opened_by(directory, lambda _: envelope, randomness)
 
-    def load(self) -> Iterator[Row | Corrupt]:
+    def load(self, *, unopened: frozenset[str] = frozenset()) -> Iterator[Row | Corrupt | Unopened]:
         """All records, in no order. All is verified before the first one is given; each is let go as it is taken.
 
+        Those of the kinds `unopened` are only checked to be there as last written. That they are of that kind is not
+        known before they are opened: the caller has to know their ids.
         Raises StoreCorrupt when a record is missing, added, swapped with another or put back in an older version,
         StoreError for the disk. A record that was damaged by itself is given as Corrupt: only what it held is lost.
         """
@@ -130,26 +149,35 @@ class Store:
             self._connection.execute("BEGIN")
             try:
                 found: dict[bytes, bytes] = {}
-                loaded = [self._opened(record, found) for record in self._records()]
+                loaded = [self._opened(record, found, unopened) for record in self._records(unopened)]
                 sealed = self._stored_manifest()
             finally:
                 self._connection.execute("ROLLBACK")
-            manifest = Manifest.open(self.envelope, sealed)
+            manifest = Manifest.open(self.envelope, sealed, self.header.format)
         if manifest.generation < self.generation:
             raise StoreCorrupt("an older version of the cache was put in its place", hint=reset_hint)
         expected = manifest.differing(found)
-        for record in loaded:
-            if record.id not in expected:
-                continue
-            if isinstance(record, Row):
-                raise StoreCorrupt("an older version of a record was put back into the cache", hint=reset_hint)
-            if found[record.id] in expected.values():
-                raise StoreCorrupt("records of the cache were swapped", hint=reset_hint)
+        if expected and unopened:
+            return self.load()  # what is off may be one that was not opened: look at them all
+        refuse_replaced(loaded, found, expected)
         self._marks = found | expected
         self._sealed_manifest = sealed
         self.generation = manifest.generation
         loaded.reverse()
-        return _drained(loaded)
+        return drained(loaded)
+
+    def read(self, kind: str, id: bytes) -> Row | Corrupt | None:
+        """One record as it was last committed; None when there is none. Raises StoreError."""
+        if self._marks is None:
+            self.load()
+        assert self._marks is not None
+        if id not in self._marks:
+            return None
+        with reporting(_read_failed):
+            found = self._connection.execute(
+                "SELECT id, kind, sealed FROM records WHERE id = ? AND kind = ?", (id, kind)
+            ).fetchone()
+        return self._proved(found) if found is not None else Corrupt(id, kind)
 
     def commit(self, writes: Iterable[Write], deletes: Iterable[bytes] = ()) -> None:
         """Deletes, then writes, in one transaction with the manifest: on disk when it returns, all or nothing.
@@ -167,7 +195,7 @@ class Store:
             rows = []
             for write in writes:
                 before += write.id in marks
-                rows.append(self._sealed(write, self.envelope, marks))
+                rows.append(sealed_row(write, self.envelope, marks, self._randomness))
             if gone or rows:
                 with self._transaction() as connection:
                     connection.executemany("DELETE FROM records WHERE id = ?", [(id,) for id in gone])
@@ -176,9 +204,10 @@ class Store:
                         " ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, sealed = excluded.sealed",
                         rows,
                     )
-                    generation, manifest = self.generation + 1, self._manifest(self.envelope, marks)
+                    generation, manifest = self._next, self._manifest(self.envelope, marks)
                     connection.execute("UPDATE header SET value = ? WHERE name = 'manifest'", (manifest,))
                 self._marks, self._sealed_manifest, self.generation = marks, manifest, generation
+                self.counter.reached(generation)
         self.scrub_due = self.scrub_due or before > 0
         self._try_to_scrub()
 
@@ -191,14 +220,16 @@ class Store:
         the store is the old one, or, when a commit failed half-way, whichever of the two the file holds.
         """
         rows = list(self.load())
-        header, envelope = header_under(kek, self.header.store, source.name, source.parameters, self._randomness, now)
+        header, envelope = header_under(
+            kek, self.header.store, source.name, source.parameters, self._randomness, now, former(self.header, source)
+        )
         marks: dict[bytes, bytes] = {}
         sealed = []
         for row in rows:
             id = renamed(row, envelope) if isinstance(row, Row) else None
             if id is not None and isinstance(row, Row):
-                sealed.append(self._sealed(Write(row.kind, id, row.plaintext), envelope, marks))
-        generation, manifest = self.generation + 1, self._manifest(envelope, marks)
+                sealed.append(sealed_row(Write(row.kind, id, row.plaintext), envelope, marks, self._randomness))
+        generation, manifest = self._next, self._manifest(envelope, marks)
         header = header.having(manifest=manifest, **({"escrow": b""} if "escrow" in self.header.rows else {}))
         with reporting(_write_failed):
             try:
@@ -215,6 +246,8 @@ class Store:
                 raise
         self.header, self.envelope = header, envelope
         self._marks, self._sealed_manifest, self.generation = marks, manifest, generation
+        self.counter = Counter(source, header.store)
+        self.counter.reached(generation)
         self.scrub_due = True
         self._try_to_scrub()
         return len(rows) - len(sealed)
@@ -232,6 +265,29 @@ class Store:
         self.scrub_due = True
         self._try_to_scrub()
 
+    def renew(self, writes: Iterable[Write]) -> Path | None:
+        """Makes the store anew under the same key, of these records alone: its file was deleted, replaced or damaged.
+
+        What lies in its place is moved aside, into the folder that is given. Raises StoreError: StoreLocked when the
+        lock was lost and another hublet has it by now.
+        """
+        with reporting(_write_failed):
+            make_private(self.path.parent)
+            self._lock = self._lock.held_in(self.path.parent)
+            marks: dict[bytes, bytes] = {}
+            rows = [sealed_row(write, self.envelope, marks, self._randomness) for write in writes]
+            generation = self._next
+            header = self.header.having(manifest=self._manifest(self.envelope, marks))
+            schema.build(new_path(self.path), header, rows)
+            aside = replace(self.path, new_path(self.path))
+            connection = schema.connect(self.path, writable=False)
+            self._connection.close()
+            self._connection, self._writing, self._marks = connection, False, None
+            self.place = Place(self.path, self.path.with_name(lock_name))
+            self.generation = generation
+            self.counter.reached(generation)
+        return aside
+
     def scrub(self) -> bool:
         """Takes replaced and deleted records' ciphertext out of the live files; False when a reader kept it in.
 
@@ -241,13 +297,25 @@ class Store:
         with reporting(_write_failed):
             busy = self._writable().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         self.scrub_due = bool(busy)
+        self.place.note()
         return not busy
 
     def close(self) -> None:
         """Closes the file and lets the next hublet in. Harmless when called again."""
+        self.counter.finish()
         with suppress(sqlite3.Error):
             self._connection.close()
         self._lock.release()
+
+    def compare(self, counter: Counter, now: float) -> None:
+        """Notice whether a key source has counted more commits than this store has."""
+        self._at_least = max(self._at_least, counter.read())
+        if self._at_least > self.generation and self.restored_at is None:
+            self.restored_at = now
+
+    @property
+    def _next(self) -> int:
+        return max(self.generation, self._at_least) + 1
 
     def __enter__(self) -> Self:
         return self
@@ -257,22 +325,33 @@ class Store:
     ) -> None:
         self.close()
 
-    def _records(self) -> Iterator[tuple[object, str, object]]:
-        return iter(self._connection.execute("SELECT id, kind, sealed FROM records"))
+    def _records(self, unopened: frozenset[str]) -> Iterator[tuple[object, str, object]]:
+        """Of the kinds `unopened` only as many bytes as a record is known by: the rest stays on the disk."""
+        kinds = ", ".join("?" * len(unopened))
+        sealed = f"CASE WHEN kind IN ({kinds}) THEN substr(sealed, 1, {head_size}) ELSE sealed END"
+        return iter(self._connection.execute(f"SELECT id, kind, {sealed} FROM records", tuple(unopened)))  # noqa: S608
 
-    def _opened(self, record: tuple[object, str, object], found: dict[bytes, bytes]) -> Row | Corrupt:
+    def _proved(self, record: tuple[object, str, object]) -> Row | Corrupt:
+        """A record that is read by itself, which has to be the one that was last written."""
+        found: dict[bytes, bytes] = {}
+        opened = self._opened(record, found)
+        if isinstance(opened, Unopened) or self._marks is None or self._marks.get(opened.id) != found[opened.id]:
+            return Corrupt(opened.id, opened.kind)
+        return opened
+
+    def _opened(
+        self, record: tuple[object, str, object], found: dict[bytes, bytes], unopened: frozenset[str] = frozenset()
+    ) -> Row | Corrupt | Unopened:
         id, kind, sealed = record
         if not isinstance(id, bytes) or id in found:
             raise StoreCorrupt("the cache has a record whose id can't be", hint=reset_hint)
         if not isinstance(sealed, bytes) or not isinstance(kind, str):
             found[id] = b""
             return Corrupt(id, str(kind))
-        found[id] = _mark(sealed)
-        try:
-            plaintext = self.envelope.open(kind, id, sealed)
-            return Row(kind, id, unpad(plaintext) if kind in padded_kinds else plaintext)
-        except StoreError:
-            return Corrupt(id, kind)
+        found[id] = mark_of(sealed)
+        if kind in unopened:
+            return Unopened(id, kind)
+        return opened_row(id, kind, sealed, self.envelope)
 
     def _stored_manifest(self) -> bytes:
         row = self._connection.execute("SELECT value FROM header WHERE name = 'manifest'").fetchone()
@@ -284,35 +363,30 @@ class Store:
         if not self._writing:
             connection = schema.connect(self.path, writable=True)
             self._connection.close()
-            self._connection = connection
-            self._writing = True
+            self._connection, self._writing = connection, True
         return self._connection
 
-    def _sealed(self, write: Write, envelope: Envelope, marks: dict[bytes, bytes]) -> tuple[bytes, str, bytes]:
-        """The row of a record, whose mark is added to `marks`."""
-        plaintext = pad(write.plaintext) if write.kind in padded_kinds else write.plaintext
-        sealed = envelope.seal(write.kind, write.id, plaintext, self._randomness(salt_size))
-        marks[write.id] = _mark(sealed)
-        return write.id, write.kind, sealed
-
     def _manifest(self, envelope: Envelope, marks: dict[bytes, bytes]) -> bytes:
-        return Manifest.of(self.generation + 1, marks).seal(envelope, self._randomness(salt_size))
+        return Manifest.of(self._next, marks).seal(envelope, self._randomness(salt_size), schema.format_version)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All of it or nothing. Until it has ended well, what the file holds counts as unknown."""
+        self.place.check(lambda: is_sound(self.path, self.envelope, self.header, self.generation))
         connection = self._writable()
         self._marks = None  # a COMMIT that failed may be on disk all the same: the next commit looks at the file first
         try:
             connection.execute("BEGIN IMMEDIATE")
             # What the marks describe must still be what is there: a manifest over anything else would vouch for it.
             if not hmac.compare_digest(self._stored_manifest(), self._sealed_manifest):
-                raise StoreCorrupt("the cache was changed by another program while hublet had it open", hint=reset_hint)
+                raise StoreChanged("the cache was changed by another program while hublet had it open", hint=reset_hint)
             yield connection
             connection.execute("COMMIT")
+            self.place.note()
         except BaseException:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
+            self._writing = False  # one that was opened while the disk was read-only would stay so for ever
             raise
 
     def _try_to_scrub(self) -> None:
@@ -320,19 +394,3 @@ class Store:
         if self.scrub_due:
             with suppress(StoreError):
                 self.scrub()
-
-
-def _drained(records: list[Row | Corrupt]) -> Iterator[Row | Corrupt]:
-    while records:
-        yield records.pop()
-
-
-def _mark(sealed: bytes) -> bytes:
-    return sealed[1 : 1 + mark_size]
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -55,15 +55,25 @@ def create_store(path: Path, source: KeySource, randomness: Randomness, now: flo
         source.create(kek)
     store = randomness(uuid_size)
     header, envelope = header_under(kek, store, source.name, source.parameters, randomness, now)
-    schema.create(path, header.having(manifest=Manifest.of(0, {}).seal(envelope, randomness(salt_size))))
+    schema.create(path, header.having(manifest=Manifest.of(0, {}).seal(envelope, randomness(salt_size), header.format)))
 
 
 def header_under(
-    kek: Key, store: bytes, source: str, parameters: Mapping[str, str], randomness: Randomness, now: float
+    kek: Key,
+    store: bytes,
+    source: str,
+    parameters: Mapping[str, str],
+    randomness: Randomness,
+    now: float,
+    before: Mapping[str, bytes] | None = None,
 ) -> tuple[schema.Header, Envelope]:
-    """The header of a store with a new DEK under a KEK, still without its manifest, and that DEK's envelope."""
+    """The header of a store with a new DEK under a KEK, still without its manifest, and that DEK's envelope.
+
+    `before` are the rows that tell of the key source before (`former`).
+    """
     dek = Key(randomness(key_size))
     header = schema.Header.describing(store, source, parameters, check_value(kek, store), int(now))
+    header = schema.Header({**header.rows, **(before or {})})
     wrapped = wrap(kek, dek, header.authenticated(), randomness(salt_size))
     return header.having(wrapped_dek=wrapped), Envelope(dek, store)
 
@@ -82,6 +92,7 @@ def peek(directory: Path) -> schema.Header | None:
 
 def unlocked(header: schema.Header, source: KeySource) -> Envelope:
     """The envelope of a store's DEK. Never makes a key: a new one could not open what is there."""
+    refuse_forgotten(header)
     if header.source != source.name:
         raise KeySourceError(
             f"the cache is sealed with the key source {_shown(header.source)}, the config says {source.name}",
@@ -111,9 +122,31 @@ def unlocked(header: schema.Header, source: KeySource) -> Envelope:
     return envelope
 
 
+def former(header: schema.Header, following: KeySource) -> dict[str, bytes]:
+    """The rows of the next header that name the keyring's entry of before, while nobody has seen that it is gone.
+
+    Only that one: a key file is looked for where it is, and the other sources leave nothing behind.
+    """
+    if header.source == "keyring":
+        rows = {"was": b"keyring", "was.account": header.parameters.get("account", "").encode()}
+    else:
+        rows = {name: header.rows[name] for name in ("was", "was.account") if name in header.rows}
+    still = following.name == "keyring" and rows.get("was.account") == following.parameters.get("account", "").encode()
+    return {} if still else rows
+
+
 def fits(header: schema.Header, kek: Key) -> bool:
     """Whether a KEK is the one that the header's DEK is wrapped under."""
     return hmac.compare_digest(check_value(kek, header.store), header.rows["check"])
+
+
+def refuse_forgotten(header: schema.Header) -> None:
+    """Raises StoreError for what is left of a store whose data key was destroyed on purpose."""
+    if not any(header.rows["wrapped_dek"]):
+        raise StoreError(
+            "the cache was forgotten: its key is destroyed, and what is left of it opens for nobody",
+            hint="`hublet forget` removes what is left",
+        )
 
 
 def escrowed(header: schema.Header, envelope: Envelope, code: Key, randomness: Randomness, now: float) -> bytes:
@@ -124,6 +157,7 @@ def escrowed(header: schema.Header, envelope: Envelope, code: Key, randomness: R
 
 def recovered(header: schema.Header, code: Key) -> Envelope:
     """The envelope, by a recovery code instead of the key source. Raises KeySourceError, StoreCorrupt."""
+    refuse_forgotten(header)
     row = header.rows.get("escrow")
     if row is None:
         raise KeySourceError("no recovery code was made for this cache", hint=f"without its key {reset_hint}")

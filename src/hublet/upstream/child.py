@@ -35,11 +35,19 @@ async def run_in_child(order: WorkOrder, say: Callable[[Word], None], *, limit: 
     outcomes: list[tuple[ops.Operation, Outcome]] = []
     icons: list[Fact] = []
     reader = Reader()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "hublet.worker",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env=child_environment(os.environ), limit=_READ_SIZE,
-    )  # fmt: skip
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "hublet.worker",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env=child_environment(os.environ), limit=_READ_SIZE,
+        )  # fmt: skip
+    except OSError as error:  # this machine has no file descriptor, process or memory left
+        failure = f"no worker could be started: {error.strerror}"
+        log.error("%s", failure)
+        asked = [(operation, Unreachable(failure)) for operation in order.ask] or [
+            (ops.GetPolicy(), Unreachable(failure))
+        ]
+        return PassReport(tuple(asked), whole=False)
     stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
     assert stdin is not None
     assert stdout is not None

@@ -24,6 +24,7 @@ from hublet.core.passing import (
     target_for,
 )
 from hublet.upstream.order import Hub
+from hublet.upstream.unpacking import TooLarge, Unreadable, read_body
 
 if TYPE_CHECKING:
     from http.cookiejar import CookiePolicy
@@ -43,7 +44,8 @@ REFRESH_FAILED = error_response(503, "the Hub does not answer; sign-in is kept")
 class Forwarder:
     """`hub` gives the Hub as it is configured now, with the account's key only if it may be lent to clients.
 
-    `transport` replaces the network in tests. `passed` counts what was passed through.
+    `transport` replaces the network in tests. `answered` is told of each answer that is no error of the Hub's own.
+    `passed` counts what was passed through.
     """
 
     def __init__(
@@ -52,12 +54,17 @@ class Forwarder:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
+        answered: Callable[[], None] = lambda: None,
     ) -> None:
-        self._hub, self._transport, self._clock = hub, transport, clock
+        self._hub, self._transport, self._clock, self._answered = hub, transport, clock, answered
         self._client: httpx.AsyncClient | None = None
         self._client_of: Hub | None = None
         self._unreachable_at = float("-inf")
         self.passed = 0
+
+    def forget(self) -> None:
+        """Let go of a key that was lent: the next request gets a client of its own. What streams goes on."""
+        self._client_of = None
 
     async def close(self) -> None:
         if self._client is not None:
@@ -73,6 +80,8 @@ class Forwarder:
 
     async def _forward(self, request: Request, rule: Rule) -> Response:
         hub = self._hub()
+        if hub.folder is not None:
+            return error_response(503, "the Hub is a folder: nothing is passed through")
         credential = own_credential(request.head.header("authorization"))
         if rule.care is Care.OWN and credential is None:
             message = "this is passed through to the Hub and needs your own Hub credentials"
@@ -123,6 +132,8 @@ class Forwarder:
         except (TimeoutError, httpx.HTTPError, OSError, ConnectionError) as error:
             log.warning("a passed-through request failed (%s)", type(error).__name__)
             return _offline(rule)
+        if answer.status_code < 500:
+            self._answered()
         if rule.care is not Care.ANY:
             return await _whole(answer, rule, hub)
         raw = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in answer.headers.raw)
@@ -151,14 +162,10 @@ async def _whole(answer: httpx.Response, rule: Rule, hub: Hub) -> Response:
     """An answer that is looked at before it is handed on: short JSON of the Hub's own, or nothing."""
     import httpx
 
-    body = b""
     try:
         async with asyncio.timeout(hub.timeout):
-            async for piece in answer.aiter_bytes():
-                body += piece
-                if len(body) > _REFRESH_SIZE:
-                    return _offline()
-    except (TimeoutError, httpx.HTTPError, OSError):
+            body = await read_body(answer, _REFRESH_SIZE)
+    except (TimeoutError, httpx.HTTPError, OSError, TooLarge, Unreadable):
         return _offline()
     finally:
         await answer.aclose()

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import httpx
-import orjson
 
 from hublet import __version__
 from hublet.core import operations as ops
@@ -23,8 +22,12 @@ from hublet.core.outcomes import Malformed, Outcome, Refused, Throttled, Unreach
 from hublet.core.records import Content
 from hublet.upstream.icons import fetch_icon
 from hublet.upstream.order import Hub
+from hublet.upstream.strict import NotStrict, loads
+from hublet.upstream.unpacking import ACCEPTED, TooLarge, Unreadable, read_body
 
 _MOST_REDIRECTS = 3
+_GONE = 410
+"""In no document of the Hub's; what a service says at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,11 @@ class HubClient:
         self._hub = hub
         self._origin = httpx.URL(hub.url)
         timeout = httpx.Timeout(hub.timeout, connect=hub.connect_timeout)
-        headers = {"User-Agent": f"hublet/{__version__}", "Accept": "application/json"}
+        headers = {
+            "User-Agent": f"hublet/{__version__}",
+            "Accept": "application/json",
+            "Accept-Encoding": ACCEPTED,
+        }
         limits = httpx.Limits(max_connections=hub.parallel)
         self._client = httpx.AsyncClient(
             verify=trust(hub.ca_file), timeout=timeout, headers=headers, limits=limits, transport=transport
@@ -76,14 +83,16 @@ class HubClient:
                 for _ in range(_MOST_REDIRECTS + 1):
                     async with self._client.stream(call.method, url, headers=headers, content=call.body) as response:
                         if not response.has_redirect_location:
-                            body = await self._read(response, self._hub.size_limit)
+                            body = await read_body(response, self._hub.size_limit)
                             return self._judge(operation, response, body)
                         url = response.url.join(response.headers["location"])
                     if (url.scheme, url.host, url.port) != (self._origin.scheme, self._origin.host, self._origin.port):
                         return Malformed("a redirect to another origin")
                 return Malformed("more redirects than a Hub needs")
-        except _TooLarge:
+        except TooLarge:
             return Malformed("the answer is larger than hub.size_limit")
+        except Unreadable:
+            return Malformed("the answer's compression is broken, or not the one that was asked for")
         except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             return _failure(error)
 
@@ -98,18 +107,6 @@ class HubClient:
         return httpx.URL(self._hub.url.rstrip("/") + target)
 
     @staticmethod
-    async def _read(response: httpx.Response, limit: int) -> bytes:
-        declared = response.headers.get("content-length", "0")
-        if declared.isdigit() and int(declared) > limit:
-            raise _TooLarge
-        body = bytearray()
-        async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > limit:
-                raise _TooLarge
-        return bytes(body)
-
-    @staticmethod
     def _judge(operation: ops.Operation, response: httpx.Response, body: bytes) -> Outcome | Said:
         status = response.status_code
         if status == 429 or (status == 503 and "retry-after" in response.headers):
@@ -119,19 +116,15 @@ class HubClient:
         if status == 200 and isinstance(operation, ops.DownloadPackage):
             return Said(body)
         try:
-            value = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            return Malformed(f"the answer ({status}) is not JSON")
+            value = loads(body)
+        except NotStrict as error:
+            return Malformed(f"the answer ({status}) can't be read: {error}")
         if status == 200:
             return Said(value)
         message = value.get("message") if isinstance(value, dict) else None
-        if status in ops.row_of(operation).says and isinstance(message, str):
+        if (status in ops.row_of(operation).says or status == _GONE) and isinstance(message, str):
             return Refused(status, message[:500])
         return Malformed(f"status {status} is none that the Hub gives here")
-
-
-class _TooLarge(Exception):
-    pass
 
 
 def trust(ca_file: str | None) -> ssl.SSLContext:
@@ -152,8 +145,6 @@ def _failure(error: Exception) -> Outcome:
             return Unreachable("the proxy refused")
         case httpx.ConnectError():
             return Unreachable(f"could not connect{_because(error)}")
-        case httpx.DecodingError():
-            return Malformed("the answer's compression is broken")
         case httpx.RemoteProtocolError():
             return Malformed("the answer was cut off or is not HTTP")
         case httpx.InvalidURL() | httpx.UnsupportedProtocol():

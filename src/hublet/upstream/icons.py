@@ -15,6 +15,7 @@ import urllib.request
 import httpx
 
 from hublet.core.records import Content, Template
+from hublet.upstream.unpacking import TooLarge, Unreadable, read_body
 
 SIZE_LIMIT = 256 * 1024
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -41,10 +42,10 @@ async def fetch_icon(client: httpx.AsyncClient, hub: httpx.URL, address: str) ->
         request = client.build_request("GET", where, headers=headers, extensions=extensions)
         response = await client.send(request, stream=True, follow_redirects=False)
         try:
-            body = await _limited(response) if response.status_code == 200 else b""
+            body = await read_body(response, SIZE_LIMIT) if response.status_code == 200 else b""
         finally:
             await response.aclose()
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError, ValueError):
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError, ValueError, TooLarge, Unreadable):
         return None
     media_type = image_type(body)
     return Content(Template(body), {}, {"type": media_type}) if media_type else None
@@ -81,15 +82,6 @@ def is_public(address: str) -> bool:
             within = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         ip = within or ip
     return ip.is_global and not ip.is_multicast
-
-
-async def _limited(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) > SIZE_LIMIT:
-            return b""
-    return bytes(body)
 
 
 def image_type(body: bytes) -> str | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import orjson
 
 from hublet.core import operations as ops
+from hublet.core.address import folder_of
 from hublet.core.messages import Head
 from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Refused, Throttled, Unreachable
 from hublet.core.questions import Fqsn, Scope, from_text, to_text
@@ -23,7 +24,8 @@ from hublet.core.secretstr import SecretStr
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """How the Hub is reached: `url` is its origin (and path prefix, if any), times in seconds, sizes in bytes."""
+    """How the Hub is reached: `url` is its origin (and path prefix, if any) or a folder, times in seconds, sizes in
+    bytes."""
 
     url: str
     key: SecretStr | None
@@ -32,6 +34,16 @@ class Hub:
     connect_timeout: float = 5.0
     size_limit: int = 64 * 1024 * 1024
     parallel: int = 4
+
+    @property
+    def folder(self) -> str | None:
+        """The folder that is the Hub."""
+        return folder_of(self.url)
+
+    @property
+    def closed(self) -> bool:
+        """Whether there is nobody to ask as: no key is stored, and the Hub is no folder."""
+        return self.key is None and self.folder is None
 
 
 @dataclass(frozen=True, slots=True)

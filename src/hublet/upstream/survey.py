@@ -49,7 +49,7 @@ class _Survey:
             said = await self.upstream.ask(operation)
         # What assistants use is asked for first (each once a pass): only with it can all of their secrets be found.
         blocks = await self.blocks(used(said.value)) if isinstance(said, Said) and _lists(operation) else {}
-        outcome, harvest = _take_apart(operation, said, blocks)
+        outcome, harvest = _take_apart(operation, said, blocks, unfilled=self.order.hub.folder is not None)
         self.say(Told(operation, outcome))
         self.icons |= dict(harvest.icons)
         if isinstance(operation, ops.ListAssistants | ops.GetAssistant):
@@ -129,13 +129,20 @@ def _is_default(operation: ops.Operation) -> bool:
     return isinstance(operation, ops.GetAssistant) and operation.slug in DEFAULTS and not operation.proxied
 
 
-def _take_apart(operation: ops.Operation, said: Outcome | Said, blocks: Blocks) -> tuple[Outcome, Harvest]:
+def _take_apart(
+    operation: ops.Operation, said: Outcome | Said, blocks: Blocks, *, unfilled: bool
+) -> tuple[Outcome, Harvest]:
     if not isinstance(said, Said):
         return said, Harvest(())
     try:
-        harvest = split(operation, said.value, mark=f"@hublet:{secrets.token_hex(16)}:", blocks=blocks)
+        mark = f"@hublet:{secrets.token_hex(16)}:"
+        # What is to go through a proxy never holds a value, the user's own neither.
+        unfilled = unfilled and not getattr(operation, "proxied", False)
+        harvest = split(operation, said.value, mark=mark, blocks=blocks, unfilled=unfilled)
     except WrongShape as error:
         return Malformed(str(error)), Harvest(())
     except RecursionError:
         return Malformed("the answer is nested too deeply"), Harvest(())
+    except Exception as error:  # noqa: BLE001  one answer that nobody thought of must not cost the pass its others
+        return Malformed(f"the answer can't be taken apart ({type(error).__name__})"), Harvest(())
     return Answered(harvest.facts), harvest

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from hublet.upstream.folder import FolderHub
 from hublet.upstream.http import HubClient
 from hublet.upstream.order import END, Word, WorkOrder, order_from_json, word_to_frames
 from hublet.upstream.survey import survey
@@ -22,7 +23,7 @@ async def _work(order: WorkOrder) -> None:
             out.write(data)
         out.flush()
 
-    async with HubClient(order.hub) as hub:
+    async with FolderHub(order.hub) if order.hub.folder is not None else HubClient(order.hub) as hub:
         await survey(order, hub, say)
     out.write(END)
     out.flush()
