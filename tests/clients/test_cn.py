@@ -68,6 +68,20 @@ def test_a_prompt_is_answered_with_and_without_the_hub(
     assert down == up
 
 
+def test_while_it_is_locked_the_model_gets_the_reference_and_never_the_value(
+    cn: Cn, logged_in: Home, llm: PretendLlm
+) -> None:
+    """`cn` sends what it is given for a key, word for word, over a restart too."""
+    with logged_in.daemon() as daemon:
+        assert logged_in.hublet("sync").returncode == 0
+        assert logged_in.hublet("lock").returncode == 0
+        assert said(cn(daemon.url, *LOCAL_CHAT)) == llm.text
+        assert llm.bearers() == ["Bearer ${{ secrets.LLM_KEY }}"]
+    with logged_in.daemon() as daemon:
+        assert said(cn(daemon.url, *LOCAL_CHAT)) == llm.text, "a restart lifts no lock"
+        assert llm.bearers() == ["Bearer ${{ secrets.LLM_KEY }}"]
+
+
 def test_a_prompt_in_an_organization(cn: Cn, logged_in: Home, hub_server: HubServer, llm: PretendLlm) -> None:
     """`--org` asks for the organizations first, then for the assistant in that scope."""
 
