@@ -152,7 +152,7 @@ def test_every_field_takes_and_refuses_the_same(theirs: Theirs) -> None:
     assert len(both) - accepted > 1000
 
 
-@pytest.mark.skipif(CONFIGS not in os.environ, reason=f"{CONFIGS} names no folder of real configs")
+@pytest.mark.skipif(CONFIGS not in os.environ, reason=f"no real configs: {CONFIGS} names no folder of them")
 def test_real_configs_unroll_the_same(theirs: Theirs) -> None:
     """As registry packages and as files, of which a broken one is an error and no rule."""
     paths = sorted(Path(os.environ[CONFIGS]).iterdir())

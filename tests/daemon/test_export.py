@@ -168,3 +168,28 @@ def test_an_administrator_can_forbid_it(tmp_path: Path) -> None:
             assert export(it.service, Wish())["files"]
 
     asyncio.run(refused())
+
+
+def test_a_cache_that_knows_nothing_takes_no_file_away(tmp_path: Path) -> None:
+    """A new one, or one that was forgotten: what was exported before is all that there is."""
+    import asyncio
+
+    from hublet.export.files import write_files
+
+    out = tmp_path / "out"
+    write_files(out, {"config.yaml": "name: N\n"})
+    (tmp_path / "home").mkdir()
+
+    async def written() -> None:
+        async with in_process(tmp_path / "home", settings={"export": {"directory": str(out)}}) as it:
+            assert it.service.exporter is not None
+            it.service.exporter.soon()
+            await it.service.exporter.close()
+            assert (it.service.exporter.problem, it.service.exporter.at is None) == ("", False)
+            assert (out / "config.yaml").exists()
+            await it.log_in()
+            it.service.exporter.soon()
+            await it.service.exporter.close()
+            assert "name: N\n" not in (out / "config.yaml").read_text()
+
+    asyncio.run(written())

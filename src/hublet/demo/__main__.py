@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
+import signal
 import sys
 import threading
 
@@ -18,11 +18,13 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="the loopback port to listen on (default: a free one)")
     parser.add_argument("--llm-url", default=None, help="where the chat assistants find their model")
     given = parser.parse_args()
+    interrupted = threading.Event()
+    # Before the URL is told: whoever has read it may interrupt at once.
+    signal.signal(signal.SIGINT, lambda *_: interrupted.set())
     with HubServer(Hub(given.llm_url)).start(given.port) as server:
         sys.stdout.write(f"URL {server.url}\nKEY {DEMO_KEY}\n")
         sys.stdout.flush()
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+        interrupted.wait()
 
 
 if __name__ == "__main__":
