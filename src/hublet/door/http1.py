@@ -20,8 +20,10 @@ __all__ = ["Admitted", "Application", "Connection", "Http1", "Limits"]
 
 timed_out = error_response(408, "the request did not arrive in time")
 
-_answers_a_turn = 32
+_answers_a_turn = 2
 """After so many answers in one turn of the loop the other connections come first, however much a client pipelines."""
+_crowding_slice = 128
+"""Bytes that are parsed at once of a client that has had its turn and sent more: a request or two."""
 
 
 class Http1(ResponseWriter, asyncio.Protocol):
@@ -32,6 +34,7 @@ class Http1(ResponseWriter, asyncio.Protocol):
         self._reading = True
         self._unsent = 0
         self._stalled_since = 0.0
+        self._crowding = False
         self._seen = b""
         """The last request as bytes, when it was whole, alone and without a body."""
         self._seen_exchange: Exchange | None = None
@@ -114,6 +117,8 @@ class Http1(ResponseWriter, asyncio.Protocol):
             return
         fresh = self._phase is Phase.IDLE and self._free() and len(data) <= self.slice_size
         messages, offset = self._messages, 0
+        size = _crowding_slice if self._crowding else self.slice_size
+        self._crowding = False
         while offset < len(data) and not self._discarding:
             # In slices, because the parser can't be stopped within one: a pipelined flood waits outside as plain bytes.
             if self._must_wait():
@@ -121,10 +126,11 @@ class Http1(ResponseWriter, asyncio.Protocol):
                 break
             if self._messages - messages >= _answers_a_turn:
                 self._held = data[offset:]
+                self._crowding = True
                 self._loop.call_soon(self._next_turn)
                 break
-            self._parse(data[offset : offset + self.slice_size])
-            offset += self.slice_size
+            self._parse(data[offset : offset + size])
+            offset += size
         if self._phase is Phase.IDLE:
             last = self._last
             if fresh and self._messages == messages + 1 and last is not None and last.plain:
