@@ -106,6 +106,21 @@ def test_an_edited_file_is_left_and_the_difference_is_shown(synced: Home, hub_se
     assert "Claude Opus 5" in file.with_name("dana.night-owl.yaml.hublet").read_text()
 
 
+def test_a_folder_that_can_not_be_written_stays_as_it_was(synced: Home, hub_server: HubServer) -> None:
+    exported(synced)
+    out = synced.path / "out"
+    before = {path: path.read_text() for path in out.rglob("*.yaml")}
+    hub_server.hub.edit_assistant(OWL, "Claude Opus 4", "Claude Opus 5")
+    synced.hublet("sync")
+    for folder in (out / "agents", out):
+        folder.chmod(0o500)
+        assert "can't be written: Permission denied" in exported(synced, code=1)
+    for folder in (out, out / "agents"):
+        folder.chmod(0o700)
+    assert {path: path.read_text() for path in out.rglob("*.yaml")} == before
+    assert "agents/dana.night-owl.yaml" in exported(synced)["written"]
+
+
 def test_an_unknown_default_is_refused(synced: Home) -> None:
     assert "can't be the default" in exported(synced, "--default", "no/body", code=1)
     assert "not of the form" in exported(synced, "--default", "body", code=1)
