@@ -101,7 +101,10 @@ class Case:
 def running(home: Home, server: HubServer, **env: str) -> Iterator[Case]:
     with home.daemon(program=[sys.executable, "-c", PROGRAM], env=env) as daemon:
         case = Case(home, server, daemon)
-        eventually(lambda: case.status()["last_success_at"] is not None)
+        # The pass that it begins with has ended: a sync that joins it could miss what is new.
+        eventually(
+            lambda: (status := case.status())["last_success_at"] >= status["started_at"] and not status["running"]
+        )
         yield case
 
 

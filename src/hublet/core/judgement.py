@@ -57,7 +57,8 @@ class _Judgement:
         self.listed: set[Question] = set()
         self.renamed: dict[str | None, tuple[str, str]] = {}
         ledger = state.ledger
-        self.confirmed = dict(ledger.confirmed)
+        # The clock may have been set back: a word must not stay younger than those that come after it.
+        self.confirmed = {question: min(at, now) for question, at in ledger.confirmed.items()}
         self.troubles = dict(ledger.troubles)
         self.absent = dict(ledger.absent)
         self.held = dict(ledger.held)
