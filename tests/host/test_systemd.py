@@ -59,7 +59,11 @@ def service(installed: Installed) -> Iterator[Installed]:
     assert installed.ask("/ide/policy") == 200
     installed.wait("ActiveState", "active")
     yield installed
-    (installed.manager.home / UNITS / "hublet.service.d" / "test.conf").unlink(missing_ok=True)
+    own = installed.manager.home / UNITS / "hublet.service.d" / "test.conf"
+    if own.exists():
+        own.unlink()
+        installed.manager.systemctl("daemon-reload")
+        installed.manager.systemctl("restart", "hublet.service")
 
 
 def files(home: Path) -> set[Path]:
@@ -361,19 +365,6 @@ def test_a_secret_is_not_put_into_a_unit(installed: Installed) -> None:
     assert "Environment=HTTPS_PROXY=http://proxy:3128" in shown
 
 
-def test_purge_asks_and_then_deletes_the_cache_and_its_key(service: Installed) -> None:
-    """An answer other than yes leaves everything, the service too; the config always stays."""
-    home = service.manager.home
-    data, key = home / ".local/share/hublet", home / ".local/state/hublet-key"
-    done = service.hublet("service", "uninstall", "--purge", input=b"n\n")
-    assert done.returncode == 130
-    assert service.ask("/ide/policy") == 200
-    service.service("uninstall", "--purge", "--yes")
-    assert not data.exists()
-    assert not key.exists()
-    assert (home / ".config/hublet/config.yaml").exists()
-
-
 def test_a_folder_is_the_hub_and_files_are_exported_from_within_the_sandbox(service: Installed) -> None:
     """The folder is read and followed, the one that the config names is written: with a second install, which opens
     it."""
@@ -394,3 +385,16 @@ def test_a_folder_is_the_hub_and_files_are_exported_from_within_the_sandbox(serv
         assert (home / "out" / "mine").read_text() == "mine\n"
     finally:
         service.hub_url = hub_url
+
+
+def test_purge_asks_and_then_deletes_the_cache_and_its_key(service: Installed) -> None:
+    """An answer other than yes leaves everything, the service too; the config always stays."""
+    home = service.manager.home
+    data, key = home / ".local/share/hublet", home / ".local/state/hublet-key"
+    done = service.hublet("service", "uninstall", "--purge", input=b"n\n")
+    assert done.returncode == 130
+    assert service.ask("/ide/policy") == 200
+    service.service("uninstall", "--purge", "--yes")
+    assert not data.exists()
+    assert not key.exists()
+    assert (home / ".config/hublet/config.yaml").exists()
