@@ -13,7 +13,7 @@ from hublet.cli.main import cli
 ROOT = Path(__file__).parents[1]
 
 DEMO = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/hublet demo"
-TESTS = "python3 -m venv .venv && .venv/bin/pip install -q '.[test]' && .venv/bin/pytest -n auto"
+TESTS = "python3 -m venv .venv && .venv/bin/pip install -q '.[test]' && .venv/bin/pytest -n 2"
 
 
 def commands() -> list[str]:
