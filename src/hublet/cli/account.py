@@ -61,7 +61,8 @@ def unlock(ctx: click.Context, offline: bool) -> None:
             if status["state"] != "locked":
                 click.echo("Unlocked: the Hub takes the key.")
                 return
-            if status["lock"] is not None and status["lock"]["why"] == "restored":  # type: ignore[index]
+            lock = status["lock"]
+            if isinstance(lock, dict) and lock.get("why") == "restored":
                 raise UsageError("the cache is an older copy that was put back", hint="see `hublet store accept`")
             raise UsageError("the cache is still locked", hint="`hublet unlock --offline` at a terminal unlocks it")
         if not sys.stdin.isatty():

@@ -99,7 +99,7 @@ def _copy(source: Path, target: Path) -> None:
                 shutil.copyfileobj(read, write)
                 write.flush()
                 os.fsync(write.fileno())
-        except BaseException:
+        except BaseException:  # Ctrl-C too: half a file must not look like a bundle
             target.unlink(missing_ok=True)
             raise
     except OSError as error:

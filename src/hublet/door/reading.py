@@ -77,6 +77,8 @@ class RequestReader:
         """Whether the end is decided: nothing more is read as a request."""
         return self._phase is Phase.DISCARD
 
+    # What the layers above do with what is read: writing.py and http1.py fill these in.
+
     def _admitted(self, exchange: Exchange) -> bool:
         raise NotImplementedError
 
