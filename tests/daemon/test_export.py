@@ -66,6 +66,11 @@ def test_values_stand_in_the_files_when_they_are_wanted_there(synced: Home) -> N
     config = yaml.safe_load((synced.path / "out/config.yaml").read_text())
     assert config["models"][0]["apiKey"] == USER_SECRETS["ANTHROPIC_API_KEY"]
     assert not (synced.path / "out/agents").exists()
+    (synced.path / "out/config.yaml").write_text("mine: 1\n")
+    words = ("--secrets", "inline", "--layout", "single", "--default", OWL)
+    said = synced.hublet("export", "out", *words).stdout.decode()
+    assert "was edited" in said
+    assert not any(value in said for value in LONG), "the difference would show them"
     assert "not both" in exported(synced, "--secrets", "inline", "--env", "x", code=2)
 
 

@@ -63,7 +63,8 @@ def export(
     click.echo(f"{len(done.written)} written, {len(done.unchanged)} unchanged, {len(done.removed)} removed")
     for name, beside in done.kept.items():
         click.echo(printable(f"{name} was edited: left as it is, the new one is {beside}"))
-        click.echo(printable(_difference(directory, name, beside)), nl=False)
+        if secrets != "inline":  # its lines would be values
+            click.echo(printable(_difference(directory, name, beside)), nl=False)
     for name in answer["left"]:
         click.echo(printable(f"{name}: its value can't be written to an env file"), err=True)
     _report(answer["report"])
