@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import unquote
@@ -82,6 +82,9 @@ class Response:
     body: bytes | AsyncIterator[bytes] = b""
     encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
     """The door's memo of this response's head in bytes: a Response served again is not encoded again."""
+    again: Callable[[], bool] | None = field(default=None, repr=False, compare=False)
+    """Asked by the door when the same bytes come again on the same connection: whether this still is what admission and
+    answer would come to. True counts as an answered request. Without it every request is decided anew."""
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)

@@ -66,13 +66,16 @@ class Admitted:
 
     identity: object
     streamed: bool = False
+    basis: object = None
+    """The application's own: what it decided from."""
 
 
 class Application(Protocol):
     """Answers requests. Both methods are called on the event loop and must not block it.
 
     Equal request heads that follow each other on a connection come as the *same* Head object, so that an application
-    can remember in `connection.scratch` what it concluded from a head.
+    can remember in `connection.scratch` what it concluded from a head. An answer with `again` is sent once more for as
+    long as that says so, without either method.
     """
 
     def admit(self, head: Head, connection: Connection) -> Admitted | Response:

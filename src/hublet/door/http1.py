@@ -1,7 +1,8 @@
 """HTTP/1.1 and 1.0 on one connection (RFC 9112): bytes become requests, responses become bytes, in order.
 
 Three layers, each a class: `RequestReader` parses, `ResponseWriter` answers, `Http1` here connects both to a transport
-and keeps time. A request that can be answered at once goes through no queue, no task and no timer.
+and keeps time. A request that can be answered at once goes through no queue, no task and no timer. One whose bytes are
+those of the request before it, as a client's that polls, is not even parsed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import asyncio
 from math import inf
 from typing import cast
 
-from hublet.core.messages import error_response
+from hublet.core.messages import Response, error_response
+from hublet.door import encoding
 from hublet.door.application import Admitted, Application, Connection, Keeper, Limits
 from hublet.door.bodies import Exchange
 from hublet.door.reading import Phase
@@ -38,6 +40,8 @@ class Http1(ResponseWriter, asyncio.Protocol):
         self._seen = b""
         """The last request as bytes, when it was whole, alone and without a body."""
         self._seen_exchange: Exchange | None = None
+        self._repeat: Response | None = None
+        """The answer to that request, when it may be sent again as it is."""
 
     # -- the connection opens, ends, stalls ----------------------------------------------------------------------------
 
@@ -53,7 +57,7 @@ class Http1(ResponseWriter, asyncio.Protocol):
         self._gone = True
         self._phase = Phase.CLOSED
         self._queue.clear()
-        self._seen, self._held = b"", b""
+        self._seen, self._held, self._repeat = b"", b"", None
         self._break_streams(ConnectionResetError("the client went away"))
         del self._parser  # it holds our methods: without this each connection would wait for the garbage collector
         self._cancel()
@@ -88,11 +92,17 @@ class Http1(ResponseWriter, asyncio.Protocol):
         self._since = self._loop.time()
         if data == self._seen and self._phase is Phase.IDLE and self._reading and self._free():
             # The same bytes at the same place of a message parse to the same request, so they are not parsed again.
+            self._counters.requests += 1
+            repeat = self._repeat
+            if repeat is not None and not self._draining and repeat.again is not None and repeat.again():
+                head, body = cast("bytes", repeat.encoded), cast("bytes", repeat.body)
+                self._write(head, encoding.date_line(end=True), body)
+                return
             # Admission is asked again: a token or a lock may have changed.
             exchange = cast("Exchange", self._seen_exchange)
-            self._counters.requests += 1
             if self._admitted(exchange):
                 self._answer(exchange)
+                self._repeat = self._sent
         else:
             self._take(data)
 
@@ -134,7 +144,7 @@ class Http1(ResponseWriter, asyncio.Protocol):
         if self._phase is Phase.IDLE:
             last = self._last
             if fresh and self._messages == messages + 1 and last is not None and last.plain:
-                self._seen, self._seen_exchange = data, last
+                self._seen, self._seen_exchange, self._repeat = data, last, self._sent
         elif not self._discarding:
             self._keeper.watch(self._due())
         self._turn_tap()

@@ -41,6 +41,8 @@ class ResponseWriter(RequestReader):
         """The task is a refusal that waits."""
         self._cancelled = False
         self._answering: Exchange | None = None
+        self._sent: Response | None = None
+        """The last answer, if it may be sent again as it is (`Response.again`)."""
         self._leftover: AsyncIterator[bytes] | None = None
         """The iterator of an answer whose task has not begun, and so would not close it."""
         self._writable = True
@@ -127,6 +129,7 @@ class ResponseWriter(RequestReader):
             self._transport.write(encoding.continue_100)
 
     def _answer(self, exchange: Exchange) -> None:
+        self._sent = None
         if exchange.refusal is not None:
             wait, self.connection.hold_back = self.connection.hold_back, 0.0
             if wait and self._counters.held_back < self._limits.held_back:
@@ -174,15 +177,20 @@ class ResponseWriter(RequestReader):
             ending = encoding.date_line() + encoding.keeping
         else:
             ending = encoding.date_line(end=True)
-        if not body or exchange.head.method == "HEAD" or not encoding.has_content(response.status):
-            self._transport.write(head + ending)
-        elif len(body) < join_below:
+            if exchange.head.method == "GET" and response.again is not None:
+                self._sent = response
+        if exchange.head.method == "HEAD" or not encoding.has_content(response.status):
+            body = b""
+        self._write(head, ending, body)
+        if close:
+            self._close(exchange)
+
+    def _write(self, head: bytes, ending: bytes, body: bytes) -> None:
+        if len(body) < join_below:
             self._transport.write(b"%b%b%b" % (head, ending, body))
         else:
             self._transport.write(head + ending)
             self._transport.write(body)
-        if close:
-            self._close(exchange)
 
     def _close(self, exchange: Exchange) -> None:
         """End the connection after its last answer. When the client may still be sending, our side is closed first and

@@ -13,6 +13,7 @@ import os
 import socket
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from math import inf
 from typing import NamedTuple
 
 from hublet.core.messages import Head, Response, error_response
@@ -41,6 +42,8 @@ class Identity:
     clear: bool = False
     scope: str = ""
     who: Who = field(default=_API, compare=False)
+    until: float = inf
+    """When a token's time is over, in seconds of the wall clock."""
 
     @property
     def known(self) -> bool:
@@ -158,7 +161,8 @@ class Admission:
         token = tokens.verify(text, service.honoured_tokens, now)
         if token is not None:
             who = replace(who, how=f"token:{token.name}")
-            return Identity("token", clear=token.scope != "read", scope=token.scope, who=who)
+            until = token.expires_at.timestamp() if token.expires_at is not None else inf
+            return Identity("token", clear=token.scope != "read", scope=token.scope, who=who, until=until)
         if service.account is not None:
             key = service.account.key.reveal().encode()
             if hmac.compare_digest(text.encode("utf-8", "surrogateescape"), key):

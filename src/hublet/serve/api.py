@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
+from dataclasses import replace
 from math import inf
 from typing import assert_never
 
@@ -21,6 +22,7 @@ from hublet.core.snapshot import Answer, Snapshot, Unknown
 from hublet.door.application import Admitted, Connection
 from hublet.serve import telling
 from hublet.serve.admission import Admission, Identity
+from hublet.serve.repeating import Basis, again, basis_of, span
 from hublet.serve.service import Service
 from hublet.sync import Sync
 from hublet.upstream.forward import REFRESH_FAILED, Forwarder
@@ -44,9 +46,8 @@ class Api:
             # A refused refresh must not look like the Hub's refusal: that would end the person's session.
             return REFRESH_FAILED if is_refresh(head.target) else admitted
         rule = self._passing(head)
-        if rule is not None and rule.care is Care.ANY and not self._is_cached(head):
-            return Admitted(admitted.identity, streamed=True)
-        return admitted
+        streamed = rule is not None and rule.care is Care.ANY and not self._is_cached(head)
+        return Admitted(admitted.identity, streamed, basis_of(self._service))
 
     def _passing(self, head: Head) -> Rule | None:
         try:
@@ -86,13 +87,15 @@ class Api:
             return self._pass_on(request, identity)
         except ops.MethodNotAllowed as error:
             return _not_allowed(error.allow)
-        return self._answer(operation, head, identity)
+        return self._answer(operation, head, identity, admitted.basis)
 
     def _note(self, identity: Identity, what: ops.Operation | str, outcome: str, detail: str) -> None:
         if (audit := self._service.audit) is not None:
             audit.note(self._service.clock(), identity.who, what, outcome, detail)
 
-    def _answer(self, operation: ops.Operation, head: Head, identity: Identity) -> Response | Awaitable[Response]:
+    def _answer(
+        self, operation: ops.Operation, head: Head, identity: Identity, basis: object
+    ) -> Response | Awaitable[Response]:
         sync = self._service.sync
         if sync is None:
             self._note(identity, operation, "failed", "unavailable")
@@ -100,7 +103,7 @@ class Api:
         sync.republish_if_due()  # not only with the next heartbeat: a machine that wakes is asked at once
         answer = sync.snapshot.answer(operation, clear=identity.clear)
         if isinstance(answer, Answer):
-            return self._hit(sync, operation, answer, head, identity)
+            return self._hit(sync, operation, answer, head, identity, basis)
         self._service.tally.answers[type(operation), "miss"] += 1
         return self._miss(sync, operation, answer, head, identity)
 
@@ -120,16 +123,25 @@ class Api:
         self._service.counters["passed-through"] += 1
         return self._forwarder.forward(request, rule)
 
-    def _hit(self, sync: Sync, operation: ops.Operation, answer: Answer, head: Head, identity: Identity) -> Response:
-        service = self._service
+    def _hit(
+        self, sync: Sync, operation: ops.Operation, answer: Answer, head: Head, identity: Identity, basis: object
+    ) -> Response:
+        service, audit = self._service, self._service.audit
         now = service.clock()
         grade = answer.grade(now)
-        service.tally.answers[type(operation), grade] += 1
-        if service.audit is not None:
-            service.audit.note(now, identity.who, operation, "answered", grade)
+        key = (type(operation), grade)
+        service.tally.answers[key] += 1
+        if audit is not None:
+            audit.note(now, identity.who, operation, "answered", grade)
         if grade == "stale":
             sync.refresh(operation)
-        return _reply(answer, head, now, f"hublet; hit; ttl={_ttl(answer, now)}{_detail(answer, grade)}")
+        response = _reply(answer, head, now, f"hublet; hit; ttl={_ttl(answer, now)}{_detail(answer, grade)}")
+        if isinstance(basis, Basis) and basis.snapshot is sync.snapshot:
+            since, until = span(answer, now)
+            within = since, min(until, identity.until, sync.snapshot.next_expiry)
+            repeated = audit.repeated(identity.who, operation, "answered", grade) if audit is not None else None
+            return replace(response, again=again(service, basis, within, key, repeated))
+        return response
 
     async def _miss(
         self, sync: Sync, operation: ops.Operation, unknown: Unknown, head: Head, identity: Identity

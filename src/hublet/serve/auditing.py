@@ -48,6 +48,29 @@ class _Times(NamedTuple):
     number: int
 
 
+class Repeated:
+    """Equal askings that follow each other, counted without a note for each. Made by `Audit.repeated`."""
+
+    __slots__ = ("_first", "_last", "_note", "_number", "_open")
+
+    def __init__(self, note: _Note, open_: Callable[[Repeated], None]) -> None:
+        self._note, self._open = note, open_
+        self._first = self._last = 0.0
+        self._number = 0
+
+    def once_more(self, now: float) -> None:
+        if not self._number:
+            self._first = now
+            self._open(self)
+        self._number += 1
+        self._last = now
+
+    def taken(self) -> tuple[_Note, _Times]:
+        """What was counted; it begins anew."""
+        number, self._number = self._number, 0
+        return self._note, _Times(self._first, self._last, number)
+
+
 Identify = Callable[[Question], str]
 """A Question's id for the audit log; empty while there is no key for it."""
 
@@ -71,6 +94,7 @@ class Audit:
         self.lost = 0
         self._clock, self._identify, self._every = clock, identify, every
         self._recent: list[tuple[float, _Note]] = []
+        self._repeating: list[Repeated] = []
         self._folded: dict[_Note, _Times] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -83,10 +107,14 @@ class Audit:
         self._recent.append((now, _Note(who, what, outcome, detail)))
         if self._timer is None:
             self._arm()
-        if len(self._recent) >= _UNFOLDED:
+        if len(self._recent) + len(self._repeating) >= _UNFOLDED:
             self._fold()
             if len(self._folded) >= _FOLDED and not self._failing:
                 self._begin()
+
+    def repeated(self, who: Who, what: What, outcome: str, detail: str = "") -> Repeated:
+        """To count what will be asked again and again; nothing is noted yet."""
+        return Repeated(_Note(who, what, outcome, detail), self._repeats)
 
     async def record(
         self, who: Who, what: str, outcome: str, detail: str = "", *, about: str = "", ids: tuple[str, ...] = ()
@@ -112,6 +140,11 @@ class Audit:
 
     # Within
 
+    def _repeats(self, repeated: Repeated) -> None:
+        self._repeating.append(repeated)
+        if self._timer is None:
+            self._arm()
+
     def _arm(self) -> None:
         """One timer, and only while something waits: nobody is woken for nothing."""
         try:
@@ -131,6 +164,9 @@ class Audit:
         recent, self._recent = self._recent, []
         for at, note in recent:
             self._add(note, _Times(at, at, 1))
+        repeating, self._repeating = self._repeating, []
+        for repeated in repeating:
+            self._add(*repeated.taken())
 
     def _add(self, note: _Note, times: _Times) -> None:
         known = self._folded.get(note)

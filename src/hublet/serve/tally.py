@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from hublet.core import operations as ops
     from hublet.core.ledger import Ledger, Trouble
     from hublet.core.questions import Question
+
+AnswerKey: TypeAlias = "tuple[type[ops.Operation], str]"
 
 
 @dataclass(slots=True)
@@ -20,7 +22,7 @@ class Tally:
     with the Hub, over or not.
     """
 
-    answers: Counter[tuple[type[ops.Operation], str]] = field(default_factory=Counter)
+    answers: Counter[AnswerKey] = field(default_factory=Counter)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     passes: Counter[str] = field(default_factory=Counter)
     state: tuple[str, float] | None = None
