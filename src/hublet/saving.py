@@ -6,7 +6,6 @@ running hublet is made anew from what is in memory; what lies in its place is mo
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +43,7 @@ class Archive(Protocol):
 
 @dataclass(slots=True)
 class Saving:
-    """Belongs to one event loop; one `save` at a time."""
+    """One `save` at a time, in whatever thread; all else belongs to one event loop."""
 
     archive: Archive
     pending: dict[Question, Change] = field(default_factory=dict)
@@ -59,12 +58,13 @@ class Saving:
         """Whether there is something to save again, without anything new."""
         return self.failed_since is not None or self.archive.misplaced
 
-    async def save(self, changes: tuple[Change, ...], replaced: list[Replaced], state: State, now: float) -> None:
-        """Save what led to `state`, with all that could not be saved before. Raises nothing: it is kept for later."""
+    def save(self, changes: tuple[Change, ...], replaced: list[Replaced], state: State, now: float) -> None:
+        """Save what led to `state`, with all that could not be saved before. Blocks. Raises nothing: it is kept for
+        later."""
         self.pending |= {change.question: change for change in changes}
         self.replaced = [*self.replaced, *replaced][-_MOST_REPLACED:]
         try:
-            await asyncio.to_thread(self._save, state)
+            self._save(state)
         except StoreError as error:
             if self.failed_since is None:
                 self.failed_since = now
@@ -76,7 +76,6 @@ class Saving:
             self.pending, self.replaced, self.anew, self.failed_since, self.reason = {}, [], False, None, ""
 
     def _save(self, state: State) -> None:
-        """In a thread."""
         try:
             self._write(state)
         except StoreError as error:

@@ -2,8 +2,9 @@
 
     work order ── worker ── PassReport ── judge ── archive.save ── Snapshot, published by swapping a reference
 
-Everything that changes what is known goes through `_settle`, one at a time, in that order. A disk that can't be written
-doesn't stop the serving: what could not be saved is kept in memory and saved as soon as that works (saving.py).
+Everything that changes what is known goes through `_settle`, one at a time, in that order, in a thread (settling.py). A
+disk that can't be written doesn't stop the serving: what could not be saved is kept in memory and saved as soon as that
+works (saving.py).
 """
 
 from __future__ import annotations
@@ -18,25 +19,19 @@ from typing import Literal
 import orjson
 
 from hublet.core import operations as ops
-from hublet.core.history import replaced
 from hublet.core.judgement import judge
 from hublet.core.ledger import Ledger
 from hublet.core.locking import accepted, anew, locked, unlocked
-from hublet.core.outcomes import (
-    Outcome,
-    PassReport,
-    Throttled,
-    Unreachable,
-    roots,
-)
+from hublet.core.outcomes import Outcome, PassReport, Throttled, Unreachable, roots
 from hublet.core.pace import asked_to_wait
 from hublet.core.quarantine import accept, reject
 from hublet.core.questions import LATEST, Assistant, Block, Credits, Download, Icon, Pinned, Question, Roster, Secret
 from hublet.core.records import Known, Record
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Snapshot, Terms
-from hublet.core.state import Change, Drop, Put, State, Verdict, apply, members
+from hublet.core.state import Change, Drop, Put, State, Verdict, members
 from hublet.saving import Archive, Saving
+from hublet.settling import Before, Decide, Understand, let_go, settle
 from hublet.summary import Summary, summarise
 from hublet.upstream.order import Hub, Word, WorkOrder
 
@@ -82,11 +77,13 @@ class Sync:
         self.saving = Saving(archive)
         self.running_since: float | None = None
         self.asked_of_hub = 0
+        self.on_settled: list[Understand] = []
         self.on_change: list[Callable[[tuple[Change, ...]], None]] = []
         self.resting = False
         """No pass begins by itself, so that none finds out whether the Hub is back."""
         self.on_judged: list[Callable[[PassReport, Summary], None]] = []
         self._settling = asyncio.Lock()
+        self._settles: set[asyncio.Task[Verdict]] = set()
         self._pass: asyncio.Task[Summary] | None = None
         self._asking: dict[ops.Operation, asyncio.Task[Outcome]] = {}
         self._listeners: set[Say] = set()
@@ -212,7 +209,7 @@ class Sync:
         """A whole pass over another Hub, of which nothing is kept."""
         return await self._run(WorkOrder(hub), lambda _: None)
 
-    async def take_over(self, decide: Callable[[State], Verdict]) -> int:
+    async def take_over(self, decide: Decide) -> int:
         """Take over what another cache knows; how many records that changed."""
         return len((await self._settle(decide)).changes)
 
@@ -250,6 +247,7 @@ class Sync:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._settles, return_exceptions=True)
 
     async def end(self) -> None:
         """The same, and let go of everything that is known: nothing of it is served or saved any more. Who waits for
@@ -259,6 +257,7 @@ class Sync:
             self._state, self.saving, self.overrides = State({}, Ledger()), Saving(self._archive), {}
             self.plan = replace(self.plan, hub=replace(self.plan.hub, key=None))
             self.snapshot = Snapshot(self._state, self.terms, self._clock())
+            self.on_settled.clear()
             self.on_change.clear()
             self.on_judged.clear()
 
@@ -281,8 +280,10 @@ class Sync:
         try:
             if self.plan.hub.closed:
                 return Summary(problems=("no key is stored: run `hublet login`",))
-            report = await self._run(self._order(), self._tell)
-            return await self._judged(report, started)
+            reports = [await self._run(await asyncio.to_thread(self._order), self._tell)]
+            summary = await self._judged(reports[0], started)
+            await asyncio.to_thread(let_go, reports)
+            return summary
         finally:
             self.running_since = None
 
@@ -344,15 +345,26 @@ class Sync:
             listener(report, summary)
         return summary
 
-    async def _settle(self, decide: Callable[[State], Verdict]) -> Verdict:
-        """Decide on the state as it is, save, publish: one at a time, each upon what the one before has kept."""
+    async def _settle(self, decide: Decide) -> Verdict:
+        """Decide on the state as it is, save, publish: one at a time, each upon what the one before has kept.
+
+        Once begun it goes to its end, whoever stops waiting for it: memory and disk must not come apart.
+        """
+        task = asyncio.create_task(self._settle_one(decide), name="settle")
+        self._settles.add(task)
+        task.add_done_callback(self._settles.discard)
+        return await asyncio.shield(task)
+
+    async def _settle_one(self, decide: Decide) -> Verdict:
         async with self._settling:
-            verdict = decide(self._state)
-            state = apply(self._state, verdict)
-            old = list(replaced(verdict.changes, self._state, self._clock()))
-            await self.saving.save(verdict.changes, old, state, self._clock())
-            self._state = state
-            self._publish()
+            before = Before(self._state, self.snapshot, self.terms, self.overrides)
+            verdict, self._state, self.snapshot, tells = await asyncio.to_thread(
+                settle, before, decide, self.saving, tuple(self.on_settled), self._clock
+            )
+            if self.terms is not before.terms or self.overrides is not before.overrides:
+                self._publish()  # a new config, or new values of the user's own, have come meanwhile
+            for tell in tells:
+                tell()
         for listener in self.on_change:
             listener(verdict.changes)
         return verdict

@@ -1,6 +1,6 @@
 """What a change means to those who watch: two states go in, events come out; and the one who looks for them.
 
-Fed by what goes on anyway (a settled change, a judged pass, a login, the daemon's heartbeat): no timer of its own.
+Fed by what goes on anyway (a change that is settled, a judged pass, a login, the heartbeat): no timer of its own.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from hublet.serve.auditing import name_of_operation
 from hublet.serve.events import Kind
 from hublet.serve.service import Service
 from hublet.serve.status import see
+from hublet.settling import Tell
 from hublet.summary import Summary
 from hublet.sync import Sync
 
@@ -130,28 +131,36 @@ def _of_the_ledger(before: Ledger, after: Ledger, names: dict[str, str]) -> Iter
         yield Notice("offline" if after.failures else "online")
 
 
-def late(snapshot: Snapshot, now: float) -> frozenset[Question]:
-    """What should have been confirmed by now: what passes ask for by itself, and is older than they explain. Of what is
-    held or missing something else is told."""
-    ledger = snapshot.state.ledger
-    return frozenset(
-        question
-        for question, known in snapshot.state.records.items()
-        if _is_asked_for(question, known)
-        and question not in ledger.held
-        and question not in ledger.absent
-        and (at := snapshot.confirmed_at(question)) is not None
-        and now - at >= snapshot.terms.interval * _LATE
-    )
+class Seen(NamedTuple):
+    """What a Snapshot looked like at a moment (`at`), which holds until `until` if it is not replaced before.
+
+    `late` is what should have been confirmed by now: what passes ask for by itself, and is older than they explain. Of
+    what is held or missing something else is told. `expired` is whose secret values are no longer served because the
+    Hub has not confirmed them for too long.
+    """
+
+    snapshot: Snapshot
+    at: float
+    until: float
+    late: frozenset[Question]
+    expired: frozenset[Question]
 
 
-def expired(snapshot: Snapshot, now: float) -> frozenset[Question]:
-    """Whose secret values are no longer served because the Hub has not confirmed them for too long."""
-    return frozenset(
-        question
-        for question, known in snapshot.state.records.items()
-        if isinstance(known, Record) and known.content.bindings and snapshot.grade(question, now) == "expired"
-    )
+def seen(snapshot: Snapshot, now: float) -> Seen:
+    """Look all records over: what takes as long as there are many, and is done once for each Snapshot and lateness."""
+    ledger, patience = snapshot.state.ledger, snapshot.terms.interval * _LATE
+    late, expired, until = set(), set(), float("inf")
+    for question, known in snapshot.state.records.items():
+        if isinstance(known, Record) and known.content.bindings and snapshot.grade(question, now) == "expired":
+            expired.add(question)
+        if not _is_asked_for(question, known) or question in ledger.held or question in ledger.absent:
+            continue
+        at = snapshot.confirmed_at(question)
+        if at is not None and now - at >= patience:
+            late.add(question)
+        elif at is not None:
+            until = min(until, at + patience)
+    return Seen(snapshot, now, until, frozenset(late), frozenset(expired))
 
 
 def _is_asked_for(question: Question, known: Known) -> bool:
@@ -170,10 +179,8 @@ class Observer:
 
     def __init__(self, service: Service, sync: Sync) -> None:
         self._service, self._sync = service, sync
-        self._state, self._snapshot = sync.state, sync.snapshot
-        now = service.clock()
-        self._late, self._expired = late(sync.snapshot, now), expired(sync.snapshot, now)
-        sync.on_change.append(self._changed)
+        self._seen = seen(sync.snapshot, service.clock())
+        sync.on_settled.append(self._understand)
         sync.on_judged.append(self._judged)
         service.on_login.append(self._see)
         service.look = self.look
@@ -181,10 +188,18 @@ class Observer:
 
     def look(self) -> None:
         """What only time has changed: called by the heartbeat."""
-        sync, now = self._sync, self._service.clock()
-        found = late(sync.snapshot, now)
-        names = {id_: name for id_, _, name in sync.snapshot.organizations()}
-        newly = found - self._late
+        snapshot, now = self._sync.snapshot, self._service.clock()
+        if snapshot is not self._seen.snapshot or not self._seen.at <= now < self._seen.until:
+            self._take(seen(snapshot, now))
+        self._see()
+
+    # Within
+
+    def _take(self, now: Seen) -> None:
+        """Tell of what was not so when it was last looked at."""
+        before, self._seen = self._seen, now
+        names = {id_: name for id_, _, name in now.snapshot.organizations()}
+        newly = now.late - before.late
         notices = {
             Notice("stale", called(question, names), getattr(question, "scope", None))
             for question in newly
@@ -194,24 +209,24 @@ class Observer:
             notices.add(Notice("stale", "packages", None, f"{packages} of them"))
         for notice in sorted(notices, key=lambda notice: (notice.scope or "", notice.what)):
             self._tell(notice)
-        self._late = found
-        if sync.snapshot is not self._snapshot:
-            before, self._expired = self._expired, expired(sync.snapshot, now)
-            self._snapshot = sync.snapshot
-            if more := self._expired - before:
-                self._tell(Notice("expired", detail=f"in {len(more)} answers"))
-        self._see()
-
-    # Within
+        if more := now.expired - before.expired:
+            self._tell(Notice("expired", detail=f"in {len(more)} answers"))
 
     def _tell(self, notice: Notice) -> None:
         self._service.events.tell(notice.kind, what=notice.what, scope=notice.scope, detail=notice.detail)
 
-    def _changed(self, changes: tuple[Change, ...]) -> None:
-        before, self._state = self._state, self._sync.state
-        for notice in noticed(before, self._state, changes):
-            self._tell(notice)
-        self.look()
+    def _understand(self, before: State, after: Snapshot, changes: tuple[Change, ...]) -> Tell:
+        """In a thread, for a change that is being settled."""
+        notices = noticed(before, after.state, changes)
+        now = seen(after, self._service.clock())
+
+        def tell() -> None:
+            for notice in notices:
+                self._tell(notice)
+            self._take(now)
+            self._see()
+
+        return tell
 
     def _judged(self, report: PassReport, summary: Summary) -> None:
         service = self._service

@@ -17,7 +17,7 @@ log = logging.getLogger("hublet.upstream")
 
 _KEPT = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PLAIN = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "SYSTEMROOT")
-_READ_SIZE = 256 * 1024
+_READ_SIZE = 64 * 1024
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -65,6 +65,7 @@ async def run_in_child(order: WorkOrder, say: Callable[[Word], None], *, limit: 
                         outcomes.append((word.operation, word.outcome))
                     else:
                         icons.append(word)
+                await asyncio.sleep(0)  # what has come already is read without a pause: clients have their turn
             await process.wait()
     except TimeoutError:
         failure = "the pass took too long"
