@@ -23,7 +23,7 @@ from pathlib import Path
 THROWAWAY_UID = 64100
 OTHER_UID = 64101
 AS_ROOT = os.getuid() == 0
-HUBLET = [sys.executable, "-m", "hublet.cli.main"]
+HUBLET = [sys.executable, "-m", "hublet"]
 
 
 def as_user(uid: int) -> list[str]:

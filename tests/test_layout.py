@@ -22,7 +22,7 @@ ADAPTERS = ("upstream", "store", "keys", "door", "host", "export")
 """Each touches one part of the world, and knows none of the others."""
 ALLOWED = {("store", "keys.source")}
 """A protocol, no adapter: what a store needs of a key source."""
-TOGETHER = {"config", "configfile", "settings", "settling", "sync", "serve", "daemon"}
+TOGETHER = {"config", "configfile", "settings", "settling", "sync", "serve", "tending", "daemon"}
 """What puts the parts together; only the cli and the demo stand above."""
 CORE_NEEDS = {"cryptography", "orjson", "yaml"}
 NOT_AT_START = ("httpx", "yaml", "apscheduler", "watchdog", "click", "rich", "keyring", "httpcore", "tzlocal")

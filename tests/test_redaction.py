@@ -118,7 +118,7 @@ def test_secrets_are_gathered_once_a_generation_and_the_last_ones_still_count() 
 
 CRASH = """
 import asyncio, logging, sys, threading
-from hublet.cli.run import log_to_stderr
+from hublet.running import log_to_stderr
 from hublet.core.secretstr import SecretStr
 held = [SecretStr(sys.stdin.read())]
 redactor = log_to_stderr("debug")

@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from hublet.config import Config
 from hublet.core.account import Account, check_key, origin_of
@@ -21,7 +22,6 @@ from hublet.door.audit import AuditFile, Syslog
 from hublet.door.audit import file_name as audit_name
 from hublet.keys.asking import Asker
 from hublet.serve.auditing import Audit, id_of
-from hublet.serve.exporting import Exporter
 from hublet.serve.keys import open_archive
 from hublet.serve.noticing import Observer
 from hublet.serve.overrides import Overrides
@@ -30,6 +30,9 @@ from hublet.store.archive import Archive
 from hublet.sync import Plan, Run, Sync
 from hublet.upstream.child import run_in_child
 from hublet.upstream.order import Hub
+
+if TYPE_CHECKING:
+    from hublet.serve.exporting import Exporter
 
 log = logging.getLogger("hublet")
 
@@ -92,8 +95,8 @@ def _take(service: Service, archive: Archive, environment: Mapping[str, str], ru
     service.sync = Sync(
         archive, loaded.state, plan_of(config, service.account), terms_of(service, archive), run, clock=service.clock
     )
-    service.exporter = Exporter(service)
-    service.sync.on_change.append(service.exporter.changed)
+    service.exporter = None
+    exporter_of(service)
     service.overrides = Overrides(service.sync, config.secrets, service.clock, environment=environment)
     service.unavailable, service.forgotten = None, False
     if is_restored(loaded.state.ledger):
@@ -107,6 +110,16 @@ def _take(service: Service, archive: Archive, environment: Mapping[str, str], ru
     Observer(service, service.sync)
     for listener in service.on_open:
         listener()
+
+
+def exporter_of(service: Service) -> Exporter | None:
+    """What keeps exported files up to date; made when the config first wants any."""
+    if service.exporter is None and service.sync is not None and service.config.export.directory is not None:
+        from hublet.serve.exporting import Exporter
+
+        service.exporter = Exporter(service)
+        service.sync.on_change.append(service.exporter.changed)
+    return service.exporter
 
 
 def terms_of(service: Service, archive: Archive) -> Terms:

@@ -127,7 +127,7 @@ def test_the_scan_finds_what_is_there(lived: RunningDaemon) -> None:
     assert found([str(lived.process.pid)], {"log and lock": disk["data/hublet.lock"]})
     assert found(["listening on"], {"log": lived.log.read_bytes()})
     process = of_process(lived.process.pid)
-    places = [place.partition(" ")[0] for _, place in found(["hublet.cli.main", "HUBLET_CONFIG"], process)]
+    places = [place.partition(" ")[0] for _, place in found(["-m\0hublet", "HUBLET_CONFIG"], process)]
     assert places == (["cmdline", "environ"] if AS_ROOT else ["cmdline"])
     assert found(['canary "quoted" schlüssel'], {"json": rb'{"value":"canary \"quoted\" schl\u00fcssel"}'})
 

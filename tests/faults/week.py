@@ -18,12 +18,12 @@ import sys
 import time
 from pathlib import Path
 
-from hublet.cli.run import log_to_stderr
 from hublet.config import load_config
 from hublet.core.operations import Operation
 from hublet.core.outcomes import Outcome, PassReport
 from hublet.core.records import Fact
 from hublet.daemon import Daemon
+from hublet.running import log_to_stderr
 from hublet.sync import Run, Say
 from hublet.upstream.child import run_in_child
 from hublet.upstream.http import HubClient
@@ -64,9 +64,8 @@ async def main(config: Path) -> None:
     while line := (await lines.readline()).split():
         if line[0] == b"tick":
             late[0] += float(line[1])
-            if daemon._beat is not None:
-                daemon._beat.cancel()  # it goes by real time, and the heartbeat sets a new one
-            daemon._heartbeat()
+            assert daemon.tending is not None
+            daemon.tending.heartbeat()
             assert daemon.service is not None
             assert daemon.service.sync is not None
             await asyncio.sleep(0.01)

@@ -57,12 +57,12 @@ def demo(once: bool, port: int) -> None:
 
 
 async def _demo(directory: Path, *, once: bool, port: int) -> None:
-    from hublet.cli.run import log_to_stderr
     from hublet.config import load_config
     from hublet.daemon import Daemon
     from hublet.demo.data import DEMO_KEY
     from hublet.demo.server import HubServer
     from hublet.door.peer import token_required_because
+    from hublet.running import log_to_stderr
 
     log_to_stderr("error")
     with HubServer() as hub:

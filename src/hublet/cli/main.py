@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -96,6 +96,16 @@ def config_of(ctx: click.Context) -> Config:
     return load_config(find_config(ctx.find_root().obj, os.environ))
 
 
+def fail(error: HubletError) -> NoReturn:
+    """Say what went wrong and end with its exit code."""
+    from hublet.cli.printing import printable  # a sentence may quote the Hub
+
+    click.echo(printable(f"hublet: {error.message}"), err=True)
+    if error.hint:
+        click.echo(printable(f"  hint: {error.hint}"), err=True)
+    sys.exit(error.exit_code)
+
+
 def main() -> None:
     """Run a command; an error is one sentence and a hint on standard error, and its own exit code."""
     try:
@@ -109,12 +119,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except HubletError as error:
-        from hublet.cli.printing import printable  # a sentence may quote the Hub
-
-        click.echo(printable(f"hublet: {error.message}"), err=True)
-        if error.hint:
-            click.echo(printable(f"  hint: {error.hint}"), err=True)
-        sys.exit(error.exit_code)
+        fail(error)
     except BrokenPipeError:
         # Whoever read our output has gone; writing to it again at exit would only say so twice.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -27,6 +27,9 @@ from typing import NoReturn
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from hublet.core.errors import StoreCorrupt, StoreFormat
 
@@ -37,6 +40,7 @@ uuid_size = 16
 check_size = 16
 overhead = 1 + salt_size + 16
 
+_sha256 = SHA256()
 _version = b"\x01"
 _domain = b"hublet/1"
 
@@ -67,13 +71,15 @@ class Key:
 
 
 def hkdf(secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:
-    """HKDF-SHA256 of RFC 5869. On hmac.digest, whose speed does not depend on the installed cryptography's age."""
-    extracted = hmac.digest(salt, secret, "sha256")
-    block = made = hmac.digest(extracted, info + b"\x01", "sha256")
-    for counter in range(2, -(-length // 32) + 1):
-        block = hmac.digest(extracted, block + info + bytes((counter,)), "sha256")
-        made += block
-    return made[:length]
+    """HKDF-SHA256 of RFC 5869."""
+    return HKDF(_sha256, length, salt, info).derive(secret)
+
+
+def _hmac(key: bytes, message: bytes) -> bytes:
+    """HMAC-SHA256 of RFC 2104. By cryptography like the rest: Python's own may be without OpenSSL (host/lean.py)."""
+    mac = HMAC(key, _sha256)
+    mac.update(message)
+    return mac.finalize()
 
 
 class Envelope:
@@ -125,11 +131,11 @@ class Envelope:
 
     def identify(self, canonical: bytes) -> bytes:
         """The 32-byte id under which the record of a Question is kept, from the Question's canonical bytes."""
-        return hmac.digest(self._id_key, canonical, "sha256")
+        return _hmac(self._id_key, canonical)
 
     def icon_name(self, url_without_query: str) -> str:
         """The icon's public name, 128 bits in hex: a capability, so it can't be computed from the URL alone."""
-        return hmac.digest(self._icon_key, url_without_query.encode("utf-8", "surrogatepass"), "sha256")[:16].hex()
+        return _hmac(self._icon_key, url_without_query.encode("utf-8", "surrogatepass"))[:16].hex()
 
     def _associated(self, kind: str, id: bytes) -> bytes:
         encoded = kind.encode()

@@ -1,8 +1,8 @@
 """What can be answered at one moment: immutable, published by swapping a reference.
 
-A Snapshot is made when a pass has ended, when the cache is locked or unlocked, and when a record expires. Bodies are
-rendered then, once for each changed record (what did not change is taken over from the snapshot before), so that an
-answer is a look-up and a list is the join of its members.
+A Snapshot is made when a pass has ended, when the cache is locked or unlocked, and when a record expires. A body is
+rendered when it is first asked for, once for each changed record: what did not change is taken over from the snapshot
+before, an answer is a look-up from then on, a list is the join of its members, and what nobody asks for costs nothing.
 """
 
 from __future__ import annotations
@@ -86,6 +86,21 @@ class Unknown:
     ask: ops.Operation
 
 
+class _Body:
+    """A record as it is served, and the tag of that, which is computed when it is first needed."""
+
+    __slots__ = ("_tag", "known", "text")
+
+    def __init__(self, known: Known, text: bytes) -> None:
+        self.known, self.text = known, text
+        self._tag = ""
+
+    def tag(self, key: bytes) -> str:
+        if not self._tag:
+            self._tag = _etag(self.text, key)
+        return self._tag
+
+
 class Snapshot:
     """All answers at one moment. `now` is when it was made; `next_expiry` when it has to be made anew. `overrides` are
     the user's own values by name, which go before the Hub's."""
@@ -106,7 +121,7 @@ class Snapshot:
         self.next_expiry = _NEVER
         self._expired: set[Question] = set()
         self._answers: dict[tuple[ops.Operation, bool], Answer] = {}
-        self._bodies: dict[tuple[Question, bool], tuple[Known, bytes, str]] = {}
+        self._bodies: dict[tuple[Question, bool], _Body] = {}
         self._pinned: dict[Question, tuple[Record, Pin, Record]] = {}
         self.records = self._with_pins(before)
         self._scope_ids: dict[str, str] = {slug: id_ for id_, slug, _ in self.organizations()}
@@ -116,8 +131,11 @@ class Snapshot:
             for question in state.records
             if isinstance(question, Icon)
         }
-        same = before is not None and before.terms == terms and before.overrides == self.overrides
-        old = before._bodies if before is not None and same else {}
+        if before is not None and before.terms == terms and before.overrides == self.overrides:
+            # A copy first: the one before is still being answered from, while this one is made in a thread.
+            for key, made in before._bodies.copy().items():
+                if self.records.get(key[0]) is made.known:
+                    self._bodies[key] = made
         for question, known in self.records.items():
             if isinstance(question, Proposed | Pinned):
                 continue
@@ -127,13 +145,6 @@ class Snapshot:
                     self._expired.add(question)
                 else:
                     self.next_expiry = min(self.next_expiry, expiry)
-            if isinstance(known, Record) and not isinstance(question, Secret | Icon):
-                clear = self._clear(question, True)
-                taken = old.get((question, clear))
-                if taken is not None and taken[0] is known:
-                    self._bodies[question, clear] = taken
-                else:
-                    self._render(question, known, clear)
 
     def _with_pins(self, before: Snapshot | None) -> Mapping[Question, Known]:
         """The records as they are served: pinned assistants with their pinned revision."""
@@ -207,10 +218,10 @@ class Snapshot:
     def _clear(self, question: Question, wanted: bool) -> bool:
         return wanted and not self.locked and question not in self._expired
 
-    def _render(self, question: Question, record: Record, clear: bool) -> tuple[Known, bytes, str]:
+    def _render(self, question: Question, record: Record, clear: bool) -> _Body:
         content = record.content
-        body = render(content.template, self._values(content.bindings), View(clear, self.terms.icon))
-        self._bodies[question, clear] = made = (record, body, self._etag(body))
+        text = render(content.template, self._values(content.bindings), View(clear, self.terms.icon))
+        self._bodies[question, clear] = made = _Body(record, text)
         return made
 
     def _values(self, bindings: Bindings) -> Bindings:
@@ -219,13 +230,13 @@ class Snapshot:
         return {name: self.overrides.get(overridden_by(name), value) for name, value in bindings.items()}
 
     def _etag(self, body: bytes) -> str:
-        return f'"{hashlib.blake2b(body, key=self.terms.etag_key, digest_size=16).hexdigest()}"'
+        return _etag(body, self.terms.etag_key)
 
     def _body(self, question: Question, record: Record, wanted: bool) -> tuple[bytes, str, bool]:
         """(body, etag, withheld) of a record's content."""
         clear = self._clear(question, wanted)
         made = self._bodies.get((question, clear)) or self._render(question, record, clear)
-        return made[1], made[2], bool(record.content.bindings) and not clear
+        return made.text, made.tag(self.terms.etag_key), bool(record.content.bindings) and not clear
 
     def _join(self, operation: ops.Operation, clear: bool) -> Answer | Unknown:
         match operation:
@@ -371,6 +382,11 @@ class Snapshot:
                 results.append(b'{"fqsn":' + text.encode() + b"," + result[1:])
         body = b"[" + b",".join(results) + b"]"
         return Answer(200, body, self._etag(body), at, self.terms.interval, withheld=withheld)
+
+
+def _etag(body: bytes, key: bytes) -> str:
+    """A strong validator (RFC 9110 section 8.8.3) that nobody can try guesses of a secret body with."""
+    return f'"{hashlib.blake2b(body, key=key, digest_size=16).hexdigest()}"'
 
 
 def overridden_by(binding: str) -> str:

@@ -13,6 +13,7 @@ has a copy of the store may guess as long as he likes, so the passphrase has to 
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -145,12 +146,14 @@ def _read(parameters: Mapping[str, str]) -> tuple[Factors, bytes, bytes]:
 
 
 def _derive(passphrase: SecretStr, salt: bytes, factors: Factors) -> Key:
-    from hashlib import scrypt  # without the GIL: an event loop goes on beside it
+    import hashlib
 
+    if not hasattr(hashlib, "scrypt"):  # it was loaded without OpenSSL, which alone has it (host/lean.py)
+        importlib.reload(hashlib)
     memory = 128 * factors.r * (factors.n + factors.p + 2)
     try:
         return Key(
-            scrypt(
+            hashlib.scrypt(  # without the GIL: an event loop goes on beside it
                 passphrase.reveal().encode("utf-8", "surrogatepass"),
                 salt=salt, n=factors.n, r=factors.r, p=factors.p, maxmem=memory + (1 << 20), dklen=_key_size,
             )

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -27,27 +27,19 @@ from hublet.door.application import Admitted, Connection
 from hublet.door.audit import Who, program_of
 from hublet.door.guard import refusal
 from hublet.managed import load_managed
-from hublet.serve import forgetting, telling
+from hublet.serve import telling
 from hublet.serve.actions import REVEALING, about_of, action_of, is_urgent, secret_of
 from hublet.serve.auditing import id_of, id_of_secret
-from hublet.serve.bundling import Bundling
 from hublet.serve.doorkeeper import Doorkeeper, caller
-from hublet.serve.examining import examine, probe
-from hublet.serve.exporting import Wish, export
-from hublet.serve.history import History
-from hublet.serve.keys import Keys
-from hublet.serve.quarantine import Quarantine
-from hublet.serve.secrets import Secrets, entries
 from hublet.serve.service import Service
 from hublet.serve.status import name_of, status
-from hublet.serve.sunset import sunset
-from hublet.serve.upkeep import Upkeep
 from hublet.summary import describe
 from hublet.sync import Sync
 from hublet.upstream.order import Told, Word
 
 log = logging.getLogger("hublet.admin")
 
+Part = TypeVar("Part")
 _OLDER = "the cache is an older copy that was put back"
 
 
@@ -56,13 +48,7 @@ class Admin:
 
     def __init__(self, service: Service, *, uid: int | None = None) -> None:
         self._service = service
-        self._keys = Keys(service)
-        self._secrets = Secrets(service)
-        self._upkeep = Upkeep(service)
-        self._forgetting = forgetting.Forgetting(service)
-        self._quarantine = Quarantine(service)
-        self._history = History(service)
-        self._bundling = Bundling(service)
+        self._parts: dict[Callable[[Service], Any], Any] = {}
         self._uid = os.getuid() if uid is None else uid
         self._doorkeeper = Doorkeeper(service)
 
@@ -132,8 +118,12 @@ class Admin:
             case "GET", ("status",), _:
                 return json_response(200, status(service))
             case "GET", ("examine",), _:
+                from hublet.serve.examining import examine
+
                 return json_response(200, await examine(service))
             case "POST", ("probe",), _:
+                from hublet.serve.examining import probe
+
                 return json_response(200, await probe(service))
             case "GET", ("events",), _:
                 return telling.lines(service, None)
@@ -161,36 +151,50 @@ class Admin:
                 await self._ready().unlock()
                 return json_response(200, {})
             case "POST", ("quarantine", action), {"what": str(what)}:
-                told = await self._quarantine.handle(action, what)
+                from hublet.serve.quarantine import Quarantine
+
+                told = await self._part(Quarantine).handle(action, what)
                 return json_response(200, told) if told is not None else error_response(404, "Not found")
             case "GET", ("forget",), _:
-                return json_response(200, await asyncio.to_thread(forgetting.plan, service))
+                from hublet.serve.forgetting import plan
+
+                return json_response(200, await asyncio.to_thread(plan, service))
             case "POST", ("forget",), _:
-                return json_response(200, await self._forgetting.forget())
+                from hublet.serve.forgetting import Forgetting
+
+                return json_response(200, await self._part(Forgetting).forget())
             case "POST", ("store", "accept"), _:
                 return await self._accept_older()
             case _, ("store", action), dict():
-                return json_response(200, await self._upkeep.handle(method, action, value))
+                from hublet.serve.upkeep import Upkeep
+
+                return json_response(200, await self._part(Upkeep).handle(method, action, value))
             case _, ("keys", *rest), dict():
-                return json_response(200, await self._keys.handle(method, tuple(rest), value))
+                from hublet.serve.keys import Keys
+
+                return json_response(200, await self._part(Keys).handle(method, tuple(rest), value))
             case _, ("secrets", *rest), dict():
-                return json_response(200, await self._secrets.handle(method, tuple(rest), value))
+                from hublet.serve.secrets import Secrets
+
+                return json_response(200, await self._part(Secrets).handle(method, tuple(rest), value))
             case _, ("history" | "diff" | "pins", *_), dict():
-                answer = await self._history.handle(method, segments, value)
+                from hublet.serve.history import History
+
+                answer = await self._part(History).handle(method, segments, value)
                 return json_response(200, answer) if answer is not None else error_response(404, "Not found")
             case "POST", ("export", *rest), dict():
+                from hublet.serve.exporting import Wish, export
+
                 wish = Wish.of(value)
                 if (wish.values != "none") != (rest == ["values"]):
                     return error_response(404, "Not found")  # what tells values is written down by its path
                 return json_response(200, await asyncio.to_thread(export, service, wish))
             case "GET", ("sunset",), _:
+                from hublet.serve.sunset import sunset
+
                 return json_response(200, await asyncio.to_thread(sunset, service))
-            case "POST", ("bundle",), {"passphrase": str(passphrase)}:
-                return json_response(200, await self._bundling.make(passphrase))
-            case "POST", ("import",), {"folder": str(name), "passphrase": str(passphrase)}:
-                return json_response(200, await self._bundling.take(name, passphrase))
-            case "POST", ("import", "folder"), {"path": str(path)}:
-                return json_response(200, await self._bundling.take_folder(path))
+            case "POST", (("bundle" | "import"), *_), dict():
+                return await self._bundle(segments, value)
             case "GET", ("audit",), _:
                 return json_response(200, await self._audit())
             case "GET", ("tokens",), _:
@@ -202,8 +206,31 @@ class Admin:
                 return await self._revoke_token(name)
         return error_response(404, "Not found")
 
+    def _part(self, kind: Callable[[Service], Part]) -> Part:
+        """The one that answers a group of routes, made when it is first asked. Its module is imported then, too: most
+        daemons never need most of them, and all stay in memory what they have loaded."""
+        if kind not in self._parts:
+            self._parts[kind] = kind(self._service)
+        part: Part = self._parts[kind]
+        return part
+
+    async def _bundle(self, segments: tuple[str, ...], value: Any) -> Response:
+        from hublet.serve.bundling import Bundling
+
+        bundling = self._part(Bundling)
+        match segments, value:
+            case ("bundle",), {"passphrase": str(passphrase)}:
+                return json_response(200, await bundling.make(passphrase))
+            case ("import",), {"folder": str(name), "passphrase": str(passphrase)}:
+                return json_response(200, await bundling.take(name, passphrase))
+            case ("import", "folder"), {"path": str(path)}:
+                return json_response(200, await bundling.take_folder(path))
+        return error_response(404, "Not found")
+
     async def _audit(self) -> dict[str, object]:
         """Where the audit log is, with nothing left to be written, and what the ids in it mean today."""
+        from hublet.serve.secrets import entries
+
         service, audit = self._service, self._service.audit
         assert audit is not None
         await audit.flush()

@@ -16,7 +16,6 @@ import orjson
 
 from hublet.core.messages import Head, Malformed, Response, error_response, json_response
 from hublet.serve.events import Event, Events, Listening, TooManyListeners
-from hublet.serve.metrics import CONTENT_TYPE, exposition
 from hublet.serve.service import Service
 from hublet.serve.status import for_reader, status
 
@@ -30,6 +29,8 @@ _LONGEST_ID = 20
 def tell(service: Service, head: Head, *, clear: bool) -> Response:
     """The answer to a GET of one of `PATHS`; `clear` when the asker may see secrets. Raises Malformed."""
     if head.segments == ("metrics",):
+        from hublet.serve.metrics import CONTENT_TYPE, exposition  # for who scrapes, which few do
+
         return Response(200, (("Content-Type", CONTENT_TYPE),), exposition(service))
     if head.segments[-1] == "status":
         return json_response(200, status(service) if clear else for_reader(status(service)))

@@ -1,0 +1,36 @@
+"""Importing without what a sleeping daemon does not need: a library that another one brings along and can do without.
+
+asyncio brings in `ssl`, hashlib `_hashlib`, and each of them the system's OpenSSL, beside the one that `cryptography`
+has of its own: 5 MB of memory and 10 ms of every start. Both are written for Pythons that were built without OpenSSL;
+then hashlib computes the same digests by Python's own code. The daemon itself never speaks TLS: a pass is a child
+process, and httpx, which is loaded when something is passed through, imports `ssl` for itself and needs none of
+asyncio's. (uvloop insists on it: with `hublet[fast]` nothing is spared.)
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def without(*names: str) -> Iterator[None]:
+    """Meanwhile these modules can't be imported, as if they were not installed; afterwards they can. One that has been
+    imported before stays as it is."""
+    hidden = [name for name in names if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]  # the import system's own word for "not to be found"
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+def spare_openssl() -> None:
+    """Load what is written to work without OpenSSL without it. Called before anything else imports those."""
+    with without("ssl", "_ssl", "_hashlib"):
+        import asyncio  # noqa: F401
+        import hashlib  # noqa: F401
+        import hmac  # noqa: F401

@@ -1,0 +1,210 @@
+"""What a running daemon does beside answering: passes, the heartbeat, the machine it runs on, a config that changes.
+
+None of it is needed for the first answers: the daemon loads this module in a thread, while it answers already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hublet.config import Config
+from hublet.core.address import folder_of
+from hublet.core.history import Retention
+from hublet.following import Follower
+from hublet.host.desktop import Desktop
+from hublet.host.notify import Notifier
+from hublet.host.wake import WakeDetector
+from hublet.opening import account_of, exporter_of, plan_of, terms_of
+from hublet.passes import Passes
+from hublet.reload import Reloader
+from hublet.serve.front import Front
+from hublet.serve.reopening import Reopening
+from hublet.serve.service import Service
+from hublet.serve.status import one_line
+
+log = logging.getLogger("hublet")
+
+
+class Tending:
+    """Transitions: (made) → start → (network_back | hub_back | hung_up)* → stop; all on one event loop.
+
+    `file` is the config's, to be read again when it changes; `pulse` the time between two heartbeats, in seconds.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        front: Front,
+        *,
+        environment: Mapping[str, str],
+        file: Path | None,
+        notifier: Notifier,
+        pulse: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._service, self._front, self._environment = service, front, environment
+        self._notifier, self._pulse, self._clock = notifier, pulse, clock
+        self._own_socket = service.config.serve.socket
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._beat: asyncio.TimerHandle | None = None
+        self._desktop = Desktop(environment, changed=self._surroundings_changed, back=self._network_back)
+        self._passes = Passes(service, look=self._desktop.surroundings, told=self._tell_status)
+        self._reopening = Reopening(service)
+        self._follower = Follower(partial(self._passes.soon, afresh=True))
+        self._reloader = self._reloading(file) if file is not None else None
+        self._wake = WakeDetector(clock(), time.monotonic())
+
+    def start(self) -> None:
+        """Begin with all of it; the first pass among it."""
+        service = self._service
+        service.on_open.append(self._begin)
+        service.reopen = self._reopening.now
+        service.on_forget.append(self._passes.stop)
+        if self._reloader is not None:
+            self._reloader.start()
+        self._follower.follow(folder_of(service.config.hub.url))
+        if self._front.fixed and service.config.serve.port not in (0, service.port):
+            service.config_pending = (self._held_port(),)
+        self._beat = asyncio.get_running_loop().call_later(self._pulse, self.heartbeat)
+        self._begin()
+
+    async def stop(self) -> None:
+        """End what runs, a pass among it, and begin nothing more."""
+        if self._reloader is not None:
+            await self._reloader.stop()
+        await self._follower.stop()
+        await self._passes.stop()
+        await self._desktop.close()
+        if self._beat is not None:
+            self._beat.cancel()
+            self._beat = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # What others say
+
+    def hub_back(self) -> None:
+        """The Hub has answered a client."""
+        self._passes.hub_back()
+
+    def hung_up(self) -> None:
+        """SIGHUP: read the config file again."""
+        if self._reloader is not None:
+            self._reloader.soon()
+
+    def _network_back(self) -> None:
+        self._passes.network_back()
+
+    def _surroundings_changed(self) -> None:
+        self._passes.arrange()
+
+    def _tell_status(self) -> None:
+        self._notifier.status(one_line(self._service))
+
+    # Within
+
+    def _begin(self) -> None:
+        """The store is open, now or at last."""
+        service = self._service
+        if service.sync is None:
+            return
+        self._passes.begin()
+        self._desktop.start()
+        if service.overrides is not None:
+            service.overrides.begin()
+        if service.exporter is not None:
+            service.exporter.soon()
+
+    def heartbeat(self) -> None:
+        """One timer for all that has to be looked at now and then: waking, secrets that expire, the config file, and
+        the service manager's watchdog. That one is fed last: not by a loop that can't do its work."""
+        service = self._service
+        if self._beat is not None:
+            self._beat.cancel()
+        self._beat = asyncio.get_running_loop().call_later(self._pulse, self.heartbeat)
+        sync, archive = service.sync, service.archive
+        if self._wake.beat(self._clock(), time.monotonic()):
+            self._passes.woken()
+        self._desktop.look()
+        if service.overrides is not None:
+            service.overrides.look()
+        if sync is not None:
+            sync.republish_if_due()
+            if sync.saving.due:
+                self._keep(sync.save_again(), "save")
+            service.look()
+            if archive is not None and archive.untidy:
+                self._keep(sync.tidy(), "tidy")
+            if archive is not None and archive.uncounted:
+                self._keep(asyncio.to_thread(archive.count), "count")
+        elif self._reopening.due:
+            self._keep(self._reopening.look(), "reopen")
+        if self._reloader is not None:
+            self._reloader.look()
+        self._follower.look()
+        service.events.beat()
+        self._notifier.status(one_line(service))
+        self._notifier.alive()
+
+    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # A changed config
+
+    def _reloading(self, file: Path) -> Reloader:
+        service = self._service
+        places = service.config.locate()
+        return Reloader(
+            file,
+            service,
+            self._reconfigure,
+            notifier=self._notifier,
+            status=lambda: one_line(service),
+            avoid=(places.data, places.runtime, places.key_file.parent),
+        )
+
+    async def _reconfigure(self, config: Config, changed: frozenset[str]) -> tuple[str, ...]:
+        """Run with another config from now on. Raises PortTaken; then nothing has changed."""
+        service, front = self._service, self._front
+        held = front.fixed and config.serve.port not in (0, service.port)
+        if "serve.port" in changed and not front.fixed:
+            await front.move(config.serve.port)
+        service.config = config
+        if "log.level" in changed:
+            logging.getLogger().setLevel(config.log.level.upper())
+        sync, archive = service.sync, service.archive
+        if archive is not None:
+            archive.retention = Retention(config.history.keep, config.history.max_age)
+        if sync is not None and archive is not None and changed:
+            if "hub.url" in changed:
+                self._follower.follow(folder_of(config.hub.url))
+                kept = (await asyncio.to_thread(archive.load)).documents.get("account")
+                service.account = account_of(config, self._environment, kept)
+            sync.configure(plan_of(config, service.account), terms_of(service, archive))
+            if service.overrides is not None and any(name.startswith("secrets.") for name in changed):
+                service.overrides.configure(config.secrets)
+            exporter = exporter_of(service)
+            if exporter is not None and any(name.startswith("export.") for name in changed):
+                exporter.soon()
+            if any(name.startswith("hub.") for name in changed):
+                self._passes.soon(afresh=True)
+            elif changed & {"sync.every", "sync.on_battery"}:
+                self._passes.arrange()
+        moved = config.serve.socket != self._own_socket
+        late = ("serve.socket: takes effect after a restart",) if moved else ()
+        return (self._held_port(), *late) if held else late
+
+    def _held_port(self) -> str:
+        return (
+            f"serve.port: the service manager holds port {self._service.port}; "
+            "`hublet service install` makes it take the configured one"
+        )
