@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hublet.host.hardening import harden
-from hublet.host.lean import spare_openssl
+from hublet.host.lean import spare_arenas, spare_openssl
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -30,6 +30,7 @@ def run(file: Path | None, *, debug: bool = False) -> None:
     Raises HubletError for what keeps it from starting.
     """
     hardened = harden()
+    spare_arenas()
     spare_openssl()
     import asyncio
 

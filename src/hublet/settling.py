@@ -14,6 +14,7 @@ from hublet.core.outcomes import Answered, PassReport
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Snapshot, Terms
 from hublet.core.state import Change, State, Verdict, apply
+from hublet.host.lean import give_back
 from hublet.saving import Saving
 
 Decide = Callable[[State], Verdict]
@@ -55,10 +56,11 @@ def settle(
 
 def let_go(reports: list[PassReport]) -> None:
     """In a thread: drop what is no longer wanted, a fact at a time, since freeing ten thousand at once is one step that
-    holds the interpreter, and so the loop, for as long as it takes."""
+    holds the interpreter, and so the loop, for as long as it takes. The system gets its memory back."""
     outcomes = [outcome for report in reports for _, outcome in report.outcomes]
     facts = [fact for outcome in outcomes if isinstance(outcome, Answered) for fact in outcome.facts]
     outcomes.clear()
     reports.clear()
     while facts:
         facts.pop()
+    give_back()

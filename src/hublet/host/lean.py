@@ -1,4 +1,4 @@
-"""Importing without what a sleeping daemon does not need: a library that another one brings along and can do without.
+"""Staying small: no library that another one brings along and can do without, no memory kept that nobody uses.
 
 asyncio brings in `ssl`, hashlib `_hashlib`, and each of them the system's OpenSSL, beside the one that `cryptography`
 has of its own: 5 MB of memory and 10 ms of every start. Both are written for Pythons that were built without OpenSSL;
@@ -9,9 +9,13 @@ asyncio's. (uvloop insists on it: with `hublet[fast]` nothing is spared.)
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+_M_ARENA_MAX = -8
+"""Of glibc's mallopt(3)."""
 
 
 @contextmanager
@@ -26,6 +30,19 @@ def without(*names: str) -> Iterator[None]:
     finally:
         for name in hidden:
             del sys.modules[name]
+
+
+def spare_arenas() -> None:
+    """Have all threads allocate from one heap: they wait for each other anyway, and each heap keeps what it once had.
+    Where the C library is not glibc nothing is done."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def give_back() -> None:
+    """Return free memory to the system (malloc_trim(3)). Blocks, without holding the interpreter."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def spare_openssl() -> None:

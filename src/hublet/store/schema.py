@@ -233,6 +233,7 @@ def _connection(path: Path, mode: str) -> sqlite3.Connection:
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA cache_size = -256")  # KiB: each record is read once, and then is ours
     except BaseException:
         connection.close()
         raise
