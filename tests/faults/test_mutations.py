@@ -42,6 +42,7 @@ HTTP1, MALFORMED, GUARD = "tests/door/test_http1.py", "tests/door/test_malformed
 ENVELOPE, LISTENERS, TOKENS = "tests/core/test_envelope.py", "tests/door/test_listeners.py", "tests/door/test_tokens.py"
 STREAMS = "tests/door/test_streams.py"
 SNAPSHOT = "tests/core/test_snapshot.py"
+REPEAT, REPEATING = "tests/door/test_repeat.py", "tests/serve/test_repeating.py"
 
 BREAKAGES = (
     # what is judged
@@ -158,6 +159,18 @@ BREAKAGES = (
         "tests/door/test_turns.py",
     ),
     Breakage("an expired token lets in", "door/tokens.py", "now >= self.expires_at", "False", TOKENS),
+    # what is sent again
+    Breakage("a revoked token goes on", "serve/repeating.py", "or service.tokens is not tokens", "", REPEATING),
+    Breakage(
+        "an answer outlives its Snapshot", "serve/repeating.py", "or sync.snapshot is not snapshot", "", REPEATING
+    ),
+    Breakage(
+        "an expired token goes on", "serve/api.py", "min(until, identity.until, sync", "min(until, sync", REPEATING
+    ),
+    Breakage(
+        "an answer outlives its second", "serve/repeating.py", "confirmed + age + 1)", "confirmed + age + 2)", REPEATING
+    ),
+    Breakage("nobody asks whether it holds", "door/http1.py", "if again():", "if True:", REPEAT),
 )
 
 

@@ -11,12 +11,12 @@ import asyncio
 from math import inf
 from typing import cast
 
-from hublet.core.messages import Response, error_response
+from hublet.core.messages import error_response
 from hublet.door import encoding
 from hublet.door.application import Admitted, Application, Connection, Keeper, Limits
 from hublet.door.bodies import Exchange
 from hublet.door.reading import Phase
-from hublet.door.writing import ResponseWriter
+from hublet.door.writing import Repeat, ResponseWriter
 
 __all__ = ["Admitted", "Application", "Connection", "Http1", "Limits"]
 
@@ -40,7 +40,7 @@ class Http1(ResponseWriter, asyncio.Protocol):
         self._seen = b""
         """The last request as bytes, when it was whole, alone and without a body."""
         self._seen_exchange: Exchange | None = None
-        self._repeat: Response | None = None
+        self._repeat: Repeat | None = None
         """The answer to that request, when it may be sent again as it is."""
 
     # -- the connection opens, ends, stalls ----------------------------------------------------------------------------
@@ -93,11 +93,11 @@ class Http1(ResponseWriter, asyncio.Protocol):
         if data == self._seen and self._phase is Phase.IDLE and self._reading and self._free():
             # The same bytes at the same place of a message parse to the same request, so they are not parsed again.
             self._counters.requests += 1
-            repeat = self._repeat
-            if repeat is not None and not self._draining and repeat.again is not None and repeat.again():
-                head, body = cast("bytes", repeat.encoded), cast("bytes", repeat.body)
-                self._write(head, encoding.date_line(end=True), body)
-                return
+            if self._repeat is not None and not self._draining:
+                again, head, body = self._repeat
+                if again():
+                    self._write(head, encoding.date_line(end=True), body)
+                    return
             # Admission is asked again: a token or a lock may have changed.
             exchange = cast("Exchange", self._seen_exchange)
             if self._admitted(exchange):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, cast
 
 from hublet.core.messages import Head, Response, error_response
@@ -20,6 +20,8 @@ from hublet.door.reading import Phase, RequestReader
 
 log = logging.getLogger("hublet.door")
 internal_error = error_response(500, "internal error")
+Repeat = tuple[Callable[[], bool], bytes, bytes]
+"""Whether an answer still holds (`Response.again`), its head without a date, and its body."""
 join_below = 32 * 1024
 """A smaller body is copied behind its head: one packet, one system call."""
 
@@ -41,8 +43,8 @@ class ResponseWriter(RequestReader):
         """The task is a refusal that waits."""
         self._cancelled = False
         self._answering: Exchange | None = None
-        self._sent: Response | None = None
-        """The last answer, if it may be sent again as it is (`Response.again`)."""
+        self._sent: Repeat | None = None
+        """The last answer, if it may be sent again as it is."""
         self._leftover: AsyncIterator[bytes] | None = None
         """The iterator of an answer whose task has not begun, and so would not close it."""
         self._writable = True
@@ -170,6 +172,8 @@ class ResponseWriter(RequestReader):
         except ValueError as error:
             response = self._internal(error)
             head, body = encoding.head_of(response), cast("bytes", response.body)
+        if exchange.head.method == "HEAD" or not encoding.has_content(response.status):
+            body = b""
         close = self._closes(exchange)
         if close:
             ending = encoding.date_line() + encoding.closing
@@ -178,9 +182,7 @@ class ResponseWriter(RequestReader):
         else:
             ending = encoding.date_line(end=True)
             if exchange.head.method == "GET" and response.again is not None:
-                self._sent = response
-        if exchange.head.method == "HEAD" or not encoding.has_content(response.status):
-            body = b""
+                self._sent = response.again, head, body
         self._write(head, ending, body)
         if close:
             self._close(exchange)

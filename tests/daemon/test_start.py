@@ -1,0 +1,173 @@
+"""How hublet starts: what it has loaded before its first answer, and what it goes on without."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hublet.__main__ import Plain, plain_run
+from hublet.cli.main import cli
+from hublet.demo.data import DEMO_KEY
+from hublet.demo.hub import Hub
+from hublet.demo.server import HubServer
+from tests.faults.test_certificates import certificate, context
+from tests.running import AS_ROOT, HUBLET, Home, eventually
+
+_LIST = """
+import sys
+import hublet.daemon
+from hublet.__main__ import main
+
+async def stop_short(self, answer=hublet.daemon.Daemon._answer):
+    await answer(self)
+    print(*sorted(sys.modules), sep="\\n", flush=True)
+    sys.exit(0)
+
+hublet.daemon.Daemon._answer = stop_short
+main()
+"""
+_FIRST = "import sys; sys.argv = ['hublet', 'run']; from hublet.host.lean import spare_openssl; spare_openssl()\n"
+
+LIBRARIES = {"_cffi_backend", "cryptography", "httptools", "orjson", "platformdirs", "yaml", "_cython"}
+"""Whatever is not Python's own. (YAML and platformdirs because of the config.)"""
+LATER = {
+    "apscheduler", "click", "email", "httpx", "jeepney", "keyring", "multiprocessing", "rich", "ssl", "tzlocal",
+    "watchdog", "zoneinfo", "_hashlib", "_ssl", "hublet.cli", "hublet.demo", "hublet.doctor", "hublet.export",
+    "hublet.following", "hublet.host.bus", "hublet.host.desktop", "hublet.host.watching", "hublet.passes",
+    "hublet.reload", "hublet.serve.admin", "hublet.serve.bundling", "hublet.serve.examining",
+    "hublet.serve.exporting", "hublet.serve.forgetting", "hublet.serve.history", "hublet.serve.metrics",
+    "hublet.serve.quarantine", "hublet.serve.secrets", "hublet.serve.sunset", "hublet.serve.upkeep",
+    "hublet.tending", "hublet.upstream.http", "hublet.upstream.worker",
+}  # fmt: skip
+CHECKOUT = "/ide/get-models-add-on-checkout-url?profile_id=local"
+"""Never cached: asked through each time."""
+MOST = 110
+"""Modules of hublet. Each takes its millisecond: who adds one asks whether the first answer needs it."""
+
+
+def within(name: str, places: set[str]) -> bool:
+    return any(name == place or name.startswith(f"{place}.") for place in places)
+
+
+def test_what_is_loaded_before_the_first_answer(logged_in: Home) -> None:
+    """Only what it takes to answer from the cache; everything else comes behind it."""
+    done = logged_in.python("-c", _FIRST + _LIST, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+    names = set(done.stdout.decode().split())
+    own = sys.stdlib_module_names
+    others = {name.partition(".")[0] for name in names} - own - {"hublet", "__main__", "__mp_main__"}
+    unknown = {name for name in others if not name.startswith(tuple(LIBRARIES)) and name not in ("sitecustomize",)}
+    assert unknown <= {"_distutils_hack", "cython_runtime", "_openssl"}, unknown
+    assert not {name for name in names if within(name, LATER)}
+    assert len({name for name in names if name.startswith("hublet")}) <= MOST
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root may look into a hardened process")
+def test_a_sleeping_daemon_has_neither_a_second_openssl_nor_the_commands(logged_in: Home) -> None:
+    """Before and after a sync, which asks a Hub and runs in a process of its own."""
+    with logged_in.daemon() as daemon:
+        eventually(lambda: b"answered," in daemon.log.read_bytes())
+        assert logged_in.hublet("sync").returncode == 0
+        maps = Path(f"/proc/{daemon.process.pid}/maps").read_text()
+    assert "sqlite3" in maps
+    assert "_rust" in maps
+    for library in ("/libssl", "/libcrypto", "_ssl.", "_hashlib."):
+        assert library not in maps, library
+
+
+def test_what_is_passed_through_goes_over_tls_all_the_same(tmp_path: Path) -> None:
+    """httpx brings `ssl` in when it is first needed; a certificate that nobody vouches for is still refused."""
+    tmp_path.chmod(0o755)
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(certificate(tmp_path / "good.pem"))
+    with HubServer(Hub(), tls=context(tmp_path / "good.pem")) as server:
+        home = Home.make(tmp_path / "home", server.url, settings={"hub": {"ca_file": str(trusted)}})
+        home.login(DEMO_KEY)
+        with home.daemon() as daemon:
+            answer = daemon.ask("GET", CHECKOUT, headers={"Authorization": f"Bearer {DEMO_KEY}"})
+            assert answer.status == 200
+            assert b'"url":' in answer.body
+        home.configure(server.url)
+        with home.daemon() as daemon:
+            answer = daemon.ask("GET", CHECKOUT, headers={"Authorization": f"Bearer {DEMO_KEY}"})
+            assert answer.status == 503
+
+
+def in_a_fresh_python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_digests_are_the_same_without_openssl() -> None:
+    """Names of revisions and the manifest must not depend on who computes them; scrypt, which OpenSSL alone has, is
+    there when a passphrase is used."""
+    code = """
+import hashlib, hmac
+from hublet.core.secretstr import SecretStr
+from hublet.keys.passphrase import Factors, _derive
+print(hashlib.sha256(b"x").hexdigest(), hashlib.blake2b(b"x", key=b"k", digest_size=16).hexdigest())
+print(hmac.digest(b"k", b"x", "sha256").hex(), _derive(SecretStr("p"), b"s" * 16, Factors(16, 8, 1)).reveal().hex())
+"""
+    lean = "import sys; from hublet.host.lean import spare_openssl; spare_openssl()\n"
+    check = "assert '_hashlib' not in sys.modules; assert 'ssl' not in sys.modules\n"
+    assert in_a_fresh_python(lean + check + code) == in_a_fresh_python(code)
+
+
+def test_a_hidden_module_is_to_be_had_again_afterwards() -> None:
+    """And one that was there before was never hidden."""
+    code = """
+import json, sys
+from hublet.host.lean import without
+with without("json", "zipapp"):
+    import json as same
+    try:
+        import zipapp
+    except ImportError:
+        print("hidden")
+import zipapp
+print(same is json, zipapp.__name__)
+"""
+    assert in_a_fresh_python(code).split() == ["hidden", "True", "zipapp"]
+
+
+WORDS = st.sampled_from(
+    ["run", "--debug", "--config", "--config=/a", "/a", "--config=", "--help", "status", "-h", "--"]
+)
+
+
+@given(st.lists(WORDS, max_size=5))
+def test_a_plain_run_is_understood_as_the_cli_would(words: list[str]) -> None:
+    """Whatever is read without the cli's library means the same to it; what is not is left to it."""
+    plain = plain_run(words)
+    if plain is None:
+        return
+    context = cli.make_context("hublet", list(words))
+    name, command, rest = cli.resolve_command(context, context._protected_args + context.args)
+    assert name == "run"
+    assert isinstance(command, click.Command)
+    assert context.params["file"] == plain.file
+    assert command.make_context("run", rest, parent=context).params == {"debug": plain.debug}
+
+
+def test_the_usual_ways_to_run_are_plain() -> None:
+    assert plain_run(["run"]) == Plain(None, debug=False)
+    assert plain_run(["--config", "/x", "run", "--debug"]) == Plain(Path("/x"), debug=True)
+    assert plain_run(["run", "--help"]) is None
+    assert plain_run(["status"]) is None
+
+
+def test_a_run_that_can_not_be_says_why_like_any_command(home: Home) -> None:
+    """One sentence, a hint, its exit code, whichever way it was understood; no traceback."""
+    home.config.chmod(0o666)
+    plain, explained = home.hublet("run"), home.hublet("run", "--debug", "--debug")
+    assert plain.returncode == explained.returncode == 2
+    assert plain.stderr == explained.stderr
+    assert plain.stderr.startswith(b"hublet: ")
+    assert HUBLET[-1] == "hublet"
