@@ -78,6 +78,7 @@ class Daemon:
         self._admin: Admin | None = None
         self._admin_socket: socket.socket | None = None
         self._forwarder: Forwarder | None = None
+        self._early = False
         self.tending: Tending | None = None
         self.service: Service | None = None
         self.on_service: list[Callable[[Service], None]] = []
@@ -123,6 +124,8 @@ class Daemon:
             clock=self._clock,
         )
         self.tending.start()
+        if self._early:
+            self.tending.hung_up()
 
     async def _answer(self) -> Service:
         """Bind, open the store, and answer: the shortest way to the first answers."""
@@ -176,7 +179,9 @@ class Daemon:
         await self.stop()
 
     def _hung_up(self) -> None:
-        if self.tending is not None and not self._stopping.is_set():
+        if self.tending is None:
+            self._early = True  # it comes while what heeds it is being loaded
+        elif not self._stopping.is_set():
             self.tending.hung_up()
 
     def _hub_back(self) -> None:

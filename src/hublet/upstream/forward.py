@@ -60,6 +60,7 @@ class Forwarder:
         self._client: httpx.AsyncClient | None = None
         self._client_of: Hub | None = None
         self._unreachable_at = float("-inf")
+        self._ending: set[asyncio.Task[None]] = set()
         self.passed = 0
 
     def forget(self) -> None:
@@ -67,6 +68,7 @@ class Forwarder:
         self._client_of = None
 
     async def close(self) -> None:
+        await asyncio.gather(*self._ending, return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()
             self._client = None
@@ -137,7 +139,7 @@ class Forwarder:
         if rule.care is not Care.ANY:
             return await _whole(answer, rule, hub)
         raw = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in answer.headers.raw)
-        return Response(answer.status_code, response_headers(raw, credential), _pieces(answer, hub.size_limit))
+        return Response(answer.status_code, response_headers(raw, credential), self._pieces(answer, hub.size_limit))
 
     async def _client_for(self, hub: Hub) -> httpx.AsyncClient:
         import httpx
@@ -150,6 +152,43 @@ class Forwarder:
             self._client.cookies.jar.set_policy(_no_cookies())
             self._client_of = hub
         return self._client
+
+    async def _pieces(self, answer: httpx.Response, limit: int) -> AsyncIterator[bytes]:
+        """The body as it comes, compression and all. An answer over the limit is broken off, so that nobody takes what
+        came for the whole; so is one that the Hub breaks off."""
+        size, pieces = 0, answer.aiter_raw()
+        step: asyncio.Task[bytes] | None = None
+        try:
+            while True:
+                step = asyncio.create_task(anext(pieces, b""))
+                if not (piece := await asyncio.shield(step)):
+                    break
+                size += len(piece)
+                if size > limit:
+                    raise ConnectionAbortedError("the answer is larger than hub.size_limit")
+                yield piece
+        finally:
+            ending = asyncio.create_task(_end(answer, step), name="end of an answer")
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            await asyncio.shield(ending)
+
+
+async def _end(answer: httpx.Response, step: asyncio.Task[bytes] | None) -> None:
+    """Have done with an answer. A client that goes cancels whatever runs for it; were that the closing of the
+    connection to the Hub, it would stay half closed for ever: so the closing is left to end by itself."""
+    import httpx
+
+    if step is not None and not step.done():
+        if not answer.is_closed:
+            step.cancel()
+        await asyncio.wait({step})
+    if step is not None and not step.cancelled():
+        step.exception()  # whoever waited for it has heard it
+    try:
+        await answer.aclose()
+    except (httpx.HTTPError, OSError) as error:
+        log.debug("a connection to the Hub did not end well (%s)", type(error).__name__)
 
 
 def _no_cookies() -> CookiePolicy:
@@ -175,20 +214,6 @@ async def _whole(answer: httpx.Response, rule: Rule, hub: Hub) -> Response:
     elif answer.status_code not in (200, 400, 401, 403, 404, 500) or not body.lstrip().startswith((b"{", b"[")):
         return _offline()
     return Response(answer.status_code, (("Content-Type", type_json),), body)
-
-
-async def _pieces(answer: httpx.Response, limit: int) -> AsyncIterator[bytes]:
-    """The body as it comes, compression and all. An answer over the limit is broken off, so that nobody takes what came
-    for the whole; so is one that the Hub breaks off."""
-    size = 0
-    try:
-        async for piece in answer.aiter_raw():
-            size += len(piece)
-            if size > limit:
-                raise ConnectionAbortedError("the answer is larger than hub.size_limit")
-            yield piece
-    finally:
-        await answer.aclose()
 
 
 def _offline(rule: Rule | None = None) -> Response:
