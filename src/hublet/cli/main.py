@@ -38,6 +38,7 @@ _COMMANDS = {
     "point": ("hublet.cli.point", "point"),
     "quarantine": ("hublet.cli.quarantine", "quarantine"),
     "run": ("hublet.cli.run", "run"),
+    "schema": ("hublet.cli.schema", "schema"),
     "service": ("hublet.cli.service", "service"),
     "secrets": ("hublet.cli.secrets", "secrets"),
     "show": ("hublet.cli.history", "show"),

@@ -290,7 +290,12 @@ TABLE: tuple[Row, ...] = (
 
 
 def row_of(operation: Operation) -> Row:
-    return _ROW_OF[type(operation)]
+    return row_for(type(operation))
+
+
+def row_for(kind: type[Operation]) -> Row:
+    """The endpoint by which operations of a kind travel."""
+    return _ROW_OF[kind]
 
 
 def read(method: str, segments: tuple[str, ...], query: str, body: bytes) -> Operation:

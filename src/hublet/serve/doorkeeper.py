@@ -98,6 +98,6 @@ def asked_for(head: Head) -> str:
         return "other"
     if segments[0] in ("icons", "healthz", "readyz", "metrics"):
         return segments[0]
-    if segments in (("hublet", "v1", "status"), ("hublet", "v1", "events")):
+    if segments[:2] == ("hublet", "v1") and segments[2:] in (("status",), ("events",), ("openapi.json",)):
         return segments[-1]
     return next((name_of_path(row.path) for row in ops.TABLE if row.match(segments) is not None), "other")

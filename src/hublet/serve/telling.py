@@ -3,8 +3,9 @@
     GET /hublet/v1/status    serve/status.py's value as JSON
     GET /hublet/v1/events    server-sent events (the HTML standard, section 9.2); `Last-Event-ID` goes on from there
     GET /metrics             Prometheus' text format (serve/metrics.py)
+    GET /hublet/v1/openapi.json    what is served, as a document (describe/document.py)
 
-All three need an identity. A token of scope `read` suffices: the status leaves out for it what no body would show it,
+All need an identity. A token of scope `read` suffices: the status leaves out for it what no body would show it,
 and no event names a secret.
 """
 
@@ -14,12 +15,13 @@ from collections.abc import AsyncIterator, Callable
 
 import orjson
 
-from hublet.core.messages import Head, Malformed, Response, error_response, json_response
+from hublet.core.messages import Head, Malformed, Response, error_response, json_response, type_json
 from hublet.serve.events import Event, Events, Listening, TooManyListeners
 from hublet.serve.service import Service
 from hublet.serve.status import for_reader, status
 
-PATHS = frozenset({("metrics",), ("hublet", "v1", "status"), ("hublet", "v1", "events")})
+_OWN = ("status", "events", "openapi.json")
+PATHS = frozenset({("metrics",), *(("hublet", "v1", name) for name in _OWN)})
 
 _RETRY = 2000
 """Milliseconds after which a reader whose stream has ended comes back."""
@@ -34,6 +36,10 @@ def tell(service: Service, head: Head, *, clear: bool) -> Response:
         return Response(200, (("Content-Type", CONTENT_TYPE),), exposition(service))
     if head.segments[-1] == "status":
         return json_response(200, status(service) if clear else for_reader(status(service)))
+    if head.segments[-1] == "openapi.json":
+        from hublet.describe.document import served  # most daemons are never asked for it
+
+        return Response(200, (("Content-Type", type_json),), served())
     sent = head.header("last-event-id")
     try:
         stream = Stream(service.events, "api", id_of(sent) if sent else None, _server_sent, begin=_begin)

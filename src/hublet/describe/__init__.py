@@ -1,0 +1,1 @@
+"""Describes: what hublet serves, as an OpenAPI document and as JSON Schemas with samples."""

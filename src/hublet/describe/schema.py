@@ -1,0 +1,85 @@
+"""A body that travels: its JSON Schema (draft 2020-12) and one sample of it, and the words that schemas are written in.
+
+A schema refers to another one by `ref(name)`; `document.py` turns that into what each reader needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Schema = dict[str, Any]
+
+DEFS = "#/$defs/"
+"""Where one schema finds another: beside itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """`title` is one line for people; `sample` a value that the schema takes."""
+
+    name: str
+    title: str
+    schema: Schema
+    sample: object
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": DEFS + name}
+
+
+def text(description: str = "") -> Schema:
+    return _told({"type": "string"}, description)
+
+
+def number(description: str = "") -> Schema:
+    return _told({"type": "number"}, description)
+
+
+def count(description: str = "") -> Schema:
+    return _told({"type": "integer", "minimum": 0}, description)
+
+
+def flag(description: str = "") -> Schema:
+    return _told({"type": "boolean"}, description)
+
+
+def anything(description: str) -> Schema:
+    """A value that is handed on as the Hub said it, of whatever type."""
+    return {"description": description}
+
+
+def one_of(*words: str) -> Schema:
+    return {"type": "string", "enum": list(words)}
+
+
+def array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def nullable(schema: Schema) -> Schema:
+    """The same, or null."""
+    if isinstance(schema.get("type"), str) and "enum" not in schema:
+        return {**schema, "type": [schema["type"], "null"]}
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def open_object(properties: Mapping[str, Schema], *required: str) -> Schema:
+    """An object of the Hub's: it may hold more than is described, and that is handed on."""
+    return {"type": "object", "properties": dict(properties), **({"required": list(required)} if required else {})}
+
+
+def closed_object(properties: Mapping[str, Schema], *optional: str) -> Schema:
+    """An object of hublet's own: exactly these, of which only the `optional` may be left out."""
+    required = [name for name in properties if name not in optional]
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        **({"required": required} if required else {}),
+        "additionalProperties": False,
+    }
+
+
+def _told(schema: Schema, description: str) -> Schema:
+    return {**schema, "description": description} if description else schema

@@ -1,0 +1,1 @@
+"""What hublet says that it serves, held against what it serves."""
