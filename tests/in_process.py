@@ -175,7 +175,7 @@ async def in_process(
             else:
                 icons.append(word)
 
-        async with HubClient(order.hub, transport=network) as client:
+        async with HubClient(order.hub, order.validators, transport=network) as client:
             await survey(order, client, hear)
         return PassReport(tuple(outcomes), tuple(icons), whole=order.whole)
 

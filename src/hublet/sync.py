@@ -16,8 +16,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import orjson
-
 from hublet.core import operations as ops
 from hublet.core.judgement import judge
 from hublet.core.ledger import Ledger
@@ -33,7 +31,7 @@ from hublet.core.state import Change, Drop, Put, State, Verdict, members
 from hublet.saving import Archive, Saving
 from hublet.settling import Before, Decide, Understand, let_go, settle
 from hublet.summary import Summary, summarise
-from hublet.upstream.order import Hub, Word, WorkOrder
+from hublet.upstream.order import Hub, Word, WorkOrder, conditionally, fixed_blocks
 
 log = logging.getLogger("hublet.sync")
 
@@ -288,7 +286,8 @@ class Sync:
             self.running_since = None
 
     async def _one(self, operation: ops.Operation) -> Outcome:
-        report = await self._run(WorkOrder(self.plan.hub, whole=False, ask=(operation,)), self._tell)
+        order = conditionally(WorkOrder(self.plan.hub, whole=False, ask=(operation,)), self._state)
+        report = await self._run(order, self._tell)
         await self._judged(report, self._clock())
         outcome = next((outcome for asked, outcome in report.outcomes if asked == operation), None)
         return outcome if outcome is not None else Unreachable("the asking broke off")
@@ -314,16 +313,17 @@ class Sync:
         direct += _refreshed(records)
         known_scopes = [id_ for id_, _, _ in self.snapshot.organizations()]
         known_scopes += [r.scope for r in rosters if r.scope is not None and r.scope not in known_scopes]
-        return WorkOrder(
+        order = WorkOrder(
             hub=self.plan.hub,
             ask=tuple(direct),
             scopes=tuple(dict.fromkeys(known_scopes)),
             proxied=frozenset(roster.scope for roster in rosters if roster.proxied and wanted),
             every_proxied=self.plan.proxied == "always",
             secrets=tuple((question.scope, question.fqsn) for question in records if isinstance(question, Secret)),
-            blocks=tuple(_fixed_blocks(records)),
+            blocks=tuple(fixed_blocks(records)),
             icons=frozenset(question.url for question in records if isinstance(question, Icon)),
         )
+        return conditionally(order, self._state)
 
     async def _judged(self, report: PassReport, started: float) -> Summary:
         self.asked_of_hub += len(report.outcomes)
@@ -389,11 +389,3 @@ def _refreshed(records: Mapping[Question, Known]) -> Iterator[ops.Operation]:
                 yield ops.GetBlock(slug, version)
             case Download(slug, version), Record() if version == LATEST:
                 yield ops.DownloadPackage(slug, version)
-
-
-def _fixed_blocks(records: Mapping[Question, Known]) -> Iterator[tuple[str, str]]:
-    """What packages of a fixed version hold, by what `uses:` says of them: they need no asking, ever."""
-    for question, known in records.items():
-        match question, known:
-            case Block(slug, version), Record(content=content) if version != LATEST:
-                yield f"{slug}@{version}", orjson.loads(content.template.text)["content"]

@@ -47,7 +47,7 @@ def alternating() -> Run:
             else:
                 icons.append(word)
 
-        async with HubClient(order.hub) as client:
+        async with HubClient(order.hub, order.validators) as client:
             await survey(order, client, hear)
         return PassReport(tuple(outcomes), tuple(icons), whole=order.whole)
 

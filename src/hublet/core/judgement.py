@@ -12,6 +12,7 @@ from typing import assert_never
 
 from hublet.core import operations as ops
 from hublet.core.bounds import beyond_bounds, icons_not_shown
+from hublet.core.confirming import earned, said_again
 from hublet.core.endpoints import differences
 from hublet.core.ledger import Held, Ledger, Moved, Trouble, TroubleKind
 from hublet.core.lists import merged, organizations_kept, roster_content, rows
@@ -51,7 +52,8 @@ class _Judgement:
     """One judging: the ledger under change, and the changes so far. Lives for one call of `judge`."""
 
     def __init__(self, state: State, report: PassReport, now: float, interval: float, hold_commands: bool) -> None:
-        self.state, self.report, self.now, self.interval = state, report, now, interval
+        self.state, self.now, self.interval = state, now, interval
+        self.told, self.report = report, said_again(state, report)
         self.hold_commands = hold_commands
         self.changes: dict[Question, Change] = {}
         self.listed: set[Question] = set()
@@ -73,7 +75,7 @@ class _Judgement:
                 case Answered(facts):
                     self._answered(operation, facts)
                 case NotModified():
-                    self._confirm(root(operation))
+                    pass  # of what is no longer kept: the next asking is a whole one
                 case Refused(status, message):
                     self._refused(operation, status, message)
                 case Throttled(retry_after):
@@ -90,7 +92,10 @@ class _Judgement:
             after = apply(self.state, Verdict(tuple(self.changes.values()), self.state.ledger))
             self.changes |= {icon: Drop(icon) for icon in icons_not_shown(after.records) if icon in self.state.records}
         self._forget_beyond_bounds()
-        return Verdict(tuple(self.changes.values()), judge_account(self._ledger(), self.report, self.now))
+        changes = tuple(self.changes.values())
+        validators = earned(self.state, apply(self.state, Verdict(changes, self.state.ledger)), self.told)
+        ledger = replace(self._ledger(), validators=validators)
+        return Verdict(changes, judge_account(ledger, self.report, self.now))
 
     # One reply
 

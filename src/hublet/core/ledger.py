@@ -11,6 +11,7 @@ from typing import Literal
 
 from hublet.core.errors import StoreCorrupt
 from hublet.core.questions import Question, from_text, to_text
+from hublet.core.validators import Validators, validators_from_plain, validators_to_plain
 
 TroubleKind = Literal["unreachable", "refused", "throttled", "malformed", "unsound", "missing", "held", "looser"]
 
@@ -65,6 +66,7 @@ class Ledger:
     of) and a second may take away. `looser`: text of a policy that would weaken the kept one, and when it was first
     said. `refused_at`: the first pass of those in a row that were answered 401. `not_before`: the Hub asked not to be
     asked sooner. `failures`: passes in a row that brought nothing. `moved`: whose endpoints have changed lately.
+    `validators`: by which the Hub can say that its answer is still what is kept (core/confirming.py).
     """
 
     confirmed: Mapping[Question, float] = field(default_factory=dict)
@@ -79,6 +81,7 @@ class Ledger:
     last_pass: float | None = None
     last_success: float | None = None
     moved: Mapping[Question, Moved] = field(default_factory=dict)
+    validators: Validators = field(default_factory=dict)
 
     @property
     def waiting(self) -> Mapping[Question, Held]:
@@ -104,6 +107,7 @@ def ledger_to_plain(ledger: Ledger) -> dict[str, object]:
         "last_pass": ledger.last_pass,
         "last_success": ledger.last_success,
         "moved": {to_text(question): [list(moved.changes), moved.at] for question, moved in ledger.moved.items()},
+        "validators": validators_to_plain(ledger.validators),
     }
 
 
@@ -136,6 +140,7 @@ def ledger_from_plain(plain: Mapping[str, object]) -> Ledger:
                 last_pass=last_pass,  # type: ignore[arg-type]
                 last_success=last_success,  # type: ignore[arg-type]
                 moved={from_text(text): Moved(tuple(changes), at) for text, (changes, at) in _moved(plain)},
+                validators=validators_from_plain(plain.get("validators")),
             )
     raise StoreCorrupt("the ledger can't be read although its seal is intact")
 

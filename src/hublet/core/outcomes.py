@@ -24,16 +24,22 @@ from hublet.core.questions import (
     Secret,
 )
 from hublet.core.records import Fact
+from hublet.core.validators import Validator
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
+    """`validator` is there when the Hub gave one, and everything that the answer leads to was found."""
+
     facts: tuple[Fact, ...]
+    validator: Validator | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NotModified:
-    """The Hub confirms what is kept (RFC 9110 section 15.4.5)."""
+    """The Hub has nothing else to say than what this validator is of (RFC 9110 section 15.4.5)."""
+
+    validator: Validator | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
 import orjson
 
 from hublet.core.ledger import Ledger
-from hublet.core.questions import Question, Slug
+from hublet.core.outcomes import root
+from hublet.core.questions import Assistant, Question, Roster, Slug
 from hublet.core.records import Known, Record, Withdrawn
 
 
@@ -65,7 +66,23 @@ def apply(state: State, verdict: Verdict) -> State:
                 records.pop(question, None)
             case _:
                 assert_never(change)
-    return State(records, verdict.ledger)
+    return State(records, _without_touched(verdict, state.ledger))
+
+
+def _without_touched(verdict: Verdict, before: Ledger) -> Ledger:
+    """The verdict's ledger without the validators of before that cover something which is changed. A list's covers
+    every assistant of its scope: more than it need, and never less."""
+    touched: set[Question] = set()
+    for change in verdict.changes:
+        touched.add(change.question)
+        if isinstance(change.question, Assistant):
+            touched.add(Roster(change.question.scope, change.question.proxied))
+    validators = {
+        operation: validator
+        for operation, validator in verdict.ledger.validators.items()
+        if validator is not before.validators.get(operation) or root(operation) not in touched
+    }
+    return replace(verdict.ledger, validators=validators) if validators != verdict.ledger.validators else verdict.ledger
 
 
 def members(known: Known | None) -> tuple[Slug, ...]:

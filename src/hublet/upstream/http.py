@@ -18,8 +18,9 @@ import httpx
 
 from hublet import __version__
 from hublet.core import operations as ops
-from hublet.core.outcomes import Malformed, Outcome, Refused, Throttled, Unreachable
+from hublet.core.outcomes import Malformed, NotModified, Outcome, Refused, Throttled, Unreachable
 from hublet.core.records import Content
+from hublet.core.validators import Validator, Validators, can_be_conditional, validator_of
 from hublet.upstream.icons import fetch_icon
 from hublet.upstream.order import Hub
 from hublet.upstream.strict import NotStrict, loads
@@ -32,9 +33,11 @@ _GONE = 410
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A 200 and what it says: a JSON value, or the bytes of a download. Not looked into yet."""
+    """A 200 and what it says: a JSON value, or the bytes of a download. Not looked into yet. `validator` is what the
+    Hub gave with it, to ask conditionally the next time."""
 
     value: object
+    validator: Validator | None = None
 
 
 class Upstream(Protocol):
@@ -48,10 +51,13 @@ class Upstream(Protocol):
 
 
 class HubClient:
-    """A Hub behind a URL. `transport` replaces the network in tests."""
+    """A Hub behind a URL. What has one of `validators` is asked conditionally. `transport` replaces the network in
+    tests."""
 
-    def __init__(self, hub: Hub, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._hub = hub
+    def __init__(
+        self, hub: Hub, validators: Validators | None = None, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._hub, self._validators, self._asker = hub, validators or {}, hub.asker
         self._origin = httpx.URL(hub.url)
         timeout = httpx.Timeout(hub.timeout, connect=hub.connect_timeout)
         headers = {
@@ -77,6 +83,10 @@ class HubClient:
         headers = {"Content-Type": "application/json"} if call.body is not None else {}
         if self._hub.key is not None:
             headers["Authorization"] = f"Bearer {self._hub.key.reveal()}"
+        sent = self._validators.get(operation)
+        if sent is not None:
+            name, value = sent.header()
+            headers[name] = value
         url = self._url(call.target)
         try:
             async with asyncio.timeout(self._hub.timeout):
@@ -84,7 +94,7 @@ class HubClient:
                     async with self._client.stream(call.method, url, headers=headers, content=call.body) as response:
                         if not response.has_redirect_location:
                             body = await read_body(response, self._hub.size_limit)
-                            return self._judge(operation, response, body)
+                            return self._judge(operation, response, body, sent)
                         url = response.url.join(response.headers["location"])
                     if (url.scheme, url.host, url.port) != (self._origin.scheme, self._origin.host, self._origin.port):
                         return Malformed("a redirect to another origin")
@@ -106,21 +116,27 @@ class HubClient:
     def _url(self, target: str) -> httpx.URL:
         return httpx.URL(self._hub.url.rstrip("/") + target)
 
-    @staticmethod
-    def _judge(operation: ops.Operation, response: httpx.Response, body: bytes) -> Outcome | Said:
+    def _judge(
+        self, operation: ops.Operation, response: httpx.Response, body: bytes, sent: Validator | None
+    ) -> Outcome | Said:
         status = response.status_code
+        if status == 304:
+            if sent is None or not sent.fits(response.headers.get("etag")):
+                return Malformed("the Hub says that something is unchanged which was not asked for so")
+            return NotModified(sent)
+        given = validator_of(response.headers, self._asker) if can_be_conditional(operation) else None
         if status == 429 or (status == 503 and "retry-after" in response.headers):
             return Throttled(_retry_after(response.headers))
         if status >= 500:
             return Unreachable(f"the Hub answered {status}")
         if status == 200 and isinstance(operation, ops.DownloadPackage):
-            return Said(body)
+            return Said(body, given)
         try:
             value = loads(body)
         except NotStrict as error:
             return Malformed(f"the answer ({status}) can't be read: {error}")
         if status == 200:
-            return Said(value)
+            return Said(value, given)
         message = value.get("message") if isinstance(value, dict) else None
         if (status in ops.row_of(operation).says or status == _GONE) and isinstance(message, str):
             return Refused(status, message[:500])

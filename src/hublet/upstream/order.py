@@ -8,18 +8,21 @@ facts of one reply, then its outcome; icons by themselves; at last an end. A mis
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import orjson
 
 from hublet.core import operations as ops
 from hublet.core.address import folder_of
+from hublet.core.confirming import usable
 from hublet.core.messages import Head
-from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Refused, Throttled, Unreachable
-from hublet.core.questions import Fqsn, Scope, from_text, to_text
-from hublet.core.records import Fact, content_from_header, content_to_header, frame, unframe
+from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Refused, Throttled, Unreachable, root
+from hublet.core.questions import LATEST, Block, Fqsn, Question, Scope, from_text, to_text
+from hublet.core.records import Fact, Known, Record, content_from_header, content_to_header, frame, unframe
 from hublet.core.secretstr import SecretStr
+from hublet.core.state import State
+from hublet.core.validators import Validator, Validators, asker_of, validators_from_plain, validators_to_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,11 @@ class Hub:
         return folder_of(self.url)
 
     @property
+    def asker(self) -> str:
+        """A word for the Hub and the account, for which alone a validator is good."""
+        return asker_of(self.url, self.key.reveal() if self.key is not None else "")
+
+    @property
     def closed(self) -> bool:
         """Whether there is nobody to ask as: no key is stored, and the Hub is no folder."""
         return self.key is None and self.folder is None
@@ -53,6 +61,7 @@ class WorkOrder:
     `scopes` are the organizations known so far (for when their list can't be had), `proxied` the scopes whose proxied
     variant is wanted (`every_proxied`: all), `secrets` the names to keep fresh in each scope, `blocks` what packages of
     a fixed version hold, `icons` the URLs that need no fetching. `ask` is asked besides, and alone when not `whole`.
+    What has a validator is asked conditionally; of packages among that, `texts` is what they hold.
     """
 
     hub: Hub
@@ -64,6 +73,27 @@ class WorkOrder:
     secrets: tuple[tuple[Scope, Fqsn], ...] = ()
     blocks: tuple[tuple[str, str], ...] = ()
     icons: frozenset[str] = frozenset()
+    validators: Validators = field(default_factory=dict)
+    texts: Mapping[ops.Operation, str] = field(default_factory=dict)
+
+
+def conditionally(order: WorkOrder, state: State) -> WorkOrder:
+    """The order with the validators of everything that it asks and the state still has as it was said."""
+    validators = usable(state, order.hub.asker, None if order.whole else order.ask)
+    texts: dict[ops.Operation, str] = {
+        operation: orjson.loads(known.content.template.text)["content"]
+        for operation in validators
+        if isinstance(operation, ops.GetBlock) and isinstance(known := state.records.get(root(operation)), Record)
+    }
+    return replace(order, validators=validators, texts=texts)
+
+
+def fixed_blocks(records: Mapping[Question, Known]) -> Iterator[tuple[str, str]]:
+    """What packages of a fixed version hold, by what `uses:` says of them: they need no asking, ever."""
+    for question, known in records.items():
+        match question, known:
+            case Block(slug, version), Record(content=content) if version != LATEST:
+                yield f"{slug}@{version}", orjson.loads(content.template.text)["content"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +123,8 @@ def order_to_json(order: WorkOrder) -> bytes:
             "secrets": [[scope, fqsn.to_wire()] for scope, fqsn in order.secrets],
             "blocks": order.blocks,
             "icons": list(order.icons),
+            "validators": validators_to_plain(order.validators),
+            "texts": [[_call(operation), text] for operation, text in order.texts.items()],
         }
     )  # fmt: skip
 
@@ -111,6 +143,8 @@ def order_from_json(text: bytes) -> WorkOrder:
         secrets=tuple((scope, fqsn) for scope, wire in plain["secrets"] if (fqsn := Fqsn.from_wire(wire)) is not None),
         blocks=tuple((uses, text) for uses, text in plain["blocks"]),
         icons=frozenset(plain["icons"]),
+        validators=validators_from_plain(plain["validators"]),
+        texts={_operation(call): text for call, text in plain["texts"]},
     )
 
 
@@ -150,12 +184,12 @@ def word_to_frames(word: Word) -> Iterator[bytes]:
     outcome = word.outcome
     says: list[object]
     match outcome:
-        case Answered(facts):
+        case Answered(facts, validator):
             for fact in facts:
                 yield _fact("fact", fact)
-            says = ["answered"]
-        case NotModified():
-            says = ["not-modified"]
+            says = ["answered", *_fields(validator)]
+        case NotModified(validator):
+            says = ["not-modified", *_fields(validator)]
         case Refused(status, message):
             says = ["refused", status, message]
         case Throttled(retry_after):
@@ -170,6 +204,19 @@ def word_to_frames(word: Word) -> Iterator[bytes]:
 def _fact(key: str, fact: Fact) -> bytes:
     header = content_to_header(fact.content) | {key: to_text(fact.question)}
     return _framed(header, fact.content.template.text)
+
+
+def _fields(validator: Validator | None) -> list[str | None]:
+    return [validator.asker, validator.etag, validator.modified] if validator is not None else []
+
+
+def _validator(fields: list[object]) -> Validator | None:
+    match fields:
+        case []:
+            return None
+        case [str(asker), str() | None as etag, str() | None as modified]:
+            return Validator(asker, etag, modified)
+    raise ValueError("not a validator")
 
 
 class Reader:
@@ -216,10 +263,10 @@ class Reader:
 
 def _outcome(says: list[object], facts: tuple[Fact, ...]) -> Outcome:
     match says:
-        case ["answered"]:
-            return Answered(facts)
-        case ["not-modified"]:
-            return NotModified()
+        case ["answered", *fields]:
+            return Answered(facts, _validator(fields))
+        case ["not-modified", *fields]:
+            return NotModified(_validator(fields))
         case ["refused", int(status), str(message)]:
             return Refused(status, message)
         case ["throttled", float() | int() | None as retry_after]:

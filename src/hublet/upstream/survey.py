@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from hublet.core import operations as ops
-from hublet.core.outcomes import Answered, Malformed, Outcome, Unreachable
+from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Unreachable
 from hublet.core.questions import PERSONAL, Fqsn, Icon, Scope, Slug
 from hublet.core.records import Fact
 from hublet.core.secretrefs import Blocks, block_of
@@ -48,8 +49,13 @@ class _Survey:
         async with self.turns:
             said = await self.upstream.ask(operation)
         # What assistants use is asked for first (each once a pass): only with it can all of their secrets be found.
-        blocks = await self.blocks(used(said.value)) if isinstance(said, Said) and _lists(operation) else {}
+        uses = used(said.value) if isinstance(said, Said) and _lists(operation) else ()
+        blocks = await self.blocks(uses)
+        if isinstance(said, Said) and any(text not in blocks for text in uses if block_of(text) is not None):
+            said = replace(said, validator=None)  # taken apart without all that it uses: it has to be looked at again
         outcome, harvest = _take_apart(operation, said, blocks, unfilled=self.order.hub.folder is not None)
+        if isinstance(outcome, NotModified) and operation in self.order.texts:
+            harvest = Harvest((), block=self.order.texts[operation])
         self.say(Told(operation, outcome))
         self.icons |= dict(harvest.icons)
         if isinstance(operation, ops.ListAssistants | ops.GetAssistant):
@@ -61,7 +67,7 @@ class _Survey:
         wanted = {text: package for text in texts if text not in self.fixed and (package := block_of(text)) is not None}
         asking = {text: self.package(ops.GetBlock(*package)) for text, package in wanted.items()}
         asked = {text: await future for text, future in asking.items()}
-        found = {text: harvest.block for text, (outcome, harvest) in asked.items() if isinstance(outcome, Answered)}
+        found = {text: harvest.block for text, (outcome, harvest) in asked.items() if _is_there(outcome)}
         return self.fixed | found
 
     def package(self, operation: ops.GetBlock) -> asyncio.Future[tuple[Outcome, Harvest]]:
@@ -121,6 +127,10 @@ class _Survey:
             self.say(Fact(Icon(url), content))
 
 
+def _is_there(outcome: Outcome) -> bool:
+    return isinstance(outcome, Answered | NotModified)
+
+
 def _lists(operation: ops.Operation) -> bool:
     return isinstance(operation, ops.ListAssistants | ops.GetAssistant)
 
@@ -145,4 +155,4 @@ def _take_apart(
         return Malformed("the answer is nested too deeply"), Harvest(())
     except Exception as error:  # noqa: BLE001  one answer that nobody thought of must not cost the pass its others
         return Malformed(f"the answer can't be taken apart ({type(error).__name__})"), Harvest(())
-    return Answered(harvest.facts), harvest
+    return Answered(harvest.facts, said.validator), harvest

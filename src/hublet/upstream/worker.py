@@ -23,7 +23,8 @@ async def _work(order: WorkOrder) -> None:
             out.write(data)
         out.flush()
 
-    async with FolderHub(order.hub) if order.hub.folder is not None else HubClient(order.hub) as hub:
+    folder = order.hub.folder is not None
+    async with FolderHub(order.hub) if folder else HubClient(order.hub, order.validators) as hub:
         await survey(order, hub, say)
     out.write(END)
     out.flush()

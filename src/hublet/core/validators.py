@@ -1,0 +1,89 @@
+"""What the Hub gives with an answer so that it need not send it again: validators (RFC 9110 section 8.8).
+
+They are the Hub's words and go back into a request's head, so only what is well formed and short is taken: anything
+else is as if none had been given, and the next asking is a whole one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from hublet.core import operations as ops
+from hublet.core.messages import Head, Malformed
+
+LONGEST = 256
+_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
+_DATE = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
+_SETTLED = 60.0
+"""A Last-Modified has whole seconds only: one that was this long ago when it was said has no second change in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """Of one Operation's answer: an `etag`, or without one a `modified` date, as the Hub wrote it. `asker` is for whom
+    and where it was given (`asker_of`): it is sent by nobody else, and to nowhere else."""
+
+    asker: str
+    etag: str | None = None
+    modified: str | None = None
+
+    def header(self) -> tuple[str, str]:
+        """The header that asks conditionally (RFC 9110 section 13.1)."""
+        if self.etag is not None:
+            return "If-None-Match", self.etag
+        return "If-Modified-Since", self.modified or ""
+
+    def fits(self, etag: str | None) -> bool:
+        """Whether a 304 with this ETag can be about what the validator is of (compared weakly, section 8.8.3.2)."""
+        return etag is None or self.etag is None or etag.removeprefix("W/") == self.etag.removeprefix("W/")
+
+
+def asker_of(url: str, key: str) -> str:
+    """A word for a Hub and a key, by which neither can be found out. It is kept sealed all the same."""
+    return hashlib.sha256(b"hublet/1/asker\0%b\0%b" % (url.encode(), key.encode())).hexdigest()[:32]
+
+
+def validator_of(headers: Mapping[str, str], asker: str) -> Validator | None:
+    """The validator of an answer with these headers (lower-case names); None when it has none that can be used."""
+    etag = headers.get("etag")
+    if etag is not None:
+        return Validator(asker, etag) if len(etag) <= LONGEST and _ETAG.fullmatch(etag) else None
+    modified, date = headers.get("last-modified", ""), headers.get("date", "")
+    if not _DATE.fullmatch(modified) or not _DATE.fullmatch(date):
+        return None
+    try:
+        age = parsedate_to_datetime(date) - parsedate_to_datetime(modified)
+    except ValueError:
+        return None
+    return Validator(asker, None, modified) if age.total_seconds() >= _SETTLED else None
+
+
+Validators = Mapping[ops.Operation, Validator]
+
+
+def validators_to_plain(validators: Validators) -> dict[str, list[str | None]]:
+    """A JSON value, by the targets that are asked; the inverse is `validators_from_plain`."""
+    return {ops.write(operation).target: [v.asker, v.etag, v.modified] for operation, v in validators.items()}
+
+
+def validators_from_plain(plain: object) -> dict[ops.Operation, Validator]:
+    """What can't be read is left out: it is asked for as a whole."""
+    found = {}
+    for target, fields in plain.items() if isinstance(plain, dict) else ():
+        match fields:
+            case [str(asker), str() | None as etag, str() | None as modified]:
+                try:
+                    operation = ops.read("GET", (head := Head("GET", target)).segments, head.query, b"")
+                except (Malformed, ops.UnknownPath, ops.MethodNotAllowed):
+                    continue
+                found[operation] = Validator(asker, etag, modified)
+    return found
+
+
+def can_be_conditional(operation: ops.Operation) -> bool:
+    """Whether a 304 can answer it: a GET (RFC 9110 section 13.1) of something that is kept."""
+    return ops.row_of(operation).method == "GET" and not isinstance(operation, ops.ListFullSlugs | ops.GetCheckoutUrl)
