@@ -9,18 +9,31 @@ import pytest
 from tests.core.judged import INTERVAL, Account, Told, asst, content, directly, listing, many, orgs, policy, slug, trial
 
 from hublet.core import operations as ops
-from hublet.core.outcomes import Malformed, Outcome, Refused, Throttled, Unreachable
+from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Refused, Throttled, Unreachable
 from hublet.core.questions import Everything, Organizations, Policy, Question, Roster
 from hublet.core.standing import RELOCK_AFTER
+from hublet.core.validators import Validator
 
-GOOD = (
-    listing(*many(10)),
-    listing("c", scope="acme"),
-    orgs("acme"),
-    policy({"telemetry": False}),
-    trial(),
-    directly("default", content()),
+
+def with_etag(told: Told, etag: str) -> Told:
+    """The answer as a Hub gives it that has validators."""
+    operation, outcome = told
+    assert isinstance(outcome, Answered)
+    return operation, Answered(outcome.facts, Validator("us", etag))
+
+
+GOOD = tuple(
+    with_etag(told, '"1"')
+    for told in (
+        listing(*many(10)),
+        listing("c", scope="acme"),
+        orgs("acme"),
+        policy({"telemetry": False}),
+        trial(),
+        directly("default", content()),
+    )
 )
+UNCHANGED, OF_ANOTHER = NotModified(Validator("us", '"1"')), NotModified(Validator("us", '"2"'))
 LIST, DEFAULT = ops.ListAssistants(None), ops.GetAssistant(None, False, slug("default"))
 ROSTER = Roster(None, False)
 NO, NOT_FOUND = Refused(401, "Unauthorized"), Refused(404, "Assistant not found")
@@ -40,7 +53,7 @@ def all_(*outcomes: Outcome) -> tuple[Told, ...]:
 @dataclass(frozen=True)
 class Row:
     """After a good pass, these passes: then these assistants are listed, these are withdrawn, this is held and locked,
-    and this is the trouble that is told. `stale` are Questions that are as old as the good pass."""
+    and this is the trouble that is told. `stale` are Questions that are as old as the good pass, `fresh` of now."""
 
     passes: tuple[tuple[Told, ...], ...]
     names: tuple[str, ...] = tuple(many(10))
@@ -49,6 +62,7 @@ class Row:
     held: frozenset[Question] = frozenset()
     locked: bool = False
     stale: tuple[Question, ...] = ()
+    fresh: tuple[Question, ...] = ()
     trouble: Mapping[Question, str] = field(default_factory=dict)
     not_before: float = 0.0
 
@@ -126,6 +140,27 @@ ROWS: dict[str, Row] = {
     ),
     "429 with Retry-After: not asked before": Row((all_(Throttled(60)),), stale=tuple(KEPT), not_before=60.0),
     "503 with a Retry-After of a day: not asked for an hour": Row((all_(Throttled(86400.0)),), not_before=3600.0),
+    "304 for what is kept as it was said: fresh": Row(
+        (all_(Unreachable("no")), all_(UNCHANGED)), texts={asst("a00"): {"v": 1}}, fresh=tuple(KEPT)
+    ),
+    "304 for another answer than the kept one: says nothing": Row((all_(OF_ANOTHER),) * 5, stale=(ROSTER, *KEPT)),
+    "304 that nobody asked for: says nothing": Row((all_(NotModified()),) * 5, stale=(ROSTER, *KEPT)),
+    "304 for a list of which some are missing: says nothing, and withdraws nothing": Row(
+        (but(with_etag(listing(*LESS), '"2"')), but((LIST, OF_ANOTHER))),
+        trouble={ROSTER: "missing"},
+        stale=(asst("a00"),),
+    ),
+    "304 for a list that is quarantined: stays so": Row(
+        (but(with_etag(listing(*HALF), '"2"')), *(but((LIST, OF_ANOTHER)),) * 50),
+        held=frozenset({ROSTER}),
+        stale=(asst("a00"),),
+        trouble={ROSTER: "held"},
+    ),
+    "304 for a policy that is looser: the stricter one": Row(
+        (but(with_etag(policy(None), '"2"')), *(but((ops.GetPolicy(), OF_ANOTHER)),) * 50),
+        stale=(Policy(),),
+        trouble={Policy(): "looser"},
+    ),
     "5xx, timeout, DNS, TLS, refused: kept": Row(
         (all_(Unreachable("the Hub answered 500")),) * 50, stale=tuple(KEPT), trouble={ROSTER: "unreachable"}
     ),
@@ -150,6 +185,8 @@ def test_what_the_hub_says_becomes_what_clients_see(row: Row) -> None:
     assert (account.ledger.lock is not None) == row.locked
     for question in row.stale:
         assert account.age(question) == account.now - good_at
+    for question in row.fresh:
+        assert account.age(question) == 0
     for question, kind in row.trouble.items():
         assert account.trouble(question) == kind
     assert max(0.0, account.ledger.not_before - account.now) == row.not_before

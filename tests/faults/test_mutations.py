@@ -43,6 +43,7 @@ ENVELOPE, LISTENERS, TOKENS = "tests/core/test_envelope.py", "tests/door/test_li
 STREAMS = "tests/door/test_streams.py"
 SNAPSHOT = "tests/core/test_snapshot.py"
 REPEAT, REPEATING = "tests/door/test_repeat.py", "tests/serve/test_repeating.py"
+CONFIRMING = "tests/core/test_confirming.py"
 
 BREAKAGES = (
     # what is judged
@@ -75,6 +76,30 @@ BREAKAGES = (
         "if gone and isinstance(known, Record):",
         "if False:",
         JUDGEMENT,
+    ),
+    Breakage(
+        "a 304 confirms what was held or left out",
+        "core/confirming.py",
+        "and known.content == fact.content",
+        "",
+        CONFIRMING,
+    ),
+    Breakage(
+        "a validator outlives what it is of",
+        "core/state.py",
+        "if validator is not before.validators.get(operation) or root(operation) not in touched",
+        "",
+        CONFIRMING,
+    ),
+    Breakage(
+        "any 304 confirms what is kept",
+        "core/confirming.py",
+        "if state.ledger.validators.get(operation) == outcome.validator else None",
+        "",
+        f"{JUDGEMENT} {CONFIRMING}",
+    ),
+    Breakage(
+        "another account's validator is sent", "core/confirming.py", "and validator.asker == asker ", "", CONFIRMING
     ),
     # what is shown
     Breakage(

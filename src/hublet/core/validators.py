@@ -1,25 +1,14 @@
-"""What the Hub gives with an answer so that it need not send it again: validators (RFC 9110 section 8.8).
-
-They are the Hub's words and go back into a request's head, so only what is well formed and short is taken: anything
-else is as if none had been given, and the next asking is a whole one.
-"""
+"""Validators: what the Hub gives with an answer so that it need not send it again (RFC 9110 section 8.8), and how they
+are written down."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 from hublet.core import operations as ops
 from hublet.core.messages import Head, Malformed
-
-LONGEST = 256
-_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
-_DATE = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
-_SETTLED = 60.0
-"""A Last-Modified has whole seconds only: one that was this long ago when it was said has no second change in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +34,6 @@ class Validator:
 def asker_of(url: str, key: str) -> str:
     """A word for a Hub and a key, by which neither can be found out. It is kept sealed all the same."""
     return hashlib.sha256(b"hublet/1/asker\0%b\0%b" % (url.encode(), key.encode())).hexdigest()[:32]
-
-
-def validator_of(headers: Mapping[str, str], asker: str) -> Validator | None:
-    """The validator of an answer with these headers (lower-case names); None when it has none that can be used."""
-    etag = headers.get("etag")
-    if etag is not None:
-        return Validator(asker, etag) if len(etag) <= LONGEST and _ETAG.fullmatch(etag) else None
-    modified, date = headers.get("last-modified", ""), headers.get("date", "")
-    if not _DATE.fullmatch(modified) or not _DATE.fullmatch(date):
-        return None
-    try:
-        age = parsedate_to_datetime(date) - parsedate_to_datetime(modified)
-    except ValueError:
-        return None
-    return Validator(asker, None, modified) if age.total_seconds() >= _SETTLED else None
 
 
 Validators = Mapping[ops.Operation, Validator]

@@ -7,6 +7,7 @@ No sockets here; `server.HubServer` puts it on a port. Every public method may b
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ _OPEN = ("/registry/", "/v0/", "/icons/", "/auth/refresh")
 """What the Hub answers whatever the Authorization is."""
 _ANONYMOUS = "/ide/get-assistant/continuedev/default-"
 """What it answers also when there is none at all: the CLI asks so before anybody has signed in."""
+
+_SIGNATURE = re.compile(rb'\?X-Amz-Signature=[^"]*')
 
 
 @dataclass(eq=False)
@@ -225,7 +228,11 @@ def _bearer(headers: Mapping[str, str]) -> str:
 
 
 def _validated(reply: Reply, asked: str | None) -> Reply:
-    tag = f'"{sha256(reply.read()).hexdigest()[:32]}"'
-    if asked is not None and tag in [each.strip().removeprefix("W/") for each in asked.split(",")]:
+    """With an ETag, weak where the body has signatures in it: those are new each time, and what they sign is not."""
+    body = reply.read()
+    plain = _SIGNATURE.sub(b"", body)
+    opaque = f'"{sha256(plain).hexdigest()[:32]}"'
+    tag = opaque if plain == body else f"W/{opaque}"
+    if asked is not None and opaque in [each.strip().removeprefix("W/") for each in asked.split(",")]:
         return Reply(304, (("ETag", tag),))
     return replace(reply, headers=(*reply.headers, ("ETag", tag)))

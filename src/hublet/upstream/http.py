@@ -20,11 +20,12 @@ from hublet import __version__
 from hublet.core import operations as ops
 from hublet.core.outcomes import Malformed, NotModified, Outcome, Refused, Throttled, Unreachable
 from hublet.core.records import Content
-from hublet.core.validators import Validator, Validators, can_be_conditional, validator_of
+from hublet.core.validators import Validator, Validators, can_be_conditional
 from hublet.upstream.icons import fetch_icon
 from hublet.upstream.order import Hub
 from hublet.upstream.strict import NotStrict, loads
 from hublet.upstream.unpacking import ACCEPTED, TooLarge, Unreadable, read_body
+from hublet.upstream.validating import validator_of
 
 _MOST_REDIRECTS = 3
 _GONE = 410

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from hublet.core import operations as ops
-from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Unreachable
+from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Unreachable, is_answer
 from hublet.core.questions import PERSONAL, Fqsn, Icon, Scope, Slug
 from hublet.core.records import Fact
 from hublet.core.secretrefs import Blocks, block_of
@@ -49,10 +49,11 @@ class _Survey:
         async with self.turns:
             said = await self.upstream.ask(operation)
         # What assistants use is asked for first (each once a pass): only with it can all of their secrets be found.
-        uses = used(said.value) if isinstance(said, Said) and _lists(operation) else ()
-        blocks = await self.blocks(uses)
-        if isinstance(said, Said) and any(text not in blocks for text in uses if block_of(text) is not None):
-            said = replace(said, validator=None)  # taken apart without all that it uses: it has to be looked at again
+        blocks: Blocks = {}
+        if isinstance(said, Said) and _lists(operation):
+            blocks, complete = await self.blocks(used(said.value))
+            if not complete:
+                said = replace(said, validator=None)  # it is to be looked at again, with all that it uses
         outcome, harvest = _take_apart(operation, said, blocks, unfilled=self.order.hub.folder is not None)
         if isinstance(outcome, NotModified) and operation in self.order.texts:
             harvest = Harvest((), block=self.order.texts[operation])
@@ -62,13 +63,15 @@ class _Survey:
             self.secrets.setdefault(operation.scope, {}).update(dict.fromkeys(harvest.secrets))
         return outcome, harvest
 
-    async def blocks(self, texts: Iterable[str]) -> dict[str, str]:
-        """What packages hold, by what `uses:` says of them; those that can't be had are left out."""
+    async def blocks(self, texts: Iterable[str]) -> tuple[dict[str, str], bool]:
+        """What packages hold, by what `uses:` says of them; those that can't be had are left out. And whether the Hub
+        has answered for each, if only that there is none."""
         wanted = {text: package for text in texts if text not in self.fixed and (package := block_of(text)) is not None}
         asking = {text: self.package(ops.GetBlock(*package)) for text, package in wanted.items()}
         asked = {text: await future for text, future in asking.items()}
+        complete = all(is_answer(ops.GetBlock(*wanted[text]), outcome) for text, (outcome, _) in asked.items())
         found = {text: harvest.block for text, (outcome, harvest) in asked.items() if _is_there(outcome)}
-        return self.fixed | found
+        return self.fixed | found, complete
 
     def package(self, operation: ops.GetBlock) -> asyncio.Future[tuple[Outcome, Harvest]]:
         """A package, asked for once a pass whoever needs it."""

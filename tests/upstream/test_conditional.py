@@ -1,0 +1,405 @@
+"""Passes over a Hub that gives validators: what is asked conditionally, what that spares, and what never is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.in_process import HUB_URL, READER, Clock, HubTransport, InProcess, in_process, text
+
+from hublet.core import operations as ops
+from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome
+from hublet.core.questions import Assistant, Roster, Slug
+from hublet.core.records import Content, Fact, Template
+from hublet.core.secretstr import SecretStr
+from hublet.core.validators import Validator
+from hublet.demo.data import DEMO_KEY
+from hublet.demo.faults import Html, Status
+from hublet.demo.hub import Hub as DemoHub
+from hublet.demo.server import HubServer
+from hublet.upstream.http import HubClient, Said
+from hublet.upstream.order import Hub, Reader, Told, WorkOrder, order_from_json, order_to_json, word_to_frames
+from hublet.upstream.survey import survey
+from hublet.upstream.validating import LONGEST, validator_of
+
+LIST = "/ide/list-assistants?alwaysUseProxy=false"
+ACMES = f"{LIST}&organizationId=org_acme"
+UNCHANGED = {304}
+
+
+class Counting(HubTransport):
+    """The network, with what went over it: (method, target, status, bytes of the body) of each request."""
+
+    def __init__(self, hub: DemoHub) -> None:
+        super().__init__(hub)
+        self.seen: list[tuple[str, str, int, int]] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        body = await response.aread()
+        self.seen.append((request.method, request.url.raw_path.decode(), response.status_code, len(body)))
+        headers = response.headers
+        return httpx.Response(response.status_code, headers=headers, stream=httpx.ByteStream(body), request=request)
+
+
+Story = Callable[[InProcess, Counting], Awaitable[None]]
+
+
+def told(path: Path, story: Story, *, hub: DemoHub | None = None, **settings: dict[str, object]) -> None:
+    """Of a hublet that is logged in and has gone over a Hub with validators."""
+    clock = Clock()
+
+    async def telling() -> None:
+        given_ = hub or DemoHub(clock=clock, validators=True)
+        async with in_process(path, hub=given_, clock=clock, transport=Counting, settings=settings) as it:
+            await it.log_in()
+            assert isinstance(it.network, Counting)
+            it.network.seen.clear()
+            await story(it, it.network)
+
+    asyncio.run(telling())
+
+
+async def passed(it: InProcess, network: Counting) -> dict[str, tuple[int, int]]:
+    """One more pass: status and size of each GET, by its target."""
+    network.seen.clear()
+    it.clock.advance(900)
+    await it.sync.run_pass()
+    return {target: (status, size) for method, target, status, size in network.seen if method == "GET"}
+
+
+def test_a_pass_with_nothing_changed_transfers_only_heads(tmp_path: Path) -> None:
+    """All but the secrets, which are asked by POST. Everything is as fresh as after a whole one."""
+
+    async def story(it: InProcess, network: Counting) -> None:
+        before = dict(it.sync.state.records)
+        for _ in range(3):
+            seen = await passed(it, network)
+            assert len(seen) > 15
+            whole = {target for target, (status, _) in seen.items() if status == 200}
+            assert whole == set(), "these were sent again"
+            assert sum(size for status, size in seen.values() if status == 304) == 0
+            assert it.sync.state.records == before
+            assert it.sync.state.ledger.troubles == {}
+            for path in (LIST, ACMES, "/ide/policy", "/ide/list-organizations"):
+                assert (await it.ask("GET", path)).header("Age") == "0"
+
+    told(tmp_path, story)
+
+
+def test_one_changed_assistant_sends_its_lists_and_nothing_else(tmp_path: Path) -> None:
+    async def story(it: InProcess, network: Counting) -> None:
+        it.hub.edit_assistant("dana/rust-smith", "Rust Smith", "Rust Smithy")
+        seen = await passed(it, network)
+        assert {target for target, (status, _) in seen.items() if status == 200} == {LIST}
+        assert "Rust Smithy" in text(await it.ask("GET", LIST))
+        assert {status for status, _ in (await passed(it, network)).values()} == UNCHANGED
+
+    told(tmp_path, story)
+
+
+def test_secrets_are_found_in_a_list_whose_blocks_are_unchanged(tmp_path: Path) -> None:
+    """The block is not sent again, and the value that it asks for is told from the text all the same."""
+
+    async def story(it: InProcess, network: Counting) -> None:
+        path = "/ide/list-assistants?organizationId=org_acme"
+        before = text(await it.ask("GET", path, identity=READER))
+        it.hub.edit_assistant("acme/backend-reviewer", "Backend Reviewer", "Backend Re-reviewer")
+        seen = await passed(it, network)
+        assert seen[ACMES][0] == 200
+        assert any(target.startswith("/registry/") and status == 304 for target, (status, _) in seen.items())
+        after = text(await it.ask("GET", path, identity=READER))
+        assert after.replace("Backend Re-reviewer", "Backend Reviewer") == before
+
+    told(tmp_path, story)
+
+
+def test_every_secret_is_asked_for_although_no_list_names_it_again(tmp_path: Path) -> None:
+    """By POST, each pass, and the same names as in a whole one: what no list shows can still be another one."""
+
+    async def story(it: InProcess, network: Counting) -> None:
+        whole = [request.body for request in it.hub.requests if request.method == "POST"]
+        it.hub.forget_requests()
+        assert {status for status, _ in (await passed(it, network)).values()} == UNCHANGED
+        again = [request.body for request in it.hub.requests if request.method == "POST"]
+        assert sorted(map(_names, again)) == sorted(map(_names, whole))
+        assert sum(map(len, map(_names, again))) > 20
+
+    told(tmp_path, story)
+
+
+def _names(body: bytes) -> list[str]:
+    value = json.loads(body)
+    return sorted(json.dumps([value["orgScopeId"], fqsn]) for fqsn in value["fqsns"])
+
+
+def test_validators_outlive_a_restart_and_are_sealed(tmp_path: Path) -> None:
+    clock = Clock()
+    hub = DemoHub(clock=clock, validators=True)
+
+    async def once(it: InProcess, network: Counting) -> None:
+        assert it.sync.state.ledger.validators
+
+    told(tmp_path, once, hub=hub)
+    with closing(sqlite3.connect(tmp_path / "data" / "hublet.sqlite3")) as connection:
+        dump = b"".join(bytes(row[0]) for row in connection.execute("SELECT sealed FROM records"))
+    assert b"If-None-Match" not in dump
+
+    async def again() -> None:
+        async with in_process(tmp_path, hub=hub, clock=clock, transport=Counting) as it:
+            tags = [v.etag for v in it.sync.state.ledger.validators.values() if v.etag]
+            assert tags
+            assert not any(tag.encode() in dump for tag in tags)
+            assert isinstance(it.network, Counting)
+            assert {status for status, _ in (await passed(it, it.network)).values()} == UNCHANGED
+
+    asyncio.run(again())
+
+
+def test_another_key_asks_for_everything_as_a_whole(tmp_path: Path) -> None:
+    """What one account was given says nothing of another; nor what one Hub gave, nor what was before a start over."""
+
+    async def story(it: InProcess, network: Counting) -> None:
+        it.hub.accept_key("con_another")
+        plan = it.sync.plan
+        it.sync.configure(replace(plan, hub=replace(plan.hub, key=SecretStr("con_another"))), it.sync.terms)
+        assert {status for status, _ in (await passed(it, network)).values()} == {200, 404}
+        assert {status for status, _ in (await passed(it, network)).values()} == UNCHANGED
+        it.sync.configure(replace(plan, hub=replace(plan.hub, url=f"{HUB_URL}/")), it.sync.terms)
+        assert {status for status, _ in (await passed(it, network)).values()} == {200, 404}
+        await it.sync.start_over()
+        assert it.sync.state.ledger.validators == {}
+        assert 304 not in {status for status, _ in (await passed(it, network)).values()}
+
+    told(tmp_path, story)
+
+
+def test_what_is_held_is_asked_as_a_whole_until_it_is_accepted(tmp_path: Path) -> None:
+    """Else the Hub would confirm what it no longer says."""
+
+    async def story(it: InProcess, network: Counting) -> None:
+        with it.hub.changing() as world:
+            gone, world.roster = list(world.roster), []
+        for _ in range(3):
+            assert (await passed(it, network))[LIST][0] == 200
+            assert Roster(None, False) in it.sync.state.ledger.held
+        assert gone[0] in text(await it.ask("GET", LIST)).replace('","packageSlug":"', "/")
+        await it.sync.accept(Roster(None, False))
+        assert (await passed(it, network))[LIST][0] == 200
+        assert (await passed(it, network))[LIST][0] == 304
+        assert text(await it.ask("GET", LIST)) == "[]"
+
+    told(tmp_path, story)
+
+
+def test_a_list_whose_secrets_or_blocks_did_not_come_in_is_asked_as_a_whole(tmp_path: Path) -> None:
+    """It alone tells which they are."""
+
+    async def story(it: InProcess, network: Counting) -> None:
+        for prefix in ("/ide/sync-secrets", "/registry/"):
+            it.hub.edit_assistant("acme/backend-reviewer", "Backend", "Backend of")
+            with it.hub.failing(Status(500), prefix):
+                await passed(it, network)
+            assert (await passed(it, network))[ACMES][0] == 200
+            assert (await passed(it, network))[ACMES][0] == 304
+
+    told(tmp_path, story)
+
+
+def test_a_stale_answer_is_refreshed_conditionally(tmp_path: Path) -> None:
+    """What a client finds stale between two passes."""
+
+    async def story(it: InProcess, network: Counting) -> None:
+        network.seen.clear()
+        it.clock.advance(1000)
+        outcome = await it.sync.ask(ops.ListAssistants(None), wait=5)
+        assert isinstance(outcome, NotModified)
+        assert [(status, size) for _, _, status, size in network.seen] == [(304, 0)]
+        assert (await it.ask("GET", LIST)).header("Age") == "0"
+        assert (await passed(it, network))[LIST][0] == 304
+
+    told(tmp_path, story)
+
+
+def test_a_failure_between_takes_no_validator_away(tmp_path: Path) -> None:
+    async def story(it: InProcess, network: Counting) -> None:
+        with it.hub.failing(Html()):
+            await passed(it, network)
+        assert {status for status, _ in (await passed(it, network)).values()} == UNCHANGED
+
+    told(tmp_path, story)
+
+
+# One asking
+
+
+def ask(
+    answer: httpx.Response, validator: Validator | None = None, operation: ops.Operation | None = None
+) -> tuple[Outcome | Said, httpx.Headers]:
+    """What a client makes of an answer, and the headers that it sent."""
+    operation = operation or ops.GetPolicy()
+    sent: list[httpx.Headers] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers)
+        stream = httpx.ByteStream(answer.content)
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=stream)
+
+    async def asking() -> Outcome | Said:
+        hub = Hub("http://localhost:1", SecretStr("con_x"))
+        validators = {operation: validator} if validator else {}
+        async with HubClient(hub, validators, transport=httpx.MockTransport(handle)) as client:
+            return await client.ask(operation)
+
+    return asyncio.run(asking()), sent[0]
+
+
+def test_a_304_that_was_not_asked_for_is_malformed() -> None:
+    """Also one about something else than was asked; one without an ETag, or with the weak form of it, is right."""
+    tag = Validator("us", '"a"')
+    for validator, headers, expected in (
+        (None, {}, Malformed),
+        (None, {"ETag": '"a"'}, Malformed),
+        (tag, {"ETag": '"b"'}, Malformed),
+        (tag, {}, NotModified),
+        (tag, {"ETag": 'W/"a"'}, NotModified),
+        (Validator("us", None, "Mon, 01 Jan 2024 00:00:00 GMT"), {"ETag": '"b"'}, NotModified),
+    ):
+        outcome, _ = ask(httpx.Response(304, headers=headers), validator)
+        assert isinstance(outcome, expected), (validator, headers)
+
+
+def test_the_headers_that_ask() -> None:
+    """The ETag goes before the date; without a validator neither is sent; never with a POST."""
+    date = "Mon, 01 Jan 2024 00:00:00 GMT"
+    fine = httpx.Response(200, json={"policy": None})
+    for validator, etag, modified in (
+        (Validator("us", 'W/"a"', date), 'W/"a"', None),
+        (Validator("us", None, date), None, date),
+        (None, None, None),
+    ):
+        _, sent = ask(fine, validator)
+        assert (sent.get("if-none-match"), sent.get("if-modified-since")) == (etag, modified)
+        assert sent["accept-encoding"] == "gzip"
+    secrets, _ = ask(httpx.Response(200, json=[], headers={"ETag": '"a"'}), operation=ops.SyncSecrets.of(None, ()))
+    assert isinstance(secrets, Said)
+    assert secrets.validator is None
+
+
+@pytest.mark.parametrize(
+    "etag",
+    ["", "a", '"a', 'W/a"', 'w/"a"', '"a"b"', '"a", "b"', '"a b"', '"\x7f"', '"\xe9"', '"' + "a" * LONGEST + '"', "*"],
+)
+def test_an_etag_that_is_none_is_not_kept(etag: str) -> None:
+    """Nor is a date beside it believed: who writes one wrongly may write the other wrongly."""
+    assert validator_of({"etag": etag, **DATES}, "us") is None
+
+
+DATES = {"last-modified": "Mon, 01 Jan 2024 00:00:00 GMT", "date": "Mon, 01 Jan 2024 00:01:00 GMT"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "kept"),
+    [
+        (DATES, True),
+        (DATES | {"date": "Mon, 01 Jan 2024 00:00:59 GMT"}, False),
+        ({"last-modified": DATES["last-modified"]}, False),
+        (DATES | {"last-modified": "yesterday"}, False),
+        (DATES | {"last-modified": "Mon, 99 Jan 2024 00:00:00 GMT"}, False),
+        (DATES | {"last-modified": DATES["last-modified"] + "\r\nA: b"}, False),
+        ({}, False),
+    ],
+)
+def test_a_date_counts_when_nothing_more_can_have_happened_in_its_second(headers: dict[str, str], kept: bool) -> None:
+    assert (validator_of(headers, "us") is not None) is kept
+
+
+@given(st.dictionaries(st.sampled_from(["etag", "last-modified", "date"]), st.text(max_size=300)))
+def test_whatever_a_hub_writes_what_goes_back_is_a_header(headers: dict[str, str]) -> None:
+    """Short, visible, on one line, and the very text that came."""
+    validator = validator_of(headers, "us")
+    if validator is not None:
+        _, value = validator.header()
+        assert value in headers.values()
+        assert len(value) <= LONGEST
+        assert value.isascii()
+        assert value.isprintable()
+
+
+@given(st.from_regex(r'(W/)?"[!#-~]{0,250}"', fullmatch=True))
+def test_every_etag_of_the_rfc_is_kept_as_it_came(etag: str) -> None:
+    assert validator_of({"etag": etag}, "us") == Validator("us", etag)
+
+
+# Between the daemon and its worker
+
+words = st.text(max_size=12)
+validators = st.builds(Validator, words, st.none() | words, st.none() | words)
+
+
+@given(validators, st.booleans())
+def test_an_order_and_its_words_are_read_as_they_were_written(validator: Validator, whole: bool) -> None:
+    block = ops.GetBlock(Slug("acme", "a/b"), "latest")
+    order = WorkOrder(
+        Hub("http://localhost:1", SecretStr("con_x")),
+        whole=whole,
+        validators={ops.ListAssistants("é"): validator, block: validator},
+        texts={block: "name: é"},
+    )
+    assert order_from_json(order_to_json(order)) == order
+    fact = Fact(Assistant(None, False, Slug("a", "b")), Content(Template(b"{}")))
+    for outcome in (Answered((fact,), validator), Answered((fact,)), NotModified(validator), NotModified()):
+        told_ = Told(ops.GetAssistant(None, False, Slug("a", "b")), outcome)
+        assert list(Reader().feed(b"".join(word_to_frames(told_)))) == [told_]
+
+
+class Measured(httpx.AsyncHTTPTransport):
+    """Real sockets, with the bytes of bodies as they came over them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.received: dict[str, int] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        pieces = [piece async for piece in response.stream]  # type: ignore[union-attr]
+        self.received[request.url.raw_path.decode()] = sum(map(len, pieces))
+        return httpx.Response(
+            response.status_code, headers=response.headers, stream=httpx.ByteStream(b"".join(pieces)), request=request
+        )
+
+
+def test_what_is_sent_is_compressed_and_what_is_not_modified_is_not_sent() -> None:
+    """Over real sockets: a list comes packed, a third of its size or less; the second time nothing but heads come."""
+    with HubServer(DemoHub(validators=True)) as server:
+        hub = Hub(server.url, SecretStr(DEMO_KEY))
+
+        async def go_over(given_: dict[ops.Operation, Validator]) -> tuple[dict[str, int], list[Told]]:
+            network, told_ = Measured(), []
+            order = WorkOrder(hub, validators=given_)
+            async with HubClient(hub, given_, transport=network) as client:
+                await survey(order, client, lambda word: told_.append(word) if isinstance(word, Told) else None)
+            return network.received, told_
+
+        packed, first = asyncio.run(go_over({}))
+        given_ = {
+            word.operation: word.outcome.validator
+            for word in first
+            if isinstance(word.outcome, Answered) and word.outcome.validator is not None
+        }
+        plain = server.hub.respond("GET", LIST, {"authorization": f"Bearer {DEMO_KEY}"}).read()
+        assert 0 < packed[LIST] < len(plain) / 3
+        spared, second = asyncio.run(go_over(given_))
+    assert spared[LIST] == 0
+    lists = [word.outcome for word in second if isinstance(word.operation, ops.ListAssistants)]
+    assert lists
+    assert all(isinstance(outcome, NotModified) for outcome in lists)
