@@ -101,7 +101,7 @@ class Hublet(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.clock = Clock()
         self.latest = self.clock.now
-        self.hub = WatchedHub(clock=self.clock, world=small_world())
+        self.hub = WatchedHub(clock=self.clock, world=small_world(), validators=True)
         self.expected = Expected()
         self.saved = Expected()
         self.disk = "works"
@@ -175,6 +175,7 @@ class Hublet(RuleBasedStateMachine):
         self.loop.run_until_complete(self.context.__aexit__(None, None, None))
 
     def teardown(self) -> None:
+        COUNTS["answers of the Hub that were a 304"] += self.hub.spared
         try:
             self._scan()
             self._close()
@@ -223,6 +224,10 @@ class Hublet(RuleBasedStateMachine):
         return response
 
     # Clients
+
+    @rule(validators=st.booleans())
+    def the_hub_gives_validators_or_not(self, validators: bool) -> None:
+        self.hub.validators = validators
 
     @rule(operation=st.sampled_from(OPERATIONS), clear=st.booleans())
     def a_client_asks(self, operation: ops.Operation, clear: bool) -> None:
