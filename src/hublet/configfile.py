@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 size_limit = 64 * 1024
 _depth_limit = 8
+_TOO_DEEP = "this is nested too deeply"
+_LIMIT_OF_LIBYAML = "exceeded maximum nesting depth"
+"""Newer ones have a limit of their own, which a bomb reaches before ours is looked at."""
 
 
 class Scalar(NamedTuple):
@@ -74,7 +77,8 @@ def read_tree(text: str, report: Report) -> Node | None:
         mark = error.problem_mark or error.context_mark
         # The end of the text may be counted as one line more than there are.
         line = min(mark.line + 1, len(text.splitlines())) if mark else 1
-        raise Unreadable(line, f"this is not YAML: {error.problem or error.context}") from None
+        problem = error.problem or error.context
+        raise Unreadable(line, _TOO_DEEP if problem == _LIMIT_OF_LIBYAML else f"this is not YAML: {problem}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise Unreadable(line, "a character that YAML does not allow") from None
@@ -104,7 +108,7 @@ class _Reader:
         line = _line(event)
         key = ".".join(path)
         if depth > _depth_limit:
-            raise Unreadable(line, "this is nested too deeply")
+            raise Unreadable(line, _TOO_DEEP)
         if isinstance(event, yaml.AliasEvent):
             self._report(line, key, "aliases (*) are not used here: write the value itself")
             return Other(line)

@@ -121,6 +121,7 @@ class Store:
                 connection = schema.connect(path, writable=False)
                 try:
                     header = schema.read_header(connection)
+                    schema.keep_few_pages(connection)
                     envelope = unlock(header)
                     manifest = Manifest.open(envelope, header.rows["manifest"], header.format)
                 except BaseException:
@@ -362,6 +363,7 @@ class Store:
     def _writable(self) -> sqlite3.Connection:
         if not self._writing:
             connection = schema.connect(self.path, writable=True)
+            schema.keep_few_pages(connection)
             self._connection.close()
             self._connection, self._writing = connection, True
         return self._connection
