@@ -6,6 +6,7 @@ and rendered in a thread while the loop goes on answering from the Snapshot befo
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from hublet.core.state import Change, State, Verdict, apply
 from hublet.host.lean import give_back
 from hublet.saving import Saving
 
+_MANY = 1000
 Decide = Callable[[State], Verdict]
 """Raises KeyError when there is nothing to decide on; then nothing changes."""
 
@@ -51,6 +53,8 @@ def settle(
     saving.save(verdict.changes, list(replaced(verdict.changes, before.state, clock())), state, clock())
     snapshot = Snapshot(state, before.terms, clock(), before.snapshot, before.overrides)
     tells = tuple(one(before.state, snapshot, verdict.changes) for one in understand)
+    if len(verdict.changes) > _MANY:
+        gc.freeze()  # these stay: the collector need not look them through again and again
     return Settled(verdict, state, snapshot, tells)
 
 

@@ -28,6 +28,7 @@ from hublet.core.records import Known, Record
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Snapshot, Terms
 from hublet.core.state import Change, Drop, Put, State, Verdict, members
+from hublet.host.lean import collector_resting
 from hublet.saving import Archive, Saving
 from hublet.settling import Before, Decide, Understand, let_go, settle
 from hublet.summary import Summary, summarise
@@ -278,9 +279,10 @@ class Sync:
         try:
             if self.plan.hub.closed:
                 return Summary(problems=("no key is stored: run `hublet login`",))
-            reports = [await self._run(await asyncio.to_thread(self._order), self._tell)]
-            summary = await self._judged(reports[0], started)
-            await asyncio.to_thread(let_go, reports)
+            with collector_resting():
+                reports = [await self._run(await asyncio.to_thread(self._order), self._tell)]
+                summary = await self._judged(reports[0], started)
+                await asyncio.to_thread(let_go, reports)
             return summary
         finally:
             self.running_since = None
