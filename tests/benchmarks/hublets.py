@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
+import sqlite3
+import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from hublet.demo.data import DEMO_KEY
 from tests.benchmarks.hub import RunningHub, World, hub_of
@@ -80,3 +85,57 @@ def filled(place: Path, world: World, settings: Settings | None = None) -> Itera
         with daemon_of(home) as daemon:
             synced(daemon)
         yield hub, home
+
+
+_SYNC = """
+import http.client, json, os, socket, time
+from pathlib import Path
+from hublet.config import load_config
+
+connection = http.client.HTTPConnection("localhost", timeout=600)
+connection.sock = socket.socket(socket.AF_UNIX)
+connection.sock.connect(str(load_config(Path(os.environ["HUBLET_CONFIG"])).locate().admin_socket))
+began = time.perf_counter()
+connection.request("POST", "/sync")
+lines = connection.getresponse().read().splitlines()
+print(json.dumps(json.loads(lines[-1])["summary"] | {"seconds": time.perf_counter() - began}))
+"""
+
+
+def sync(home: Home) -> dict[str, float]:
+    """A pass now: its summary, and `seconds` as its asker saw it."""
+    done = home.python("-c", _SYNC, timeout=600)
+    assert done.returncode == 0, done.stderr.decode()
+    summary: dict[str, float] = json.loads(done.stdout)
+    assert summary["of_account"], summary
+    return summary
+
+
+Rows = dict[bytes, tuple[str, bytes]]
+
+
+def rows(home: Home) -> Rows:
+    """Each record of the store, sealed as it is, by id: (kind, its salt). A salt is new with each writing."""
+    with closing(sqlite3.connect(f"file:{home.data / 'hublet.sqlite3'}?mode=ro", uri=True)) as connection:
+        found = connection.execute("SELECT id, kind, substr(sealed, 2, 32) FROM records")
+        return {id: (kind, salt) for id, kind, salt in found}
+
+
+def written(before: Rows, after: Rows) -> Counter[str]:
+    """How many records of each kind were written, or deleted, between two looks."""
+    return Counter((after.get(id) or before[id])[0] for id in before | after if before.get(id) != after.get(id))
+
+
+def probed(home: Home) -> list[str]:
+    """The program of a daemon that watches itself; `seen` asks it."""
+    return [sys.executable, "-P", str(Path(__file__).with_name("probed.py")), str(home.path / "probe.json")]
+
+
+def seen(daemon: RunningDaemon) -> dict[str, Any]:
+    """What a probed daemon has seen since it was asked last."""
+    file = daemon.home.path / "probe.json"
+    file.unlink(missing_ok=True)
+    daemon.process.send_signal(signal.SIGUSR2)
+    wait_for(file.exists, "the daemon tells what it has seen")
+    told: dict[str, Any] = json.loads(file.read_text())
+    return told
