@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.benchmarks import machine
 from tests.benchmarks.table import Report
 
-PARTS = ("hits", "idle", "start", "growth", "change")
+PARTS = ("hits", "idle", "start", "growth", "upstream", "change")
 
 
 def main() -> None:
