@@ -33,13 +33,14 @@ def scratch() -> Iterator[Path]:
         yield place
 
 
-def home_of(place: Path, hub_url: str, settings: Settings | None = None) -> Home:
-    """A home that is logged in."""
+def home_of(place: Path, hub_url: str, settings: Settings | None = None, *, key: bool = True) -> Home:
+    """A home that is logged in, unless it is to have no `key` yet."""
     merged = {name: dict(keys) for name, keys in _LARGE.items()}
     for name, keys in (settings or {}).items():
         merged.setdefault(name, {}).update(keys)
     home = Home.make(place, hub_url, settings=merged)
-    home.login(DEMO_KEY)
+    if key:
+        home.login(DEMO_KEY)
     return home
 
 

@@ -34,9 +34,19 @@ def counted(*words: Any, **more: Any) -> bytes:
 def timed(handle: asyncio.Handle) -> None:
     began, spent = time.perf_counter(), time.thread_time()
     _run(handle)
+    if getattr(handle, "_callback", None) in (tell, tick):
+        return
     for name, took in (("clock", time.perf_counter() - began), ("thread", time.thread_time() - spent)):
         if took > longest.get(name, (0.0, ""))[0]:
-            longest[name] = took, repr(handle)[:300]
+            longest[name] = took, name_of(handle)
+
+
+def name_of(handle: asyncio.Handle) -> str:
+    callback = getattr(handle, "_callback", None)
+    task = getattr(callback, "__self__", None)
+    if isinstance(task, asyncio.Task):
+        return f"task {task.get_name()}, {getattr(task.get_coro(), '__qualname__', '')}"
+    return getattr(callback, "__qualname__", repr(callback))[:120]
 
 
 def tick(loop: asyncio.AbstractEventLoop, due: float) -> None:

@@ -30,6 +30,8 @@ WORK = (9 * 3600, 17 * 3600)
 """When windows are worked in; they stay open for the night, and so does the terminal."""
 POLL = 5
 POLLED: Request = ("GET", "/ide/free-trial-status", None)
+SLUGS: Request = ("GET", "/ide/list-assistant-full-slugs", None)
+"""What a window of a build before April 2025 asks as often. (The Hub always refuses it: 429.)"""
 STARTED: tuple[Request, ...] = (
     ("GET", "/auth/scope", None),
     ("GET", "/ide/list-assistants?alwaysUseProxy=false", None),
@@ -89,10 +91,12 @@ def _lines(headers: object) -> int:
     return sum(len(name) + len(value) + 4 for name, value in headers)
 
 
-def the_day(hours: float = 24) -> Iterator[tuple[float, Request]]:
-    """Everything that the four ask, with its second of the day, in order."""
+def the_day(hours: float = 24, *, polling: bool = False) -> Iterator[tuple[float, Request]]:
+    """Everything that the four ask, with its second of the day, in order; `polling` are windows of early builds."""
     until = hours * 3600
     asked = [(second, POLLED) for second in range(0, int(until), POLL)]
+    if polling:
+        asked += [(second, SLUGS) for second in range(0, int(until), POLL) for _ in range(WINDOWS)]
     asked += [(0, request) for request in STARTED]
     begin, end = (at * hours / 24 for at in WORK)
     own = [request for request in THE_DAY if not is_passed(request[1])]
@@ -105,29 +109,35 @@ def the_day(hours: float = 24) -> Iterator[tuple[float, Request]]:
 def measure(report: Report, *, rounds: int, short: bool) -> None:
     """All of this part; a short day has two hours."""
     hours = 2 if short else 24
+    for polling in (False, True):
+        builds = " of early builds" if polling else ""
+        what = f"{hours} h of {WINDOWS} windows{builds} and a terminal"
+        without, with_hublet = both(hours, polling=polling)
+
+        def add(name: str, value: float, unit: str = "", aim: str | None = None, what: str = what) -> None:
+            report.add("upstream", f"{what}: {name}", value, unit, aim, counted=True)
+
+        add("requests to the Hub without hublet", without.asked)
+        add("with it", with_hublet.asked)
+        add("of those answered 304", with_hublet.unchanged)
+        add("requests, without to with", without.asked / with_hublet.asked, "x", ">= 100")
+        add("bytes without hublet", without.weight / 1e6, "MB")
+        add("bytes with it", with_hublet.weight / 1e6, "MB")
+        add("bytes, without to with", without.weight / with_hublet.weight, "x", ">= 100")
+        most = sorted(with_hublet.by_path.items(), key=lambda one: -one[1])[:6]
+        report.notes.append(f"upstream, {what}, asked most: " + ", ".join(f"{path} {times}" for path, times in most))
+
+
+def both(hours: float, *, polling: bool = False) -> tuple[Counting, Counting]:
+    """The Hub after such a day without hublet, and with it."""
     without = Counting(Clock())
-    questions = 0
-    for _, (method, path, value) in the_day(hours):
-        questions += 1
+    for _, (method, path, value) in the_day(hours, polling=polling):
         without.respond(method, path, HEADERS, b"" if value is None else json.dumps(value).encode())
     with hublets.scratch() as place:
-        with_hublet = asyncio.run(_lived(place, hours))
-    what = f"{hours} h of {WINDOWS} windows and a terminal"
-    report.add("upstream", f"{what}: questions of clients", questions, "", counted=True)
-    report.add("upstream", f"{what}: the Hub is asked, without hublet", without.asked, "", counted=True)
-    report.add("upstream", f"{what}: the Hub is asked, with it", with_hublet.asked, "", counted=True)
-    report.add("upstream", f"{what}: of those it answered 304", with_hublet.unchanged, "", counted=True)
-    ratio = without.asked / max(1, with_hublet.asked)
-    report.add("upstream", f"{what}: requests, without to with", ratio, "x", ">= 100", counted=True)
-    report.add("upstream", f"{what}: bytes, without hublet", without.weight / 1e6, "MB", counted=True)
-    report.add("upstream", f"{what}: bytes, with it", with_hublet.weight / 1e6, "MB", counted=True)
-    ratio = without.weight / max(1, with_hublet.weight)
-    report.add("upstream", f"{what}: bytes, without to with", ratio, "x", ">= 100", counted=True)
-    most = sorted(with_hublet.by_path.items(), key=lambda one: -one[1])[:5]
-    report.notes.append("upstream, asked most: " + ", ".join(f"{path} {times}" for path, times in most))
+        return without, asyncio.run(_lived(place, hours, polling))
 
 
-async def _lived(place: Path, hours: float) -> Counting:
+async def _lived(place: Path, hours: float, polling: bool) -> Counting:
     """The day with hublet in between: a pass each interval, and whatever clients' questions lead to."""
     clock = Clock()
     hub = Counting(clock)
@@ -135,7 +145,7 @@ async def _lived(place: Path, hours: float) -> Counting:
     async with in_process(place, hub=hub, clock=clock) as it:
         await it.log_in()
         due = began + INTERVAL
-        for second, (method, path, value) in the_day(hours):
+        for second, (method, path, value) in the_day(hours, polling=polling):
             while began + second >= due:
                 clock.now = due
                 await it.sync.run_pass()
