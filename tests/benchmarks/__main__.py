@@ -1,4 +1,4 @@
-"""The command: `python -m tests.benchmarks [--short] [--only NAME ...] [--rounds N] [--json FILE] [--plot FILE.png]`."""
+"""The command that makes every figure and ends in one table: `python -m tests.benchmarks --help`."""
 
 from __future__ import annotations
 
@@ -17,22 +17,28 @@ PARTS = ("hits", "idle", "start", "growth", "upstream", "change")
 
 def main() -> None:
     words = sys.argv[1:]
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.partition(":")[0])
-    parser.add_argument("--short", action="store_true", help="about three minutes for all: to see that it works")
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Measure hublet, and its peers.")
+    parser.add_argument("--short", action="store_true", help="about two minutes for all: to see that it works")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="NAME", help=", ".join(PARTS))
     parser.add_argument("--rounds", type=int, help="how often each is measured, interleaved (7; with --short 3)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
-    parser.add_argument(
-        "--plot", type=Path, metavar="FILE.png", help="draw the figures that have an aim (needs matplotlib)"
-    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="and what has an aim, as the README has it")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw each figure to its aim (needs matplotlib)")
+    parser.add_argument("--profile", action="store_true", help="end with the functions of the hot path (needs py-spy)")
     asked = parser.parse_args(words)
     report, head = Report(), machine.head(words)
     rounds = asked.rounds or (3 if asked.short else 7)
-    for name in asked.only:
+    for name in (*asked.only, *(["profiling"] if asked.profile else [])):
         began = time.monotonic()
         importlib.import_module(f"tests.benchmarks.{name}").measure(report, rounds=rounds, short=asked.short)
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    if asked.plot is not None:
+        from tests.benchmarks.plot import draw
+
+        draw(report, asked.plot, head)
     print(report.text(head))
+    if asked.markdown is not None:
+        asked.markdown.write_text(report.markdown(head))
     if asked.json is not None:
         asked.json.write_text(json.dumps(machine.facts(words) | report.plain(), indent=1) + "\n")
 

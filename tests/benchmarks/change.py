@@ -1,4 +1,4 @@
-"""From a change at the Hub to its being served: `hublet sync` by the admin socket, with a listener and a client waiting.
+"""From a change at the Hub to its being served: a sync by the admin socket, with a listener and a client waiting.
 
 The Hub has the new answer ready before the clock starts; what it takes to send it is taken off.
 """

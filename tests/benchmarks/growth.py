@@ -1,7 +1,7 @@
 """Growth: the same measured with ever more assistants of 20 KB, over ever more organizations.
 
-What is written is counted from outside: each writing of a record gives it another salt. What is serialised and how long the
-event loop is held is counted by a daemon that watches itself (probed.py), everything else on one that does not.
+What is written is counted from outside: each writing of a record gives it another salt. What is serialised and how long
+the event loop is held is counted by a daemon that watches itself (probed.py), everything else on one that does not.
 """
 
 from __future__ import annotations
@@ -138,8 +138,6 @@ def tell(report: Report, grown: Sequence[Grown]) -> None:
         )
         for name, count, aim in counts:
             report.add("growth", f"{what}: {name}", count, "", aim, counted=True)
-        changed = ", ".join(f"{count} {kind}" for kind, count in sorted(one.writes["one changed"].items()))
-        report.notes.append(f"growth, {what}: one changed wrote {changed}")
         report.add("growth", f"{what}: a pass, nothing changed", one.passes["nothing changed"] * 1000, "ms")
         report.add("growth", f"{what}: received in it", one.received["nothing changed"] / 1e6, "MB")
         report.add("growth", f"{what}: start to the first cached 200", one.start * 1000, "ms")
@@ -152,7 +150,10 @@ def tell(report: Report, grown: Sequence[Grown]) -> None:
             report.add("growth", f"{what}: longest hold of the loop, {said}", probe["late"] * 1000, "ms", aim)
             took, where = probe["longest"]["thread"]
             report.add("growth", f"{what}: most processor time of one callback, {said}", took * 1000, "ms")
-            report.notes.append(f"growth, {what}: that was {where}")
+            if one is grown[-1]:
+                report.notes.append(f"growth, {what}: longest callback, {said}: {where}")
+    changed = ", ".join(f"{count} {kind}" for kind, count in sorted(grown[-1].writes["one changed"].items()))
+    report.notes.append(f"growth: with one changed assistant, rows written in all: {changed}")
     if len(grown) > 2:
         _lines(report, grown)
 

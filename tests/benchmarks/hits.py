@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,19 @@ KINDS = {"5 KB": 5_000, "50 KB": 50_000, "1 MB": 1_000_000}
 NOT_MODIFIED = "304"
 FLOOR, NGINX = "floor (C, epoll)", "nginx fresh"
 PLAIN, FAST, GONE, TCP, UNIX = "hublet", "hublet[fast]", "hublet, Hub gone", "hublet TCP", "hublet Unix"
+
+ORDER = (
+    FAST,
+    PLAIN,
+    GONE,
+    TCP,
+    UNIX,
+    FLOOR,
+    NGINX,
+    "nginx, upstream gone",
+    "varnish grace",
+    "squid offline",
+)
 
 FASTER = {"5 KB": (1.2, 1.8), "50 KB": (0.9, 1.05), "1 MB": (0.95, 1.04), "304": (1.1, 1.23)}
 """Requests a second to nginx fresh: the least that is wanted, and what would be splendid."""
@@ -62,7 +75,7 @@ class Range:
 
     def shoot(self, server: Server, kind: str) -> Shot:
         spent = Spent(server.pids())
-        # wrk knows whole seconds only, and no Unix sockets; the two TCP and Unix figures have to come from the same tool.
+        # wrk knows whole seconds only, and no Unix sockets; TCP and Unix have to be compared by the same tool.
         if self._wrk is not None and self._seconds >= 1 and server.name not in (TCP, UNIX):
             requests, seconds = self._by_wrk(server, kind)
         else:
@@ -218,25 +231,27 @@ def _tell(report: Report, shots: dict[tuple[str, str], list[Shot]]) -> None:
         pairs = zip(shots[one], shots[other], strict=True)
         return median([getattr(a, what) / getattr(b, what) for a, b in pairs])
 
-    for name in dict.fromkeys(name for name, _ in shots):
-        for kind in _kinds(name):
-            mine = shots[name, kind]
-            report.add("hits", f"{kind}, {name}", median([each.rate for each in mine]), "req/s")
-            report.add("hits", f"{kind}, {name}", median([each.cost for each in mine]), "CPU us/req")
-    for name in dict.fromkeys(name for name, _ in shots):
-        for kind in (*KINDS, NOT_MODIFIED):
-            least, splendid = FASTER[kind]
-            found = ratio((name, kind), (NGINX, kind), "rate")
-            if found is not None and name not in (NGINX, GONE, TCP, UNIX):
-                aim = f">= {least}" if name == ours else None
-                label = f" (stretch {splendid})" if name == ours else ""
-                report.add("hits", f"{kind}, {name} to nginx fresh{label}", found, "x req/s", aim)
-    for name in (FAST, PLAIN, NGINX):
-        for kind in (*KINDS, NOT_MODIFIED):
-            found = ratio((name, kind), (FLOOR, kind), "cost")
-            if found is not None:
-                aim = f"<= {CHEAPER[kind]}" if name == ours else None
-                report.add("hits", f"{kind}, {name} to the floor", found, "x CPU", aim)
+    names = [name for name in ORDER if (name, "5 KB") in shots]
+    kinds = (*KINDS, NOT_MODIFIED)
+
+    def grid(title: str, unit: str, value: Callable[[str, str], float | None]) -> None:
+        cells = {name: {kind: value(name, kind) for kind in kinds if kind in _kinds(name)} for name in names}
+        rows = {name: {kind: each for kind, each in row.items() if each is not None} for name, row in cells.items()}
+        report.add_grid("hits", title, unit, kinds, {name: row for name, row in rows.items() if row})
+
+    grid("requests a second", "req/s", lambda name, kind: median([each.rate for each in shots[name, kind]]))
+    grid("requests a second to nginx fresh", "x", lambda name, kind: ratio((name, kind), (NGINX, kind), "rate"))
+    grid("CPU us a request", "us", lambda name, kind: median([each.cost for each in shots[name, kind]]))
+    grid("CPU a request to the floor", "x", lambda name, kind: ratio((name, kind), (FLOOR, kind), "cost"))
+    for kind in kinds:
+        least, splendid = FASTER[kind]
+        found = ratio((ours, kind), (NGINX, kind), "rate")
+        if found is not None:
+            report.add("hits", f"{kind}, {ours} to nginx fresh (stretch {splendid})", found, "x req/s", f">= {least}")
+    for kind in kinds:
+        found = ratio((ours, kind), (FLOOR, kind), "cost")
+        if found is not None:
+            report.add("hits", f"{kind}, {ours} to the floor", found, "x CPU", f"<= {CHEAPER[kind]}")
     for name, least in AHEAD.items():
         found = ratio((GONE, "5 KB"), (name, "5 KB"), "rate")
         if found is not None:

@@ -1,9 +1,9 @@
-"""A Hub of any size, quick enough not to be what is measured: a process that makes its lists once and keeps them as bytes.
+"""A Hub of any size, quick enough not to be what is measured: a process that makes its lists once and keeps the bytes.
 
     python -m tests.benchmarks.hub '{"number": 1000, "organizations": 10, "size": 20000}'
 
-Prints its port. Besides the Hub's own paths it takes `POST /bench/change?number=N` (the first N assistants become others) and
-`GET /bench/told` (requests, bytes sent and its own time since `POST /bench/forget`).
+Prints its port. Besides the Hub's own paths it takes `POST /bench/change?number=N` (the first N assistants become
+others) and `GET /bench/told` (requests, bytes sent and its own time since `POST /bench/forget`).
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ HEAD = "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {
 
 @dataclass(frozen=True)
 class World:
-    """`number` assistants of `size` bytes each, over `organizations` (0: all in the personal scope). `sizes` are more of
-    them, in the personal list. Answers have ETags when `validators`, and are compressed for who asks so when `packed`."""
+    """`number` assistants of `size` bytes each, over `organizations` (0: all in the personal scope). `sizes` are more
+    of them, in the personal list. Answers have ETags when `validators`, and are compressed, for who asks so, when
+    `packed`."""
 
     number: int = 0
     organizations: int = 0

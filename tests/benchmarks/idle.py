@@ -1,7 +1,7 @@
 """Idle: what the daemon holds and how often it wakes when nobody asks, beside its peers in the same minute.
 
-Memory is that of the process and its children: before any pass (nobody is logged in yet) and after one, before an almost
-empty Hub and before one of 200 assistants, whose own size is taken off and named. A wake-up is a context switch of any
+Memory is that of the process and its children: before any pass (nobody is logged in yet) and after one, of an almost
+empty Hub and of one with 200 assistants, whose own size is taken off and named. A wake-up is a context switch of any
 thread, from /proc/PID/task/*/status.
 """
 

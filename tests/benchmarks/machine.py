@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -14,10 +12,10 @@ ROOT = Path(__file__).parents[2]
 
 def head(words: list[str]) -> list[str]:
     """Lines for the table's head; `words` are the command's own."""
+    python = f"Python {platform.python_version()}"
     return [
         f"machine: {len(os.sched_getaffinity(0))} cores, {_model()}, {_memory()}, load {os.getloadavg()[0]:.1f}",
-        f"system: {_system()}, Linux {platform.release()}, Python {platform.python_version()}"
-        f" ({sysconfig.get_config_var('CC') or 'unknown compiler'})",
+        f"system: {_system()}, Linux {platform.release()}, {python}",
         f"commit: {_commit()}",
         f"command: {' '.join(['python -m tests.benchmarks', *words])}",
     ]
@@ -51,7 +49,3 @@ def _commit() -> str:
 
     changed = " with changes" if git("status", "--porcelain", "--untracked-files=no") else ""
     return (git("log", "-1", "--format=%h of %cs") or "none") + changed
-
-
-def python() -> str:
-    return sys.executable

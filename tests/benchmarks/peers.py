@@ -77,8 +77,7 @@ class Peers:
     def floor(self) -> Server:
         """The least that an answer costs."""
         pages = self._written("floor", lambda headers: [*headers])
-        port = self._stack.enter_context(self._running_floor("localhost", self._bearer, pages))
-        return port
+        return self._stack.enter_context(self._running_floor("localhost", self._bearer, pages))
 
     def nginx(self, *, upstream: bool) -> Server | None:
         """`proxy_cache` in memory, one worker. Without upstream its entries are stale, and it tries each time."""

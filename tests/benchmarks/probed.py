@@ -1,14 +1,13 @@
-"""A daemon that watches itself: `python probed.py FILE run`. At each SIGUSR2 it writes to FILE what it has seen, and forgets it.
+"""A daemon that watches itself: `python probed.py FILE run`. At SIGUSR2 it writes to FILE what it saw since the last.
 
-Counted are the bodies that were serialised; timed are each callback of the event loop (as the loop's own thread spent it,
-and by the clock) and how late a timer of one millisecond came.
+Counted are the bodies that were serialised; timed are each callback of the event loop (as the loop's own thread spent
+it, and by the clock) and how late a timer of one millisecond came.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 import time
@@ -67,7 +66,7 @@ def tell(file: Path) -> None:
     }
     beside = file.with_suffix(".new")
     beside.write_text(json.dumps(value))
-    os.replace(beside, file)
+    beside.replace(file)
     renders = 0
     late.clear()
     longest.clear()

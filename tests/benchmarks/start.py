@@ -1,7 +1,7 @@
-"""Start and end: from exec to the first cached answer, beside interpreters that do less, one after the other in each round.
+"""Start and end: from exec to the first cached answer, beside interpreters that do less, interleaved.
 
-The Hub is gone, so what answers is the cache of 200 assistants. Everything is started as the same user on the same core;
-who asks polls for the port on another, half a millisecond apart.
+The Hub is gone, so what answers is the cache of 200 assistants. Everything is started as the same user on the same
+core; who asks polls for the port on another, half a millisecond apart.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Aim:
 
 @dataclass(frozen=True)
 class Figure:
-    """One line: what was measured, in which unit, what it is to be. `counted` is one that the machine's mood can't move."""
+    """One line: what was measured, in which unit, what it is to be. `counted` is what the machine's mood can't move."""
 
     part: str
     what: str
@@ -44,10 +44,27 @@ class Figure:
     unit: str = ""
     aim: Aim | None = None
     counted: bool = False
+    apart: bool = False
+    """Not in the table: it is in a grid."""
 
     @property
     def reached(self) -> bool | None:
         return self.aim.reached(self.value) if self.aim is not None else None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Figures that are read side by side: a value for each name and column, where there is one."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: dict[str, dict[str, float]]
+
+    def cells(self) -> list[list[str]]:
+        lines = [
+            [name, *(_number(row[c]) if c in row else "" for c in self.columns)] for name, row in self.rows.items()
+        ]
+        return [[self.title, *self.columns], *lines]
 
 
 @dataclass
@@ -57,32 +74,46 @@ class Report:
     figures: list[Figure] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    grids: list[Grid] = field(default_factory=list)
 
     def add(
         self, part: str, what: str, value: float, unit: str = "", aim: str | None = None, *, counted: bool = False
     ) -> None:
         self.figures.append(Figure(part, what, value, unit, Aim.of(aim) if aim else None, counted))
 
+    def add_grid(
+        self, part: str, title: str, unit: str, columns: tuple[str, ...], rows: dict[str, dict[str, float]]
+    ) -> None:
+        """Figures that are shown as a grid and told one by one."""
+        self.grids.append(Grid(f"{part}: {title}", columns, rows))
+        for name, row in rows.items():
+            for column, value in row.items():
+                self.figures.append(Figure(part, f"{column}, {name}, {title}", value, unit, apart=True))
+
     def lacks(self, tool: str, left_out: str) -> None:
         self.missing[tool] = left_out
 
     def text(self, head: Iterable[str]) -> str:
         """The table as plain text, aligned, below lines that say where it is from."""
-        rows = [("what", "measured", "unit", "aim", "")]
-        marks = {True: "reached", False: "NOT reached", None: ""}
-        lines: list[str] = []
-        for figure in self.figures:
-            aim = str(figure.aim) if figure.aim is not None else ""
-            rows.append(
-                (f"{figure.part}: {figure.what}", _number(figure.value), figure.unit, aim, marks[figure.reached])
-            )
-        widths = [max(len(row[column]) for row in rows) for column in range(5)]
-        for what, value, *others in rows:
-            cells = [what.ljust(widths[0]), value.rjust(widths[1]), *map(str.ljust, others, widths[2:])]
-            lines.append("  ".join(cells).rstrip())
-        lines.insert(1, "-" * max(map(len, lines)))
         left_out = [f"not installed: {tool} ({what} left out)" for tool, what in self.missing.items()]
-        return "\n".join([*head, *left_out, "", *lines, *(["", *self.notes] if self.notes else [])])
+        tables = [_aligned(cells) for cells in (*(grid.cells() for grid in self.grids), self._cells())]
+        return "\n".join([*head, *left_out, "", *"\n\n".join(tables).splitlines(), "", *self.notes]).rstrip()
+
+    def markdown(self, head: Iterable[str]) -> str:
+        """The same for the README: the grids, and of the rest what has an aim."""
+        rows = [row for row in self._cells() if row[3]]
+        tables = ["\n".join(_piped(cells)) for cells in (*(grid.cells() for grid in self.grids), rows)]
+        return "\n\n".join(["  \n".join(head), *tables]) + "\n"
+
+    def _cells(self) -> list[list[str]]:
+        marks = {True: "reached", False: "NOT reached", None: ""}
+        rows = [["what", "measured", "unit", "aim", "is"]]
+        for each in self.figures:
+            if not each.apart:
+                aim = str(each.aim) if each.aim is not None else ""
+                what = f"{each.part}: {each.what}"
+                rows.append([what, _number(each.value), each.unit, aim, marks[each.reached]])
+        return rows
 
     def plain(self) -> dict[str, object]:
         """The same as JSON values."""
@@ -102,6 +133,28 @@ class Report:
             "missing": self.missing,
             "notes": self.notes,
         }
+
+
+def _aligned(cells: list[list[str]]) -> str:
+    """The first column to the left, numbers to the right, words to the left."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    numbers = {n for n, column in enumerate(zip(*cells[1:], strict=True)) if n and all(map(_is_number, column))}
+    lines = [
+        "  ".join(
+            cell.rjust(width) if n in numbers else cell.ljust(width)
+            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in cells
+    ]
+    return "\n".join([lines[0].rstrip(), "-" * max(map(len, lines)), *(line.rstrip() for line in lines[1:])])
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(",", "").replace(".", "").replace("-", "").replace("e", "").isdigit() or not text
+
+
+def _piped(cells: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (cells[0], ["---"] * len(cells[0]), *cells[1:])]
 
 
 def _number(value: float) -> str:

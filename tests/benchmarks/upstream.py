@@ -1,8 +1,9 @@
-"""What a day costs the Hub, with hublet and without: three IDE windows and a terminal, of which each does what was seen of it.
+"""What a day costs the Hub, with hublet and without: three IDE windows and a terminal, each as it was seen to ask.
 
-Nothing is waited for: hublet runs in process on a clock that is put forward, before the demo Hub with its validators. Counted
-on the Hub's side are requests, and bytes both ways as they would be on the wire, compressed where the client takes that. What
-no cache may answer (token refreshes, model calls, background agents) is the same with and without, and in neither count.
+Nothing is waited for: hublet runs in process on a clock that is put forward, before the demo Hub with its validators.
+Counted on the Hub's side are requests, and bytes both ways as they would be on the wire, compressed where the client
+takes that. What no cache may answer (token refreshes, model calls, background agents) is the same with and without, and
+in neither count.
 """
 
 from __future__ import annotations
