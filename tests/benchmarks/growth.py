@@ -146,10 +146,10 @@ def tell(report: Report, grown: Sequence[Grown]) -> None:
             report.add("growth", f"{what}: a hit of 20 KB", one.hit * 1e6, "CPU us")
         for which, probe in one.probes.items():
             said = "without a pass" if which == "none" else f"a pass, {'everything new' if which == 'first' else which}"
-            aim = f"<= {LONGEST_HOLD}" if which != "none" and one is grown[-1] else None
-            report.add("growth", f"{what}: longest hold of the loop, {said}", probe["late"] * 1000, "ms", aim)
+            hold = f"<= {LONGEST_HOLD}" if which != "none" and one is grown[-1] else None
+            report.add("growth", f"{what}: longest hold of the loop, {said}", probe["late"] * 1000, "ms", hold)
             took, where = probe["longest"]["thread"]
-            report.add("growth", f"{what}: most processor time of one callback, {said}", took * 1000, "ms")
+            report.add("growth", f"{what}: most processor time of one callback, {said}", took * 1000, "ms", hold)
             if one is grown[-1]:
                 report.notes.append(f"growth, {what}: longest callback, {said}: {where}")
     changed = ", ".join(f"{count} {kind}" for kind, count in sorted(grown[-1].writes["one changed"].items()))

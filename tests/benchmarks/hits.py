@@ -59,10 +59,12 @@ def target(kind: str) -> str:
 
 @dataclass(frozen=True)
 class Shot:
-    """One round of one server: requests a second, microseconds of processor time for each."""
+    """One round of one server: requests a second, microseconds of processor time for each, and how much of its core it
+    had (less than all of it: whoever asks was the slower one, or others wanted the core)."""
 
     rate: float
     cost: float
+    share: float
 
 
 class Range:
@@ -80,7 +82,8 @@ class Range:
             requests, seconds = self._by_wrk(server, kind)
         else:
             requests, seconds = self._by_load(server, kind)
-        return Shot(requests / seconds, spent.seconds() / requests * 1e6)
+        took = spent.seconds()
+        return Shot(requests / seconds, took / requests * 1e6, took / seconds)
 
     @staticmethod
     def headers(server: Server, kind: str) -> dict[str, str]:
@@ -242,6 +245,7 @@ def _tell(report: Report, shots: dict[tuple[str, str], list[Shot]]) -> None:
     grid("requests a second", "req/s", lambda name, kind: median([each.rate for each in shots[name, kind]]))
     grid("requests a second to nginx fresh", "x", lambda name, kind: ratio((name, kind), (NGINX, kind), "rate"))
     grid("CPU us a request", "us", lambda name, kind: median([each.cost for each in shots[name, kind]]))
+    grid("share of its core", "", lambda name, kind: median([each.share for each in shots[name, kind]]))
     grid("CPU a request to the floor", "x", lambda name, kind: ratio((name, kind), (FLOOR, kind), "cost"))
     for kind in kinds:
         least, splendid = FASTER[kind]

@@ -21,10 +21,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 WORDS = tuple("".join(random.Random(n).choices("etaoinshrdlucmfwypvbgk", k=3 + n % 8)) for n in range(2000))
+ROOT = Path(__file__).parents[2]
 HEAD = "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{more}\r\n"
 
 
@@ -227,7 +229,7 @@ class RunningHub:
 def hub_of(world: World, *, before: Sequence[str] = ()) -> Iterator[RunningHub]:
     """A running one; `before` are words before its command."""
     words = [*before, sys.executable, "-m", "tests.benchmarks.hub", json.dumps(asdict(world))]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         hub = RunningHub(process, int(process.stdout.readline()))
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import importlib.util
 import json
 import signal
@@ -14,6 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import hublet
 from hublet.demo.data import DEMO_KEY
 from tests.benchmarks.hub import RunningHub, World, hub_of
 from tests.benchmarks.processes import CLIENT_CORE, SERVER_CORE, on_core, wait_for
@@ -21,6 +23,10 @@ from tests.running import HUBLET, Home, RunningDaemon
 
 Settings = Mapping[str, Mapping[str, object]]
 HAS_UVLOOP = importlib.util.find_spec("uvloop") is not None
+# As an installed package is: the user who runs hublet here may not write beside the sources, and would compile them
+# anew with each start.
+compileall.compile_dir(Path(hublet.__file__).parent, quiet=2)
+
 _LARGE: Settings = {"hub": {"size_limit": "1GiB", "timeout": "5m"}}
 
 

@@ -31,6 +31,7 @@ def draw(report: Report, file: Path, head: Sequence[str]) -> None:
     for place, (each, distance) in zip(places, shown, strict=True):
         axes.annotate(f" {each.value:.3g} {each.unit} ({each.aim}) ", (distance, place), va="center", fontsize=6)
     axes.set_xscale("log")
+    axes.margins(x=0.2)
     axes.axvline(1, color="black", linewidth=1)
     axes.invert_yaxis()
     axes.set_xlabel("times the aim (right of 1: reached)")

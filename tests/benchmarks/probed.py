@@ -75,7 +75,7 @@ def tell(file: Path) -> None:
 def main() -> None:
     file = Path(sys.argv.pop(1))
     hublet.core.records.render = counted  # before anybody has taken it by name
-    asyncio.Handle._run = timed  # type: ignore[method-assign]
+    asyncio.Handle._run = timed  # type: ignore[method-assign, assignment]
     from hublet.daemon import Daemon
 
     start = Daemon.start

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import importlib.util
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from pathlib import Path
 from hublet.demo.data import DEMO_KEY
 from tests.benchmarks import hublets
 from tests.benchmarks.hub import World
-from tests.benchmarks.processes import SERVER_CORE, free_port, on_core, wait_for
+from tests.benchmarks.processes import SERVER_CORE, cpu, free_port, on_core, wait_for
 from tests.benchmarks.table import Report, median
 from tests.running import HUBLET, Home
 
@@ -81,9 +82,12 @@ def measure(report: Report, *, rounds: int, short: bool) -> None:
 def _round(took: dict[str, list[float]], home: Home, port: int, *, has_hello: bool) -> None:
     target = "/ide/get-assistant/bench/a7?alwaysUseProxy=false"
     log = home.path / "start.log"
+    spent = _children()
     took["asyncio"].append(whole(home, [sys.executable, "-c", "import asyncio, sqlite3"]))
+    took["asyncio, CPU"].append(_children() - spent)
     with started(home, [*program(), "run"], log) as (process, began):
         took["hublet"].append(first_answer(port, target) - began)
+        took["hublet, CPU"].append(cpu(process.pid))
         wait_for(lambda: b"pass: " in log.read_bytes(), "the pass has failed")
         took["click"].append(whole(home, [sys.executable, "-c", "import click"]))
         took["status"].append(whole(home, [*program(), "status"]))
@@ -95,7 +99,14 @@ def _round(took: dict[str, list[float]], home: Home, port: int, *, has_hello: bo
         free = free_port()
         with started(home, [sys.executable, "-c", HELLO, str(free)], home.path / "hello.log") as (process, began):
             took["hello"].append(first_answer(free, "/") - began)
+            took["hello, CPU"].append(cpu(process.pid))
             process.kill()
+
+
+def _children() -> float:
+    """Processor time of the children that have been waited for, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @contextmanager
@@ -164,6 +175,9 @@ def _tell(report: Report, took: dict[str, list[float]], records: int, loads: lis
         if other in took:
             ratios = [a / b for a, b in zip(took[one], took[other], strict=True)]
             report.add("start", f"{names[one]}, {what}", median(ratios), "x", aim)
+        if (spent := f"{other}, CPU") in took:
+            ratios = [a / b for a, b in zip(took[f"{one}, CPU"], took[spent], strict=True)]
+            report.add("start", f"the same in processor time, {what}", median(ratios), "x")
     report.add(
         "start",
         f"load of {records} sealed records, {NUMBER} of {SIZE / 1000:.0f} KB",

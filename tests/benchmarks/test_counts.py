@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import hits, hublets, idle, upstream
+from tests.benchmarks.__main__ import MARKS, README
 from tests.benchmarks.growth import Grown, grow
 from tests.benchmarks.hub import World, hub_of
 from tests.benchmarks.processes import family
@@ -110,3 +111,10 @@ def test_the_table_says_what_is_reached() -> None:
     assert "NOT reached" in lines[-2]
     assert str(Aim.of("< 0.02")) == "< 0.02"
     assert slope([(1, 3), (2, 5), (3, 7)]) == (pytest.approx(2), pytest.approx(1))
+
+
+def test_the_readme_has_a_place_for_the_table() -> None:
+    """Both marks, in order, so that the command can put its figures there."""
+    before, _, rest = README.read_text().partition(MARKS[0])
+    assert "## Numbers" in before
+    assert MARKS[1] in rest.partition("## Licence")[0]

@@ -95,7 +95,7 @@ def _lines(headers: object) -> int:
 def the_day(hours: float = 24, *, polling: bool = False) -> Iterator[tuple[float, Request]]:
     """Everything that the four ask, with its second of the day, in order; `polling` are windows of early builds."""
     until = hours * 3600
-    asked = [(second, POLLED) for second in range(0, int(until), POLL)]
+    asked: list[tuple[float, Request]] = [(second, POLLED) for second in range(0, int(until), POLL)]
     if polling:
         asked += [(second, SLUGS) for second in range(0, int(until), POLL) for _ in range(WINDOWS)]
     asked += [(0, request) for request in STARTED]
