@@ -97,13 +97,18 @@ def _watch_itself(grown: Grown, home: Home, hub: RunningHub) -> None:
         grown.probes["first"] = hublets.seen(daemon)
         time.sleep(1)
         grown.probes["none"] = hublets.seen(daemon)
+        _ask_list(daemon)  # a body may be made when it is first asked for
+        hublets.seen(daemon)
         for which in ("nothing changed", "one changed"):
             if which == "one changed":
                 hub.tell("POST", "change?number=1")
             hublets.sync(home)
-            answer = daemon.ask("GET", "/ide/list-assistants?organizationId=org_0")
-            assert answer.status == 200
+            _ask_list(daemon)
             grown.probes[which] = hublets.seen(daemon)
+
+
+def _ask_list(daemon: RunningDaemon) -> None:
+    assert daemon.ask("GET", "/ide/list-assistants?organizationId=org_0").status == 200
 
 
 def _pass(grown: Grown, home: Home, hub: RunningHub, which: str) -> None:

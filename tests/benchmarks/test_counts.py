@@ -85,9 +85,9 @@ def test_every_server_answers_alike_and_is_measured() -> None:
     hits.measure(report, rounds=1, short=True)
     measured = {figure.what for figure in report.figures}
     for kind in (*hits.KINDS, hits.NOT_MODIFIED):
-        assert f"{kind}, {hits.PLAIN}" in measured
+        assert f"{kind}, {hits.PLAIN}, requests a second" in measured
     for tool, name in (("nginx", hits.NGINX), ("varnish", "varnish grace"), ("squid", "squid offline")):
-        assert (tool in report.missing) != (f"5 KB, {name}" in measured)
+        assert (tool in report.missing) != (f"5 KB, {name}, requests a second" in measured)
     assert all(figure.value > 0 for figure in report.figures)
 
 
