@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 
 from tests.benchmarks import machine
@@ -37,11 +38,15 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="end with the functions of the hot path (needs py-spy)")
     asked = parser.parse_args(words)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that all that was started is ended
-    report, head = Report(), machine.head(words)
+    report, head, broken = Report(), machine.head(words), list[str]()
     rounds = asked.rounds or (3 if asked.short else 7)
     for name in (*asked.only, *(["profiling"] if asked.profile else [])):
         began = time.monotonic()
-        importlib.import_module(f"tests.benchmarks.{name}").measure(report, rounds=rounds, short=asked.short)
+        try:
+            importlib.import_module(f"tests.benchmarks.{name}").measure(report, rounds=rounds, short=asked.short)
+        except Exception:  # noqa: BLE001  the other parts took minutes, and are not lost for it
+            traceback.print_exc()
+            broken.append(name)
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     if asked.plot is not None:
         from tests.benchmarks.plot import draw
@@ -52,6 +57,8 @@ def main() -> None:
         into_readme(report.markdown(head))
     if asked.json is not None:
         asked.json.write_text(json.dumps(machine.facts(words) | report.plain(), indent=1) + "\n")
+    if broken:
+        sys.exit(f"not measured, see above: {', '.join(broken)}")
 
 
 if __name__ == "__main__":
