@@ -1,0 +1,1 @@
+"""What hublet costs, measured on the whole product and beside its peers: `python -m tests.benchmarks`."""
