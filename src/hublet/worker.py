@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from hublet.host.hardening import harden
+from hublet.host.lean import without
 
 
 def main() -> int:
+    gc.disable()  # it ends before garbage in cycles could come to anything
     harden()
-    from hublet.upstream.worker import main as work
+    with without("httpx._main"):  # httpx's own command, with which come click and rich: a fifth of this start
+        from hublet.upstream.worker import main as work
 
     return work()
 

@@ -108,6 +108,21 @@ def in_a_fresh_python(code: str) -> str:
     return done.stdout
 
 
+def test_a_worker_brings_neither_a_command_line_nor_what_folders_need() -> None:
+    """Each pass is a process of its own: what it imports is what a sync takes before it asks anything."""
+    code = """
+import sys, hublet.worker
+sys.stdin = open("/dev/null")
+try:
+    hublet.worker.main()
+except ValueError:  # no work order
+    print(*sys.modules)
+"""
+    names = set(in_a_fresh_python(code).split())
+    assert {"httpx", "ssl", "hublet.upstream.survey"} <= names
+    assert not {name for name in names if within(name, {"click", "rich", "httpx._main", "hublet.upstream.folder"})}
+
+
 def test_digests_are_the_same_without_openssl() -> None:
     """Names of revisions and the manifest must not depend on who computes them; scrypt, which OpenSSL alone has, is
     there when a passphrase is used."""

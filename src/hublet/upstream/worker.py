@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import TYPE_CHECKING
 
-from hublet.upstream.folder import FolderHub
 from hublet.upstream.http import HubClient
 from hublet.upstream.order import END, Word, WorkOrder, order_from_json, word_to_frames
 from hublet.upstream.survey import survey
+
+if TYPE_CHECKING:
+    from hublet.upstream.folder import FolderHub
 
 
 async def _work(order: WorkOrder) -> None:
@@ -23,11 +26,18 @@ async def _work(order: WorkOrder) -> None:
             out.write(data)
         out.flush()
 
-    folder = order.hub.folder is not None
-    async with FolderHub(order.hub) if folder else HubClient(order.hub, order.validators) as hub:
+    async with _hub(order) as hub:
         await survey(order, hub, say)
     out.write(END)
     out.flush()
+
+
+def _hub(order: WorkOrder) -> HubClient | FolderHub:
+    if order.hub.folder is None:
+        return HubClient(order.hub, order.validators)
+    from hublet.upstream.folder import FolderHub  # unrolls by itself: much that a Hub does for others
+
+    return FolderHub(order.hub)
 
 
 def main() -> int:
