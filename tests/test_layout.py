@@ -18,7 +18,7 @@ PACKAGE = "hublet"
 ENTRIES = {"pyproject.toml", "README.md", "config.example.yaml", "src", "tests", "systemd", "launchd"}
 """What a stranger sees first. Dotfiles besides, and nothing else."""
 
-ADAPTERS = ("upstream", "store", "keys", "door", "host", "export")
+ADAPTERS = ("upstream", "store", "keys", "door", "host", "export", "mcp")
 """Each touches one part of the world, and knows none of the others."""
 ALLOWED = {("store", "keys.source")}
 """A protocol, no adapter: what a store needs of a key source."""
