@@ -29,8 +29,9 @@ def array(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-def nullable(kind: str) -> Schema:
-    return {"type": [kind, "null"]}
+def nullable(schema: Schema) -> Schema:
+    """Or null. Not as a list of types, which some clients' models can't be given."""
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def number_of(description: str, least: int, usual: int, most: int | None = None) -> Schema:
