@@ -11,18 +11,16 @@ out: a value that was pasted into a comment or is quoted in a message is not tol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import orjson
 
 from hublet.core.errors import HubletError
 from hublet.core.history import revision_of
 from hublet.core.pins import pins
-from hublet.core.questions import Assistant, Policy, Roster, Slug
+from hublet.core.questions import Assistant, Policy, Slug
 from hublet.core.records import Record, View, render
 from hublet.core.snapshot import Snapshot
-from hublet.core.state import members
-from hublet.serve.exporting import opened, slug_of
+from hublet.serve.exporting import listed, opened, slug_of
 from hublet.serve.service import Service
 
 
@@ -46,7 +44,8 @@ def _list(snapshot: Snapshot, now: float) -> dict[str, object]:
     found: dict[Slug, dict[str, object]] = {}
     places: dict[Slug, list[dict[str, object]]] = {}
     pinned = _pinned(snapshot)
-    for slug, organization, question, record in _all(snapshot):
+    for question, organization, record in listed(snapshot):
+        slug = question.slug
         title = record.content.traits.get("title")
         found.setdefault(slug, {"slug": str(slug), "title": title, "places": places.setdefault(slug, [])})
         places[slug].append(_place(snapshot, organization, question, record, pinned, now))
@@ -57,26 +56,15 @@ def _list(snapshot: Snapshot, now: float) -> dict[str, object]:
 
 
 def _one(snapshot: Snapshot, wanted: Slug, place: str | None, now: float) -> dict[str, object]:
-    for slug, organization, question, record in _all(snapshot):
-        if slug == wanted and (place is None or place == organization):
+    for question, organization, record in listed(snapshot):
+        if question.slug == wanted and (place is None or place == organization):
             value = orjson.loads(render(record.content.template, {}, View(False, lambda url: url)))
             result = value.get("configResult") if isinstance(value, dict) else None
             config = result.get("config") if isinstance(result, dict) else None
             shown = _place(snapshot, organization, question, record, _pinned(snapshot), now)
-            return {"slug": str(slug), "title": record.content.traits.get("title"), **shown, "config": config}
+            return {"slug": str(wanted), "title": record.content.traits.get("title"), **shown, "config": config}
     where = f" in the organization {place}" if place is not None else ""
     raise HubletError(f"there is no assistant {wanted}{where}", hint="`hublet status` lists those that there are")
-
-
-def _all(snapshot: Snapshot) -> Iterator[tuple[Slug, str | None, Assistant, Record]]:
-    """Each listed assistant in each scope that lists it, with that organization's slug; the personal scope first."""
-    scopes: dict[str | None, str | None] = {None: None} | {id_: slug for id_, slug, _ in snapshot.organizations()}
-    for scope, organization in scopes.items():
-        for slug in members(snapshot.records.get(Roster(scope, False))):
-            question = Assistant(scope, False, slug)
-            record = snapshot.records.get(question)
-            if isinstance(record, Record):
-                yield slug, organization, question, record
 
 
 def _pinned(snapshot: Snapshot) -> frozenset[Assistant]:
