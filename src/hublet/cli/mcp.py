@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -39,7 +41,14 @@ def mcp(ctx: click.Context) -> None:
 
     path = config_of(ctx).locate().admin_socket
     _quieten()
-    asyncio.run(serve(_asking(path), _following(path)))
+    # Nothing has to be put in order at the end, and a thread that waits for input would hold it up.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.stdin.isatty():
+        click.echo("hublet mcp speaks with a program that starts it, see the README; Ctrl-C ends it", err=True)
+    try:
+        asyncio.run(serve(_asking(path), _following(path)))
+    except* BrokenPipeError:
+        pass  # the client has gone, and with it whoever would read of it
 
 
 def _asking(path: Path) -> Callable[[str], Mapping[str, Any]]:
