@@ -64,6 +64,10 @@ def test_a_client_with_a_handshake_is_told_what_it_subscribed_to(logged_in: Home
             assert "hublet://dana/new" in {one.uri for one in await all_resources(client)}
             assert "dana/new/rule-1" in {one.name for one in await all_prompts(client)}
             assert updated() == [OWL]
+            done = await asyncio.to_thread(logged_in.hublet, "pin", "dana/night-owl@previous")
+            assert done.returncode == 0, done.stderr
+            await until(lambda: updated() == [OWL, OWL])
+            assert "two tests" not in text_of(await client.read_resource(OWL)), "what is served"
 
     with logged_in.daemon():
         run(conversation())
