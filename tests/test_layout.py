@@ -25,7 +25,7 @@ ALLOWED = {("store", "keys.source")}
 TOGETHER = {"config", "configfile", "settings", "settling", "sync", "serve", "tending", "daemon"}
 """What puts the parts together; only the cli and the demo stand above."""
 CORE_NEEDS = {"cryptography", "orjson", "yaml"}
-NOT_AT_START = ("httpx", "yaml", "apscheduler", "watchdog", "click", "rich", "keyring", "httpcore", "tzlocal")
+NOT_AT_START = ("httpx", "yaml", "apscheduler", "watchdog", "click", "rich", "keyring", "httpcore", "tzlocal", "mcp")
 BAGS = {"utils", "util", "helpers", "helper", "common", "misc", "tools", "shared"}
 LARGEST = 400
 

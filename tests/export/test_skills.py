@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from skills_ref import read_properties, validate
 from tests.test_readme import options
@@ -56,6 +56,7 @@ def taught(slug: str, *found: Instruction, place: str = "", title: str = "Dev") 
     return Taught(Slug.parse(slug), place, title, found)
 
 
+@settings(deadline=None, max_examples=60)  # files are written, and flushed
 @given(st.lists(TAUGHT, max_size=5, unique_by=lambda one: (one.slug, one.place)))
 @example(
     [Taught(Slug("---", "\u202e"), "", "---\nname: x", (Instruction("rule", "---", "---\n# x", "<b>: '\"", "#"),))]

@@ -81,7 +81,7 @@ async def _assistant(catalogue: Catalogue, arguments: Mapping[str, Any]) -> dict
         "uri": held.uri,
         "organization": held.organization,
         "revision": held.revision,
-        "yaml": held.yaml,
+        "yaml": held.to_yaml(),
     }
 
 
@@ -119,7 +119,7 @@ def _known_organization(listing: Listing, slug: str) -> None:
 
 
 _SLUG = text("An assistant's name, OWNER/PACKAGE.", pattern="^[^/]+/[^/]+$", maxLength=500)
-_ORGANIZATION = text("An organization's slug; every place if left out.", minLength=1, maxLength=200)
+_ORGANIZATION = text("An organization's slug, as list_organizations tells it.", minLength=1, maxLength=200)
 _GRADES = ["fresh", "stale", "expired"]
 _KINDS = ["rule", "prompt"]
 _COUNT: Schema = {"type": "integer", "minimum": 0}

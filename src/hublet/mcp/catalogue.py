@@ -58,11 +58,14 @@ class Held:
     revision: str
     config: Mapping[str, Any] | None
 
-    @property
-    def yaml(self) -> str:
+    def to_yaml(self) -> str:
+        """Raises HubletError."""
         if self.config is None:
             return f"# The Hub could not load {self.uri}; the assistant's author has to mend it.\n"
-        return yamlwrite.dump(self.config)
+        try:
+            return yamlwrite.dump(self.config)
+        except ValueError as error:
+            raise HubletError(f"{self.uri} can't be written as YAML: {error}") from None
 
     @property
     def uri(self) -> str:
@@ -89,11 +92,15 @@ class Catalogue:
                 hint = "restart it: `hublet service restart`"
                 raise HubletError("the daemon that runs is of another version", hint=hint) from None
             raise
-        found = (Entry(one["slug"], one["title"] or "", tuple(one["places"])) for one in answer["assistants"])
-        entries = {entry.slug: entry for entry in sorted(found, key=lambda entry: entry.slug)}
+        try:
+            found = [Entry(one["slug"], one["title"] or "", tuple(one["places"])) for one in answer["assistants"]]
+            entries = {entry.slug: entry for entry in sorted(found, key=lambda entry: entry.slug)}
+            organizations = tuple(answer["organizations"])
+        except (KeyError, TypeError):
+            raise _unreadable() from None
         listed = {(entry.slug, place["revision"]) for entry in entries.values() for place in entry.places}
         self._contents = {key: held for key, held in self._contents.items() if (key[0], key[2]) in listed}
-        return Listing(entries, tuple(answer["organizations"]))
+        return Listing(entries, organizations)
 
     async def content(self, entry: Entry, organization: str | None = None) -> Held:
         """An assistant's content in a place of its own, else in its first. Raises HubletError."""
@@ -102,11 +109,13 @@ class Catalogue:
         if key not in self._contents:
             path = "/".join(quote(word, safe="") for word in (entry.slug, place["organization"]) if word is not None)
             one = await self.asked(f"/assistants/{path}")
+            try:
+                held = Held(entry.slug, one["title"] or "", one["organization"], one["revision"], one["config"])
+            except (KeyError, TypeError):
+                raise _unreadable() from None
             # Of the revision that it has by now, which may be a later one than was listed.
-            key = (entry.slug, one["organization"], one["revision"])
-            self._contents[key] = Held(
-                entry.slug, one["title"] or "", one["organization"], one["revision"], one["config"]
-            )
+            key = (entry.slug, held.organization, held.revision)
+            self._contents[key] = held
         return self._contents[key]
 
     async def instructions(self, listing: Listing) -> Mapping[str, tuple[str, Instruction]]:
@@ -116,3 +125,7 @@ class Catalogue:
             with suppress(AdminError):  # withdrawn since it was listed
                 found.append((entry.slug, instructions((await self.content(entry)).config)))
         return named(found)
+
+
+def _unreadable() -> HubletError:
+    return HubletError("the daemon's answer can't be read", hint="is another version of hublet running?")

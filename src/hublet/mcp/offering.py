@@ -110,10 +110,10 @@ class Offering:
                 code = types.INVALID_PARAMS if context.protocol_version in MODERN_PROTOCOL_VERSIONS else _NOT_FOUND
                 message = f"there is no resource {one_line(params.uri, 200)}: resources/list names those there are"
                 raise MCPError(code, message, {"uri": params.uri})
-            held = await self._catalogue.content(listing.assistants[slug])
+            text = (await self._catalogue.content(listing.assistants[slug])).to_yaml()
         except HubletError as error:
             raise _unanswered(error) from None
-        contents = types.TextResourceContents(uri=params.uri, mime_type=YAML, text=held.yaml)
+        contents = types.TextResourceContents(uri=params.uri, mime_type=YAML, text=text)
         return types.ReadResourceResult(contents=[contents])
 
     async def _subscribe(self, _: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:

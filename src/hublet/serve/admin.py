@@ -32,7 +32,6 @@ from hublet.serve.actions import REVEALING, about_of, action_of, is_urgent, secr
 from hublet.serve.auditing import id_of, id_of_secret
 from hublet.serve.doorkeeper import Doorkeeper, caller
 from hublet.serve.service import Service
-from hublet.serve.showing import show
 from hublet.serve.status import name_of, status
 from hublet.summary import describe
 from hublet.sync import Sync
@@ -191,6 +190,8 @@ class Admin:
                     return error_response(404, "Not found")  # what tells values is written down by its path
                 return json_response(200, await asyncio.to_thread(export, service, wish))
             case "GET", ("assistants" | "policy", *_), _:
+                from hublet.serve.showing import show
+
                 shown = await show(service, segments)
                 return json_response(200, shown) if shown is not None else error_response(404, "Not found")
             case "GET", ("sunset",), _:
