@@ -16,7 +16,7 @@ from hublet.cli.main import config_of
 from hublet.core.errors import AdminError, MissingExtra, NotRunning
 
 _PATIENCE = 30.0
-_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 15.0)
 """Seconds between two tries to hear of events; the last of them from then on."""
 
 
