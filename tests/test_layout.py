@@ -18,14 +18,14 @@ PACKAGE = "hublet"
 ENTRIES = {"pyproject.toml", "README.md", "config.example.yaml", "src", "tests", "systemd", "launchd"}
 """What a stranger sees first. Dotfiles besides, and nothing else."""
 
-ADAPTERS = ("upstream", "store", "keys", "door", "host", "export")
+ADAPTERS = ("upstream", "store", "keys", "door", "host", "export", "mcp")
 """Each touches one part of the world, and knows none of the others."""
 ALLOWED = {("store", "keys.source")}
 """A protocol, no adapter: what a store needs of a key source."""
 TOGETHER = {"config", "configfile", "settings", "settling", "sync", "serve", "tending", "daemon"}
 """What puts the parts together; only the cli and the demo stand above."""
 CORE_NEEDS = {"cryptography", "orjson", "yaml"}
-NOT_AT_START = ("httpx", "yaml", "apscheduler", "watchdog", "click", "rich", "keyring", "httpcore", "tzlocal")
+NOT_AT_START = ("httpx", "yaml", "apscheduler", "watchdog", "click", "rich", "keyring", "httpcore", "tzlocal", "mcp")
 BAGS = {"utils", "util", "helpers", "helper", "common", "misc", "tools", "shared"}
 LARGEST = 400
 

@@ -71,7 +71,7 @@ class History:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
     directory: Path | None
-    layout: Literal["agents", "single"]
+    layout: Literal["agents", "single", "skills"]
     default: str | None
     env: Path | None
 

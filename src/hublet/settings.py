@@ -237,7 +237,10 @@ settings: tuple[Setting, ...] = (
         "A folder to keep like `hublet export` writes it, after each change; ~/.continue makes VS Code 2.x follow.",
     ),
     Setting(
-        "export.layout", _choice("agents", "single"), "agents", "What it holds: a file an assistant, or config.yaml."
+        "export.layout",
+        _choice("agents", "single", "skills"),
+        "agents",
+        "What it holds: a file an assistant, config.yaml alone, or Agent Skills, which take neither of the next two.",
     ),
     Setting(
         "export.default", _slug_or_null, "null", "The assistant in config.yaml; null is the first of your own list."

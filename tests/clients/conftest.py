@@ -27,9 +27,11 @@ PACKAGES = (
     "yaml@2.9.1",
     "dotenv@16.6.1",
     "cn-without-hub@npm:@continuedev/cli@1.5.47",
+    "@modelcontextprotocol/inspector@1.0.3",
 )
-"""The last clients that speak to a Hub, and the parsers and unrolling that they share; and the first `cn` that has no
-Hub code. (The SDK imports config-yaml without saying so in its dependencies.)"""
+"""The last clients that speak to a Hub, and the parsers and unrolling that they share; the first `cn` that has no Hub
+code; and the last inspector of the Model Context Protocol that Node 18 can run. (The SDK imports config-yaml without
+saying so in its dependencies.)"""
 
 NPM_FOLDER = "HUBLET_TEST_NPM"
 """Names the folder that keeps what npm installs; by default it is in the user's cache directory."""

@@ -112,10 +112,28 @@ def test_a_folder_that_others_can_change_is_refused(folder: Path) -> None:
     assert texts(folder) == OLD
 
 
-@pytest.mark.parametrize("path", ["../x", "a/../x", "/etc/x", "a/b/c", "", ".", "a/", LIST, "a\0b"])
+@pytest.mark.parametrize("path", ["../x", "a/../x", "/etc/x", "a/b/c/d", "a//x", "", ".", "a/", LIST, "a\0b"])
 def test_no_path_leads_out_of_the_folder(folder: Path, path: str) -> None:
     with pytest.raises(ValueError, match="not a path inside"):
         write_files(folder, {path: "x"})
+
+
+def test_a_folder_of_ours_that_is_empty_goes_with_its_last_file(tmp_path: Path) -> None:
+    """Over two levels, and only where nothing else is."""
+    deep = {"one/SKILL.md": "1", "one/references/a.md": "2", "two/SKILL.md": "3"}
+    write_files(tmp_path / "out", deep)
+    assert texts(tmp_path / "out") == deep
+    (tmp_path / "out" / "two" / "mine").write_text("x")
+    done = write_files(tmp_path / "out", {"three/references/b.md": "4"})
+    assert done.removed == ["one/SKILL.md", "one/references/a.md", "two/SKILL.md"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [LIST, "three", "two"]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out" / "three" / "references" / "b.md").unlink()
+    (tmp_path / "out" / "three" / "references").rmdir()
+    (tmp_path / "out" / "three" / "references").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(HubletError, match="link or a file"):
+        write_files(tmp_path / "out", {"three/references/b.md": "5"})
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_a_list_that_cant_be_read_makes_nothing_ours(folder: Path) -> None:

@@ -15,8 +15,8 @@ from hublet.core.errors import UsageError
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--layout", type=click.Choice(["agents", "single"]), default="agents", show_default=True,
-              help="A file an assistant and config.yaml, or config.yaml alone.")  # fmt: skip
+@click.option("--layout", type=click.Choice(["agents", "single", "skills"]), default="agents", show_default=True,
+              help="A file an assistant and config.yaml, config.yaml alone, or Agent Skills.")  # fmt: skip
 @click.option("--default", metavar="OWNER/PACKAGE",
               help="The assistant in config.yaml; the first of your list if left out.")  # fmt: skip
 @click.option("--env", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -41,9 +41,13 @@ def export(
     Models that only the Hub could answer become direct ones again; which keys you have to get for them is said here and
     in the files. The same assistants give the same bytes. A file that you have edited is left as it is, and the new one
     is put beside it as NAME.hublet. ~/.continue is where Continue's clients look.
+
+    As Agent Skills: a folder an assistant, its rules and prompts in SKILL.md, and one on how to ask hublet itself.
     """
     if env is not None and secrets == "inline":
         raise UsageError("the values are either in the files or in --env FILE, not both")
+    if layout == "skills" and (env is not None or secrets == "inline" or default is not None):
+        raise UsageError("skills have no values and no default", hint="leave out --env, --secrets and --default")
     values = "inline" if secrets == "inline" else "env" if env is not None else "none"
     wish = {"layout": layout, "default": default, "values": values, "withdrawn": withdrawn}
     with connected(config_of(ctx)) as client:

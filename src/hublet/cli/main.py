@@ -34,6 +34,7 @@ _COMMANDS = {
     "log": ("hublet.cli.history", "log"),
     "login": ("hublet.cli.account", "login"),
     "man": ("hublet.cli.man", "man"),
+    "mcp": ("hublet.cli.mcp", "mcp"),
     "pin": ("hublet.cli.history", "pin"),
     "point": ("hublet.cli.point", "point"),
     "quarantine": ("hublet.cli.quarantine", "quarantine"),

@@ -15,7 +15,8 @@
     ├── SyncFailed             12   a pass brought nothing back
     ├── DemoFailed             13   the demo's own checks did not hold
     ├── NoServiceManager       14   no service manager of this user answers
-    └── ServiceError           15   the service manager refused, or a unit could not be written
+    ├── ServiceError           15   the service manager refused, or a unit could not be written
+    └── MissingExtra           16   an optional part is not installed
 
 An error is one clear sentence and, where something can be done, a hint that says what. Neither ever holds a secret.
 """
@@ -106,3 +107,7 @@ class NoServiceManager(HubletError):
 
 class ServiceError(HubletError):
     exit_code = 15
+
+
+class MissingExtra(HubletError):
+    exit_code = 16

@@ -133,6 +133,9 @@ def _files(facts: Mapping[str, Any], installed: Installed) -> Line:
         more = "those that `hublet export` wrote there are not kept up to date; " if installed.by_hand else ""
         return Line("files", "export", shown, None, f"{more}{installed.settings} keep them there")
     place = installed.short(Path(wanted["directory"]))
+    if wanted.get("layout") == "skills":  # one of before says none
+        why = f"Agent Skills, which no client of Continue reads; another layout and {installed.settings} keep its files"
+        return Line("files", "export", place, None, why)
     if wanted["problem"]:
         return Line("files", "export", place, "can't work", wanted["problem"])
     if absent := [*wanted["missing"], *wanted["older"]]:

@@ -5,7 +5,7 @@ only while it still is one of those: what a person has edited since, or made, st
 NAME.hublet. Texts that are the same are not written. Before a file is replaced the list holds both its old and its new
 digest, so that a kill at any step leaves old or new files, and each is known for ours.
 
-Everything is done through descriptors of the folder and of its subfolder, opened without following links: another
+Everything is done through descriptors of the folder and of its subfolders, opened without following links: another
 program that swaps one for a link moves nothing of ours elsewhere.
 """
 
@@ -40,7 +40,7 @@ class Written:
 
 
 def write_files(directory: Path, files: Mapping[str, str]) -> Written:
-    """Make a folder hold these texts, by relative path with at most one `/`; the folder is made if need be (0700, its
+    """Make a folder hold these texts, by relative path with at most two `/`; the folder is made if need be (0700, its
     files 0600). Raises HubletError for a folder that is a link or can't be written; then nothing was written there."""
     return _write(directory, "files", {path: text.encode() for path, text in files.items()}, remove=True)
 
@@ -79,7 +79,7 @@ def _write(directory: Path, which: str, files: Mapping[str, bytes], *, remove: b
     done = Written()
     for path in files:
         parts = path.split("/")
-        if len(parts) > 2 or any(not part or part in (".", "..", LIST) for part in parts) or "\0" in path:
+        if len(parts) > 3 or any(not part or part in (".", "..", LIST) for part in parts) or "\0" in path:
             raise ValueError(f"not a path inside the folder: {path!r}")
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -205,6 +205,16 @@ class _Folder:
         at, name = self._at(path)
         os.unlink(name, dir_fd=at)
         os.fsync(at)
+        above = path.rpartition("/")[0]
+        while above:
+            outer, name = self._at(above)
+            try:
+                os.rmdir(name, dir_fd=outer)
+            except OSError:
+                break  # something else is in it
+            os.fsync(outer)
+            self._below.pop(above)
+            above = above.rpartition("/")[0]
 
     def _read(self, path: str) -> bytes | None:
         try:
@@ -228,11 +238,12 @@ class _Folder:
         if not above:
             return self._descriptor, name
         if above not in self._below:
+            outer, inner = self._at(above, make=make)
             if make:
                 with suppress(FileExistsError):
-                    os.mkdir(above, 0o700, dir_fd=self._descriptor)
+                    os.mkdir(inner, 0o700, dir_fd=outer)
             try:
-                descriptor = os.open(above, _FOLDER, dir_fd=self._descriptor)
+                descriptor = os.open(inner, _FOLDER, dir_fd=outer)
             except OSError as error:
                 if error.errno in (errno.ELOOP, errno.ENOTDIR):
                     raise HubletError(f"{above} is not a folder but a link or a file", hint=_NAME) from None

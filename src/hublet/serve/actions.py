@@ -7,6 +7,7 @@ from typing import Any
 _ACTIONS: dict[tuple[str, ...], str] = {
     ("DELETE", "pins"): "unpin",
     ("DELETE", "tokens"): "token revoke",
+    ("GET", "assistants"): "assistants",
     ("GET", "audit"): "audit",
     ("GET", "forget"): "",
     ("GET", "diff"): "diff",
@@ -14,6 +15,7 @@ _ACTIONS: dict[tuple[str, ...], str] = {
     ("GET", "events"): "events",
     ("GET", "examine"): "doctor",
     ("GET", "keys"): "keys show",
+    ("GET", "policy"): "policy",
     ("GET", "proof"): "",
     ("GET", "secrets"): "secrets",
     ("GET", "status"): "status",

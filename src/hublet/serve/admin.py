@@ -189,6 +189,11 @@ class Admin:
                 if (wish.values != "none") != (rest == ["values"]):
                     return error_response(404, "Not found")  # what tells values is written down by its path
                 return json_response(200, await asyncio.to_thread(export, service, wish))
+            case "GET", ("assistants" | "policy", *_), _:
+                from hublet.serve.showing import show
+
+                shown = await show(service, segments)
+                return json_response(200, shown) if shown is not None else error_response(404, "Not found")
             case "GET", ("sunset",), _:
                 from hublet.serve.sunset import sunset
 

@@ -25,7 +25,7 @@ from hublet.core.records import Content, Record
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Snapshot
 from hublet.core.state import Change, members
-from hublet.export import layout
+from hublet.export import layout, skills
 from hublet.export.files import Written, write_beside, write_files
 from hublet.managed import load_managed
 from hublet.serve.service import Service
@@ -42,7 +42,7 @@ _HEADING = "Written by `hublet export`: values of your secrets, in clear. Replac
 class Wish:
     """What is to be exported. `values` are told apart from the files (`env`) or put into them (`inline`)."""
 
-    layout: layout.Layout = "agents"
+    layout: layout.Layout | Literal["skills"] = "agents"
     default: Slug | None = None
     values: Literal["none", "env", "inline"] = "none"
     withdrawn: bool = False
@@ -52,7 +52,7 @@ class Wish:
         """Raises HubletError for what makes no sense."""
         match value:
             case {
-                "layout": ("agents" | "single") as how,
+                "layout": ("agents" | "single" | "skills") as how,
                 "default": str() | None as default,
                 "values": ("none" | "env" | "inline") as values,
                 "withdrawn": bool(withdrawn),
@@ -87,6 +87,8 @@ def export(service: Service, wish: Wish) -> dict[str, Any]:
     stands without the Hub. Raises HubletError."""
     allowed(service)
     sync = opened(service)
+    if wish.layout == "skills":
+        return _skills(service, sync.snapshot, wish)
     found = list(assistants(service, sync.snapshot, withdrawn=wish.withdrawn))
     withheld = sorted({v.name for one in found for v in one.left.variables if v.whose == WITHHELD})
     try:
@@ -104,6 +106,29 @@ def export(service: Service, wish: Wish) -> dict[str, Any]:
         values = {v.name: v.value for one in found for v in one.left.variables if v.value is not None}
         answer["env"], answer["left"] = dump_env(values, _HEADING)
     return answer
+
+
+def _skills(service: Service, snapshot: Snapshot, wish: Wish) -> dict[str, Any]:
+    """Skills never hold a value, so that none is missed while it is not served."""
+    if wish.values != "none" or wish.default is not None:
+        raise HubletError("skills have no values and no default", hint="leave both out, or take another layout")
+    found = list(_taught(service, snapshot, withdrawn=wish.withdrawn))
+    return {
+        "files": skills.laid_out(found) if found else {},
+        "report": [
+            {
+                "slug": str(one.slug),
+                "place": one.place,
+                "standing": "works" if one.found is not None else "can't work",
+                "parts": [],
+                "notes": [] if one.found is not None else ["the Hub could not load it"],
+            }
+            for one in found
+        ],
+        "env": None,
+        "left": [],
+        "withheld": [],
+    }
 
 
 def _not_served(names: list[str]) -> HubletError:
@@ -124,30 +149,53 @@ def opened(service: Service) -> Sync:
 def assistants(service: Service, snapshot: Snapshot, *, withdrawn: bool = False) -> Iterator[layout.Assistant]:
     """Each listed assistant, personal ones first; an organization's variant of one only where it is another."""
     origin, names, known = origin_of(service.config.hub.url), Names(), _own_values(snapshot)
-    slugs = {id_: slug for id_, slug, _ in snapshot.organizations()}
-    scopes = [None, *slugs]
     personal: dict[Slug, object] = {}
-    for scope in scopes:
+    for question, organization, record in listed(snapshot):
+        slug = question.slug
+        content, withheld = _shown(snapshot, question, record)
+        left = leave(content, slug, names, known if not snapshot.locked else {}, withheld)
+        same = (left.config, tuple((v.name, v.whose) for v in left.variables))
+        if organization is None:
+            personal[slug] = same
+        elif personal.get(slug) == same:
+            continue
+        place = organization if organization is not None and slug in personal else ""
+        yield layout.Assistant(slug, place, origin, revision_of(record.content), left)
+    for slug, revision, content in _withdrawn(service, snapshot) if withdrawn else ():
+        left = leave(content, slug, names, known if not snapshot.locked else {})
+        yield layout.Assistant(slug, "", origin, revision, left)
+
+
+def listed(snapshot: Snapshot) -> Iterator[tuple[Assistant, str | None, Record]]:
+    """Each assistant in each scope that lists it, as it is served, with that organization's slug; the personal scope
+    first."""
+    scopes: dict[str | None, str | None] = {None: None} | {id_: slug for id_, slug, _ in snapshot.organizations()}
+    for scope, organization in scopes.items():
         for slug in members(snapshot.records.get(Roster(scope, False))):
             question = Assistant(scope, False, slug)
             record = snapshot.records.get(question)
-            if not isinstance(record, Record):
-                continue
-            content, withheld = _shown(snapshot, question, record)
-            left = leave(content, slug, names, known if not snapshot.locked else {}, withheld)
-            same = (left.config, tuple((v.name, v.whose) for v in left.variables))
-            if scope is None:
-                personal[slug] = same
-            elif personal.get(slug) == same:
-                continue
-            place = slugs[scope] if scope is not None and slug in personal else ""
-            yield layout.Assistant(slug, place, origin, revision_of(record.content), left)
-    if withdrawn:
-        yield from _withdrawn(service, snapshot, names, origin)
+            if isinstance(record, Record):
+                yield question, organization, record
 
 
-def _withdrawn(service: Service, snapshot: Snapshot, names: Names, origin: str) -> Iterator[layout.Assistant]:
-    """The user's own assistants that the Hub no longer has, as they last were."""
+def _taught(service: Service, snapshot: Snapshot, *, withdrawn: bool) -> Iterator[skills.Taught]:
+    """What skills are made of: the same assistants; another variant of one only where its words are others."""
+    first: dict[Slug, tuple[object, ...]] = {}
+    for question, organization, record in listed(snapshot):
+        one = skills.taught(question.slug, "", record.content)
+        same = (one.title, one.found)
+        if question.slug in first:
+            if first[question.slug] == same:
+                continue
+            one = replace(one, place=organization or "")
+        first.setdefault(question.slug, same)
+        yield one
+    for slug, _, content in _withdrawn(service, snapshot) if withdrawn else ():
+        yield skills.taught(slug, "", content)
+
+
+def _withdrawn(service: Service, snapshot: Snapshot) -> Iterator[tuple[Slug, str, Content]]:
+    """The user's own assistants that the Hub no longer has, as they last were, with their revision."""
     archive = service.archive
     own = {place for place in map(_user_of, snapshot.records.items()) if place}
     for question, timeline in archive.timelines().items() if archive is not None else ():
@@ -159,8 +207,7 @@ def _withdrawn(service: Service, snapshot: Snapshot, names: Names, origin: str) 
         revision = timeline.periods[-1].revision
         content = archive.revision(question, revision)
         if content is not None:
-            left = leave(content, question.slug, names, _own_values(snapshot) if not snapshot.locked else {})
-            yield layout.Assistant(question.slug, "", origin, revision, left)
+            yield question.slug, revision, content
 
 
 def _shown(snapshot: Snapshot, question: Question, record: Record) -> tuple[Content, frozenset[str]]:

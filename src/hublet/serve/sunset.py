@@ -40,6 +40,7 @@ def _export(service: Service) -> dict[str, object] | None:
         return None
     found: dict[str, object] = {
         "directory": str(wanted.directory),
+        "layout": wanted.layout,
         "env": str(wanted.env) if wanted.env is not None else None,
         "problem": "",
     }

@@ -1,0 +1,1 @@
+"""`hublet mcp` with real clients."""
