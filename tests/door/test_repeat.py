@@ -8,7 +8,7 @@ import pytest
 from tests.door.door_talk import App, echo, run, serving, text
 
 from hublet.core.messages import Request, Response
-from hublet.door import encoding
+from hublet.door import encoding, writing
 
 
 class Repeating:
@@ -125,7 +125,7 @@ def test_the_date_of_a_repeated_answer_is_the_present_second(monkeypatch: pytest
     run(main())
 
 
-@pytest.mark.parametrize("size", [10, 32 * 1024, 1_000_000])
+@pytest.mark.parametrize("size", [10, writing.join_below - 1, writing.join_below, 1_000_000])
 def test_a_repeated_answer_of_any_size_is_whole(size: int) -> None:
     """Small ones are joined with their head, large ones follow it."""
 
