@@ -47,6 +47,7 @@ _COMMANDS = {
     "store": ("hublet.cli.store", "store"),
     "sync": ("hublet.cli.sync", "sync"),
     "token": ("hublet.cli.token", "token"),
+    "ui": ("hublet.cli.ui", "ui"),
     "unpin": ("hublet.cli.history", "unpin"),
     "unpoint": ("hublet.cli.point", "unpoint"),
     "unlock": ("hublet.cli.account", "unlock"),

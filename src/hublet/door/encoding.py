@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from http import HTTPStatus
 
-from hublet.core.messages import Response
+from hublet.core.messages import Headers, Response
 
 always = (
     ("X-Content-Type-Options", "nosniff"),
@@ -46,6 +46,21 @@ def head_of(response: Response) -> bytes:
     known = response.encoded
     if known is not None:
         return known
+    encoded = _encoded(response, always)
+    object.__setattr__(response, "encoded", encoded)  # a memo, not a change: it follows from the frozen fields alone
+    return encoded
+
+
+def of_a_page(response: Response, policy: str, *, cookie: str = "") -> Response:
+    """The same response as one of a page of our own: with its content security policy, and with a cookie, neither of
+    which any other answer can have. Raises ValueError as `head_of`."""
+    mine = (("X-Content-Type-Options", "nosniff"), ("Content-Security-Policy", policy))
+    encoded = _encoded(response, (*mine, *((("Set-Cookie", cookie),) if cookie else ())))
+    object.__setattr__(response, "encoded", encoded)
+    return response
+
+
+def _encoded(response: Response, ours: Headers) -> bytes:
     if not 200 <= response.status <= 599:
         raise ValueError("a final response has a status from 200 to 599")
     said = {name.lower() for name, _ in response.headers}
@@ -57,13 +72,11 @@ def head_of(response: Response) -> bytes:
         if not _is_token(name) or not value.isprintable() or not value.isascii():
             raise ValueError(f"the response header {low!r} has a character that is not allowed")
         lines.append(f"{name}: {value}")
-    lines += [f"{name}: {value}" for name, value in always]
+    lines += [f"{name}: {value}" for name, value in ours]
     lines += [f"{name}: {value}" for name, value in unless_set if name.lower() not in said]
     if isinstance(response.body, bytes) and has_content(response.status):
         lines.append(f"Content-Length: {len(response.body)}")
-    encoded = "\r\n".join(lines).encode("ascii") + b"\r\n"
-    object.__setattr__(response, "encoded", encoded)  # a memo, not a change: it follows from the frozen fields alone
-    return encoded
+    return "\r\n".join(lines).encode("ascii") + b"\r\n"
 
 
 def _is_token(name: str) -> bool:

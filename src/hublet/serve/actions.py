@@ -21,6 +21,7 @@ _ACTIONS: dict[tuple[str, ...], str] = {
     ("GET", "status"): "status",
     ("GET", "store", "check"): "store check",
     ("GET", "sunset"): "doctor sunset",
+    ("GET", "tally"): "tally",
     ("GET", "tokens"): "token list",
     ("POST", "bundle"): "bundle",
     ("POST", "export"): "export",

@@ -117,6 +117,8 @@ class Admin:
         match method, segments, value:
             case "GET", ("status",), _:
                 return json_response(200, status(service))
+            case "GET", ("tally",), _:
+                return json_response(200, service.tally.to_plain())
             case "GET", ("examine",), _:
                 from hublet.serve.examining import examine
 

@@ -28,6 +28,7 @@ from hublet.serve.auditing import name_of_operation
 from hublet.serve.events import Kind
 from hublet.serve.service import Service
 from hublet.serve.status import see
+from hublet.serve.tally import Passed
 from hublet.settling import Tell
 from hublet.summary import Summary
 from hublet.sync import Sync
@@ -234,6 +235,12 @@ class Observer:
             service.tally.outcomes[name_of_operation(operation), type(outcome).__name__.lower()] += 1
         if report.whole:
             service.tally.passes["answered" if summary.of_account else "failed"] += 1
+            service.tally.recent.append(
+                Passed(
+                    service.clock(), summary.took, summary.asked, summary.answered, summary.of_account,
+                    summary.added, summary.changed, summary.withdrawn, summary.held,
+                )
+            )  # fmt: skip
             detail = (
                 f"{summary.answered} of {summary.asked} answered, {summary.added} added, {summary.changed} changed, "
                 f"{summary.withdrawn} withdrawn"

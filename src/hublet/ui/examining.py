@@ -1,0 +1,86 @@
+"""The checks of `hublet doctor` and what is in the audit log, for the page.
+
+The checks run as the command itself, in a child process: what they load is gone with it, one that hangs can be ended,
+and the page says word for word what the command says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from hublet.core.errors import HubletError, StoreError
+from hublet.door.audit import AuditFile
+
+PATIENCE = 120.0
+MOST_REFUSALS = 200
+_FINDINGS_SAID = (0, 1)
+"""Exit codes of a `hublet doctor` that looked: fine, and not."""
+
+
+class Doctor:
+    """`program` are the words that start hublet with this page's config. One examination at a time."""
+
+    def __init__(self, program: Sequence[str], *, patience: float = PATIENCE) -> None:
+        self._program, self._patience = tuple(program), patience
+        self._one_at_a_time = asyncio.Lock()
+
+    async def examine(self, *, sunset: bool) -> dict[str, Any]:
+        """What `hublet doctor --json` prints, or with `sunset` the other one. Raises HubletError."""
+        words = (*self._program, "doctor", "--json", *(["--sunset"] if sunset else []))
+        async with self._one_at_a_time:
+            pipe = asyncio.subprocess.PIPE
+            child = await asyncio.create_subprocess_exec(
+                *words, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
+            )
+            try:
+                async with asyncio.timeout(self._patience):
+                    said, complained = await child.communicate()
+            except TimeoutError:
+                raise HubletError("the checks do not end", hint="run `hublet doctor` at a terminal") from None
+            finally:
+                if child.returncode is None:
+                    with suppress(ProcessLookupError):
+                        child.kill()
+                    await child.wait()
+        if child.returncode not in _FINDINGS_SAID:
+            first = complained.decode("utf-8", "replace").strip().partition("\n")[0].removeprefix("hublet: ")
+            raise HubletError(first or "the checks can't be run", hint="run `hublet doctor` at a terminal")
+        with suppress(orjson.JSONDecodeError):
+            value = orjson.loads(said)
+            if isinstance(value, dict):
+                return value
+        raise HubletError("the checks can't be read", hint="run `hublet doctor` at a terminal")
+
+
+def program_with(file: Path | None) -> tuple[str, ...]:
+    """The words that start hublet as it runs here, with the same config file."""
+    return (sys.executable, "-m", "hublet.cli.main", *(["--config", str(file)] if file is not None else []))
+
+
+def refusals(path: Path) -> list[dict[str, Any]]:
+    """The newest refusals of the audit log, the last one first. Reads the whole log: not on an event loop. Raises
+    StoreError."""
+    found: list[dict[str, Any]] = []
+    try:
+        for line in AuditFile(path).read():
+            if line.get("outcome") != "refused":
+                continue
+            with suppress(ValueError):
+                at = datetime.fromisoformat(str(line.get("last", line.get("time")))).timestamp()
+                found.append({"at": at, **{key: line.get(key) for key in _SHOWN}})
+                if len(found) > 2 * MOST_REFUSALS:
+                    del found[:MOST_REFUSALS]
+    except OSError as error:
+        raise StoreError(f"the audit log can't be read: {error.strerror}", hint=f"it is {path}") from None
+    return found[: -MOST_REFUSALS - 1 : -1]
+
+
+_SHOWN = ("count", "door", "what", "detail", "who", "uid", "pid", "program")

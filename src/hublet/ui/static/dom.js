@@ -1,0 +1,98 @@
+// Elements out of values. Whatever comes from elsewhere gets here as a text and stays one.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+// What could turn writing round, hide it or move a cursor is shown by its number: C0 and C1 controls but tab and line
+// end, marks of direction, zero-width characters, the tag block. Spaces and joiners that scripts need stay.
+const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
+
+export function visible(text) {
+  return String(text).replace(HIDDEN, (c) => `[U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`);
+}
+
+// A node for each child: texts are isolated from the direction of what stands around them by style (`unicode-bidi`).
+function put(element, children) {
+  for (const child of children.flat(Infinity)) {
+    if (child === null || child === undefined || child === false) continue;
+    element.append(child instanceof Node ? child : document.createTextNode(visible(child)));
+  }
+}
+
+function make(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : visible(value));
+  }
+  put(element, children);
+  return element;
+}
+
+export const h = (name, attributes, ...children) => make(document.createElement(name), attributes, children);
+export const svg = (name, attributes, ...children) => make(document.createElementNS(SVG, name), attributes, children);
+
+// A word that came from the Hub: isolated in its direction, and it may break anywhere.
+export const said = (text) => h("bdi", { class: "said" }, text);
+export const code = (text) => h("code", { class: "said", dir: "ltr" }, text);
+
+export function button(label, press, attributes) {
+  return h("button", { type: "button", ...attributes, onclick: press }, label);
+}
+
+// heads: texts; rows: arrays of cells, the first of which names its row. On a narrow page each cell says its head.
+export function table(caption, heads, rows, { most = 100, none = "None." } = {}) {
+  const body = h("tbody");
+  const fill = (from, to) => {
+    for (const cells of rows.slice(from, to)) {
+      body.append(h("tr", null, cells.map((cell, n) => n
+        ? h("td", { "data-head": heads[n] }, cell)
+        : h("th", { scope: "row" }, cell))));
+    }
+  };
+  fill(0, most);
+  const whole = h("table", null, h("caption", null, caption),
+    h("thead", null, h("tr", null, heads.map((head) => h("th", { scope: "col" }, head)))), body);
+  if (!rows.length) return h("div", { class: "table" }, h("p", { class: "caption" }, caption), h("p", { class: "quiet" }, none));
+  const rest = rows.length - most;
+  const more = rest > 0 && button(`Show ${rest} more`, (event) => { fill(most); event.currentTarget.remove(); });
+  return h("div", { class: "table" }, whole, more);
+}
+
+export function badge(word, tone) {
+  return h("span", { class: `badge ${tone}` }, word);
+}
+
+export function card(title, ...children) {
+  return h("section", { class: "card" }, title && h("h2", null, title), ...children);
+}
+
+const UNITS = [[86400, "d"], [3600, "h"], [60, "min"]];
+
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  for (const [size, unit] of UNITS) if (seconds >= size) return `${Math.floor(seconds / size)} ${unit}`;
+  return `${Math.max(0, Math.floor(seconds))} s`;
+}
+
+const CLOCK = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const HOURS = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+
+export function when(at) {
+  const date = new Date(at * 1000);
+  return h("time", { datetime: date.toISOString() }, CLOCK.format(date));
+}
+
+export const hours = (at) => HOURS.format(new Date(at * 1000));
+
+// How long ago, counted up while it is looked at (see `tick`).
+export function ago(at) {
+  return h("time", { datetime: new Date(at * 1000).toISOString(), "data-at": at }, `${duration(Date.now() / 1000 - at)} ago`);
+}
+
+export function tick() {
+  for (const each of document.querySelectorAll("time[data-at]")) {
+    each.textContent = `${duration(Date.now() / 1000 - Number(each.dataset.at))} ago`;
+  }
+}
+
+export const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
