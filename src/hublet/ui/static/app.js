@@ -145,7 +145,7 @@ function route() {
   document.title = `${shown.title} · hublet`;
   if (before === shown) return;
   const title = h("h1", { tabindex: "-1" }, shown.title);
-  place = h("div", { class: shown.wide ? "panels wide" : "panels" });
+  place = h("div", { class: `panels ${shown.layout ?? ""}` });
   at("view").replaceChildren(title, place);
   if (before) title.focus();
   head();
@@ -161,6 +161,7 @@ function begin() {
   at("ask-no").addEventListener("click", () => at("ask").close());
   addEventListener("hashchange", route);
   addEventListener("changed", draw);
+  addEventListener("resize", drawSoon);
   document.addEventListener("visibilitychange", () => {
     tick();
     if (due) draw();

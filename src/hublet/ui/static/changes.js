@@ -1,7 +1,7 @@
 // What is held back, what there was before, how two revisions differ: and the buttons that change what is served.
 
 import { get, post } from "./api.js";
-import { ago, badge, button, card, code, count, h, said, table, when } from "./dom.js";
+import { ago, badge, button, card, code, count, h, name, said, table, when } from "./dom.js";
 import { act, confirm, known } from "./frame.js";
 import { keep, panel } from "./panel.js";
 
@@ -14,7 +14,8 @@ function lines(all) {
     return h("div", { class: `line ${kind ?? ""}` }, kind && h("span", { class: "unseen" }, `${kind}: `), line || " ");
   });
   if (all.length > MOST_LINES) shown.push(h("div", { class: "line quiet" }, `… and ${all.length - MOST_LINES} more lines`));
-  return h("div", { class: "diff", tabindex: "0", role: "group", "aria-label": "lines" }, shown);
+  // Long ones scroll by themselves, and so have to take the focus.
+  return h("div", shown.length > 24 ? { class: "diff long", tabindex: "0", role: "group", "aria-label": "lines" } : { class: "diff" }, shown);
 }
 
 export function differences(found) {
@@ -99,16 +100,16 @@ function besides(one) {
 
 function actions(root, one, entries) {
   const same = entries.filter((each) => each.what === one.what && each.kind === one.kind && each.variant === one.variant).sort((a, b) => a.since - b.since);
-  const before = same[same.indexOf(one) - 1], name = `${one.what}@${one.revision}`;
+  const before = same[same.indexOf(one) - 1], full = `${one.what}@${one.revision}`;
   const pin = async () => {
-    if (await confirm(`Pin ${name}?`, "This revision is served whatever the Hub says, in every scope that had it, until it is unpinned.", "Pin"))
-      await act(() => post(["pin"], { what: one.what, revision: one.revision }), `${name} is pinned`);
+    if (await confirm(`Pin ${full}?`, "This revision is served whatever the Hub says, in every scope that had it, until it is unpinned.", "Pin"))
+      await act(() => post(["pin"], { what: one.what, revision: one.revision }), `${full} is pinned`);
   };
   const unpin = () => act(() => post(["unpin"], { what: one.what }), `${one.what} is no longer pinned`);
   return h("div", { class: "row tight" },
-    before && button("Compare", () => compare(root, `${one.what}@${before.revision}`, name), { "aria-label": `Compare ${name} with the one before` }),
+    before && button("Compare", () => compare(root, `${one.what}@${before.revision}`, full), { "aria-label": `Compare ${full} with the one before` }),
     one.kind === "assistant" && (one.pinned ? button("Unpin", unpin, { "aria-label": `Unpin ${one.what} in ${one.variant}` })
-      : button("Pin", pin, { "aria-label": `Pin ${name}` })));
+      : button("Pin", pin, { "aria-label": `Pin ${full}` })));
 }
 
 async function draw(root) {
@@ -117,12 +118,12 @@ async function draw(root) {
   if (looked && !names.includes(looked)) looked = "";
   panel(root, "choice", [names, looked], () => card("",
     h("div", { class: "row" }, h("label", { for: "which" }, "Show "), h("select", { id: "which", onchange: (event) => { looked = event.currentTarget.value; draw(root); } },
-      h("option", { value: "" }, "everything"), names.map((name) => h("option", { value: name, selected: name === looked }, name))))));
+      h("option", { value: "" }, "everything"), names.map((what) => h("option", { value: what, selected: what === looked }, what))))));
   drawDifference(root);
   const shown = all.filter((one) => !looked || one.what === looked);
   panel(root, "revisions", [shown.slice(0, 1000)], () => card("", table(
     `${count(shown.length, "revision")}${looked ? ` of ${looked}` : ""}, the last one first`, ["what", "in", "revision", "since", "until", "besides", "actions"],
-    shown.map((one) => [said(one.what), said(one.variant), code(one.revision), when(one.since), one.until ? when(one.until) : "now", besides(one), actions(root, one, all)]),
+    shown.map((one) => [said(one.what), said(one.variant), name(one.revision), when(one.since), one.until ? when(one.until) : "now", besides(one), actions(root, one, all)]),
     { most: MOST_REVISIONS, none: "Nothing is cached yet." })));
 }
 

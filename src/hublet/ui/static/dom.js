@@ -34,6 +34,8 @@ export const svg = (name, attributes, ...children) => make(document.createElemen
 // A word that came from the Hub: isolated in its direction, and it may break anywhere.
 export const said = (text) => h("bdi", { class: "said" }, text);
 export const code = (text) => h("code", { class: "said", dir: "ltr" }, text);
+// A short name of hublet's own, which stays on its line.
+export const name = (text) => h("code", { class: "whole" }, text);
 
 export function button(label, press, attributes) {
   return h("button", { type: "button", ...attributes, onclick: press }, label);
@@ -47,6 +49,7 @@ export function table(caption, heads, rows, { most = 100, none = "None." } = {})
       body.append(h("tr", null, cells.map((cell, n) => n
         ? h("td", { "data-head": heads[n] }, cell)
         : h("th", { scope: "row" }, cell))));
+      for (const cell of body.lastChild.cells) cell.classList.toggle("blank", !cell.textContent);
     }
   };
   fill(0, most);
@@ -58,6 +61,7 @@ export function table(caption, heads, rows, { most = 100, none = "None." } = {})
   return h("div", { class: "table" }, whole, more);
 }
 
+// A short word with a tone: good, warn, bad or calm.
 export function badge(word, tone) {
   return h("span", { class: `badge ${tone}` }, word);
 }
@@ -86,12 +90,17 @@ export const hours = (at) => HOURS.format(new Date(at * 1000));
 
 // How long ago, counted up while it is looked at (see `tick`).
 export function ago(at) {
-  return h("time", { datetime: new Date(at * 1000).toISOString(), "data-at": at }, `${duration(Date.now() / 1000 - at)} ago`);
+  return h("time", { datetime: new Date(at * 1000).toISOString(), "data-at": at }, since(at));
+}
+
+function since(at) {
+  const seconds = Date.now() / 1000 - at;
+  return seconds < 10 ? "just now" : `${duration(seconds)} ago`;
 }
 
 export function tick() {
   for (const each of document.querySelectorAll("time[data-at]")) {
-    each.textContent = `${duration(Date.now() / 1000 - Number(each.dataset.at))} ago`;
+    each.textContent = since(Number(each.dataset.at));
   }
 }
 

@@ -1,7 +1,7 @@
 // The parts of the page, in their order: an id for the address, a title, and how to draw it from what is known.
 
 import { get } from "./api.js";
-import { ago, badge, card, code, count, h, said, table } from "./dom.js";
+import { ago, badge, card, code, count, h, name, said, table } from "./dom.js";
 import { held, history } from "./changes.js";
 import { checks } from "./checks.js";
 import { known, marked } from "./frame.js";
@@ -14,6 +14,8 @@ export const grade = (word) => word ? badge(word, TONES[word] ?? "calm") : "";
 // Ages as moments, so that a panel is the same as long as nothing was confirmed anew.
 const moment = (age) => age === null || age === undefined ? null : Math.round((Date.now() / 1000 - age) / 5) * 5;
 
+const FIRST_EVENTS = 10, MOST_EVENTS = 80;
+
 const SENTENCES = {
   revision: "", withdrawn: "was withdrawn", held: "is held back", accepted: "was accepted", endpoints: "runs or sends elsewhere",
   stale: "has gone stale", expired: "Secret values have expired", locked: "Locked: no secret value is served", unlocked: "Unlocked",
@@ -23,10 +25,12 @@ const SENTENCES = {
 
 export function sentence(event) {
   const words = SENTENCES[event.kind] ?? event.kind;
-  if (event.kind === "revision") return `${event.what}: ${event.detail}`;
+  const place = event.scope && !event.what.includes(" ") ? known.status?.scopes?.find((one) => one.scope === event.scope)?.name : "";
+  const what = event.what + (place ? ` (${place})` : "");
+  if (event.kind === "revision") return `${what}: ${event.detail}`;
   if (event.kind === "config") return `The config was ${event.what}`;
   const detail = event.detail && ["pass", "expired", "pinned", "endpoints", "missed", "held"].includes(event.kind) ? `: ${event.detail}` : "";
-  return `${event.what ? `${event.what} ` : ""}${words}${detail}`;
+  return `${what ? `${what} ` : ""}${words}${detail}`;
 }
 
 const STATES = {
@@ -68,29 +72,43 @@ function outcomes(tally) {
   for (const one of tally.outcomes) rows.set(one.asked, { ...rows.get(one.asked), [one.outcome]: one.count });
   return [...rows].sort().map(([asked, found]) => {
     const { answered = 0, notmodified = 0, ...rest } = found;
-    return [code(asked), answered, notmodified, Object.entries(rest).map(([what, n]) => `${n} ${what}`).join(", ") || "none"];
+    return [name(asked), answered, notmodified, Object.entries(rest).map(([what, n]) => `${n} ${what}`).join(", ") || "none"];
   });
+}
+
+const line = (event) => h("li", null, h("span", { class: `dot ${event.kind}`, "aria-hidden": "true" }),
+  h("span", { class: "said" }, sentence(event)), " ", h("span", { class: "quiet" }, ago(event.at)));
+
+function happened(events) {
+  if (!events.length) return h("p", { class: "quiet" }, "Nothing yet.");
+  const earlier = events.slice(FIRST_EVENTS, MOST_EVENTS);
+  return [h("ol", { class: "events" }, events.slice(0, FIRST_EVENTS).map(line)), earlier.length > 0 && h("details", null,
+    h("summary", null, "Earlier"), h("ol", { class: "events" }, earlier.map(line)))];
+}
+
+function stateOf(status) {
+  const old = (status.scopes ?? []).some((scope) => scope.grade !== "fresh");
+  if (status.state === "ok" && old) return ["It works, and some of it is older than it should be.", "What is stale is served all the same, until the Hub says something."];
+  return STATES[status.state] ?? [status.state, ""];
 }
 
 async function overview(root) {
   const { status, tally, events } = known;
-  const [what, why] = STATES[status.state] ?? [status.state, ""];
-  const state = [what, status.reason ?? why, status.reason ? status.hint : "", status.port, status.hub, status.pace];
-  panel(root, "state", state, () => h("section", { class: "card hero", "aria-labelledby": "is-it" },
-    h("h2", { id: "is-it" }, what), h("p", null, marked(status.reason ?? why)), status.hint && h("p", null, marked(status.hint)),
-    h("p", { class: "quiet" }, status.port ? ["Serving ", code(`http://localhost:${status.port}`), " from the Hub at ", code(status.hub)] : ["Hub: ", code(status.hub)],
-      status.pace && status.pace !== "normal" ? `. Syncs come ${status.pace === "pause" ? "only when asked for" : "less often"}: on battery or a metered connection` : "", ".")));
+  const [what, why] = stateOf(status);
+  const paced = { pause: "only when you ask", slow: "less often" }[status.pace];
   const waiting = (status.quarantine ?? []).filter((one) => !one.rejected);
+  const wrong = troubles(status), width = root.clientWidth;
   panel(root, "waiting", waiting.map((one) => one.what), () => waiting.length ? h("section", { class: "card warn", "aria-label": "Held back" },
     h("p", null, h("strong", null, `${count(waiting.length, "change is", "changes are")} held back until you agree. `), h("a", { href: "#held" }, "Look at it"))) : null);
+  panel(root, "state", [what, why, status.reason, status.hint, status.port, status.hub, paced], () => h("section", { class: "card hero", "aria-labelledby": "is-it" },
+    h("h2", { id: "is-it" }, what), h("p", null, marked(status.reason ?? why)), status.hint && h("p", null, marked(status.hint)),
+    h("p", { class: "quiet" }, status.port ? ["Serving ", code(`http://localhost:${status.port}`), " from the Hub at ", code(status.hub)] : ["Hub: ", code(status.hub)],
+      paced ? `. Syncs come ${paced}: on battery or a metered connection.` : ".")));
   panel(root, "numbers", [status.requests, status.scopes?.map((one) => one.assistants.length)], () => card("What was saved", numbers(status)));
-  panel(root, "plot", [tally.passes, Math.floor(Date.now() / 60000)], () => card("Passes over the Hub",
-    tally.passes.length ? plot(tally.passes, Date.now() / 1000) : h("p", { class: "quiet" }, "None since hublet was started.")));
-  panel(root, "events", events.slice(0, 60), () => card("What happened", events.length
-    ? h("ol", { class: "events" }, events.slice(0, 60).map((event) => h("li", null, h("span", { class: `dot ${event.kind}`, "aria-hidden": "true" }),
-      h("span", { class: "said" }, sentence(event)), " ", h("span", { class: "quiet" }, ago(event.at)))))
-    : h("p", { class: "quiet" }, "Nothing yet.")));
-  const wrong = troubles(status);
+  let place = [...root.children].find((one) => one.dataset.panel === "plot");
+  place = panel(root, "plot", [tally.passes, Math.floor(Date.now() / 60000), width], () => card("Passes over the Hub", tally.passes.length
+    ? plot(tally.passes, Date.now() / 1000, (place ?? root).clientWidth - 34) : h("p", { class: "quiet" }, "None since hublet was started.")));
+  panel(root, "events", events.slice(0, MOST_EVENTS), () => card("What happened", happened(events)));
   panel(root, "troubles", [status.troubles, status.endpoints, status.config_problems, status.unsaved_since], () => card("To know about",
     table("What did not work, and what runs elsewhere", ["what", "why", "since"], wrong, { most: 20, none: "Nothing." })));
   panel(root, "outcomes", tally.outcomes, () => card("What the Hub was asked",
@@ -104,19 +122,19 @@ async function assistants(root) {
   panel(root, "none", scopes.length === 0, () => scopes.length ? null : card("", h("p", { class: "quiet" }, "Nothing is cached yet.")));
   keep(root, "scope ", scopes.map((scope) => `scope ${scope.scope} ${scope.proxied}`));
   for (const scope of scopes) {
-    const name = scope.name + (scope.proxied ? " (proxied)" : ""), at = moment(scope.age);
+    const called = scope.name + (scope.proxied ? " (proxied)" : ""), at = moment(scope.age);
     const pins = scope.assistants.map((one) => pinned.get(`${scope.scope} ${scope.proxied} ${one.slug}`));
-    panel(root, `scope ${scope.scope} ${scope.proxied}`, [name, at, scope.grade, scope.error, scope.assistants, pins], () =>
-      h("section", { class: "card", "aria-label": `Assistants of ${name}` },
-        h("h2", null, said(name)), h("p", { class: "facts" }, grade(scope.grade), " confirmed ", at ? ago(at) : "never",
+    panel(root, `scope ${scope.scope} ${scope.proxied}`, [called, at, scope.grade, scope.error, scope.assistants, pins], () =>
+      h("section", { class: "card", "aria-label": `Assistants of ${called}` },
+        h("h2", null, said(called)), h("p", null, grade(scope.grade), " confirmed ", at ? ago(at) : "never",
           scope.error && h("span", { class: "said" }, `; last error: ${scope.error}`)),
-        table(`${count(scope.assistants.length, "assistant")} in the Hub's order`, ["assistant", "name", ""], scope.assistants.map((one, n) => [
+        table(`${count(scope.assistants.length, "assistant")} in the Hub's order`, ["assistant", "name", "besides"], scope.assistants.map((one, n) => [
           h("a", { href: "#history", onclick: () => history.look(one.slug) }, said(one.slug)), said(one.title ?? ""),
           pins[n] ? badge(`pinned to ${pins[n]}`, "calm") : ""]), { most: 200, none: "No assistant." })));
   }
-  const rest = ["policy", "organizations"].filter((name) => status[name]?.grade).map((name) => {
-    const one = status[name];
-    return [name, grade(one.grade), one.age === null ? "" : ago(moment(one.age)), said(one.error ?? "")];
+  const rest = ["policy", "organizations"].filter((what) => status[what]?.grade).map((what) => {
+    const one = status[what];
+    return [what, grade(one.grade), one.age === null ? "" : ago(moment(one.age)), said(one.error ?? "")];
   });
   panel(root, "rest", [moment(status.policy?.age), moment(status.organizations?.age), status.policy?.grade, status.policy?.error], () =>
     card("Besides", table("Policy and organizations", ["what", "grade", "confirmed", "last error"], rest)));
@@ -142,20 +160,20 @@ const RULES = {
 };
 
 async function refused(root) {
-  const counters = Object.entries(known.status.counters ?? {}).filter(([name]) => name.startsWith("refused:"))
-    .map(([name, n]) => [name.slice(8), n]).sort((a, b) => b[1] - a[1]);
+  const counters = Object.entries(known.status.counters ?? {}).filter(([rule]) => rule.startsWith("refused:"))
+    .map(([rule, n]) => [rule.slice(8), n]).sort((a, b) => b[1] - a[1]);
   panel(root, "counters", counters, () => card("Since hublet was started", table("Refusals by rule", ["rule", "what it refuses", "how often"],
-    counters.map(([rule, n]) => [code(rule), RULES[rule] ?? "", n]), { none: "Nobody was refused." })));
+    counters.map(([rule, n]) => [name(rule), RULES[rule] ?? "", n]), { none: "Nobody was refused." })));
   const found = (await get("refused")).refusals;
   panel(root, "log", found, () => card("In the audit log", table("The last refusals, the newest first", ["when", "rule", "asked for", "at", "by"],
-    found.map((one) => [ago(one.at), code(one.detail ?? ""), one.what, one.door, [
+    found.map((one) => [ago(one.at), name(one.detail ?? ""), one.what, one.door, [
       one.uid === null || one.uid === undefined ? "user unknown" : `user ${one.uid}`, one.program ? [", ", said(one.program)] : "", one.count > 1 ? `, ${one.count} times` : ""]]),
     { most: 50, none: "Nobody was refused." })));
 }
 
 export const PARTS = [
-  { id: "overview", title: "Overview", wide: true, draw: overview },
-  { id: "assistants", title: "Assistants", wide: true, draw: assistants },
+  { id: "overview", title: "Overview", layout: "overview", draw: overview },
+  { id: "assistants", title: "Assistants", layout: "columns", draw: assistants },
   { id: "held", title: "Held back", draw: held },
   { id: "history", title: "History", draw: history.draw },
   { id: "secrets", title: "Secrets", draw: secrets },

@@ -2,8 +2,8 @@
 
 import { h, svg, hours, when, count, duration, table, visible } from "./dom.js";
 
-const WIDTH = 720, HEIGHT = 132, LEFT = 30, RIGHT = 8, TOP = 10, BOTTOM = 24;
-const TICKS = 4;
+const HEIGHT = 150, LEFT = 30, RIGHT = 8, TOP = 10, BOTTOM = 24;
+const TICK = 150;
 
 export function outcome(one) {
   if (!one.asked || !one.of_account) return "failed";
@@ -17,14 +17,16 @@ export function changes(one) {
   return told.join(", ") || "nothing new";
 }
 
-export function plot(passes, now) {
+// `width` in CSS pixels, so that the words on it are as large as others.
+export function plot(passes, now, width) {
+  const WIDTH = Math.max(240, Math.min(1400, width)), ticks = Math.max(1, Math.min(8, Math.floor(WIDTH / TICK)));
   const first = Math.min(passes[0].at, now - 600), span = Math.max(now - first, 1);
   const most = Math.max(...passes.map((one) => one.asked), 1);
   const x = (at) => LEFT + (WIDTH - LEFT - RIGHT) * (at - first) / span;
   const y = (n) => HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * n / most;
   const wide = Math.max(3, Math.min(12, (WIDTH - LEFT - RIGHT) / passes.length * 0.6));
   const failed = passes.filter((one) => outcome(one) === "failed").length;
-  const summary = `${count(passes.length, "pass", "passes")} since ${hours(first)}, ${failed || "none"} of them not answered`;
+  const summary = `${count(passes.length, "pass", "passes")} since ${hours(first)}, ${failed ? `${failed} of them not answered` : "all answered"}`;
   const picture = svg("svg", {
     class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": summary, focusable: "false",
   });
@@ -32,10 +34,10 @@ export function plot(passes, now) {
     picture.append(svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(n), y2: y(n) }),
       svg("text", { class: "axis", x: LEFT - 6, y: y(n) + 4, "text-anchor": "end" }, n));
   }
-  for (let n = 0; n <= TICKS; n++) {
-    const at = first + span * n / TICKS;
-    const anchor = n === 0 ? "start" : n === TICKS ? "end" : "middle";
-    picture.append(svg("text", { class: "axis", x: x(at), y: HEIGHT - 6, "text-anchor": anchor }, n === TICKS ? "now" : hours(at)));
+  for (let n = 0; n <= ticks; n++) {
+    const at = first + span * n / ticks;
+    const anchor = n === 0 ? "start" : n === ticks ? "end" : "middle";
+    picture.append(svg("text", { class: "axis", x: x(at), y: HEIGHT - 6, "text-anchor": anchor }, n === ticks ? "now" : hours(at)));
   }
   for (const one of passes) {
     const left = Math.max(LEFT, Math.min(WIDTH - RIGHT - wide, x(one.at) - wide / 2));
