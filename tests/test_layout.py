@@ -22,7 +22,7 @@ ADAPTERS = ("upstream", "store", "keys", "door", "host", "export", "mcp")
 """Each touches one part of the world, and knows none of the others."""
 ALLOWED = {("store", "keys.source")}
 """A protocol, no adapter: what a store needs of a key source."""
-TOGETHER = {"config", "configfile", "settings", "settling", "sync", "serve", "tending", "daemon"}
+TOGETHER = {"config", "configfile", "settings", "settling", "sync", "serve", "tending", "ui", "daemon"}
 """What puts the parts together; only the cli and the demo stand above."""
 CORE_NEEDS = {"cryptography", "orjson", "yaml"}
 NOT_AT_START = ("httpx", "yaml", "apscheduler", "watchdog", "click", "rich", "keyring", "httpcore", "tzlocal", "mcp")
@@ -187,6 +187,16 @@ def loaded(module: str) -> set[str]:
 def test_the_daemon_starts_without_what_it_may_never_need() -> None:
     """A pass runs in a child: neither HTTP client nor YAML is loaded for it here; nor what only commands use."""
     assert not loaded("hublet.daemon") & set(NOT_AT_START)
+
+
+def test_the_page_is_no_part_of_the_daemon() -> None:
+    """It is served by a process of its own, which can't open the cache and leaves to the daemon what it asks."""
+    assert not {name for name in loaded("hublet.daemon") if name.startswith("hublet.ui")}
+    found = loaded("hublet.ui.server")
+    assert not found & set(NOT_AT_START)
+    assert not {
+        name for name in found if name.startswith(("hublet.store", "hublet.keys", "hublet.serve", "hublet.sync"))
+    }
 
 
 def test_the_worker_knows_no_store() -> None:

@@ -94,9 +94,7 @@ class Tab:
 
     def run(self, script: str) -> Any:
         """The value of an expression; a promise is waited for."""
-        told = self.call(
-            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
-        )
+        told = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True)
         if "exceptionDetails" in told:
             thrown = told["exceptionDetails"]
             raise ScriptError(f"{script[:200]}: {thrown.get('exception', {}).get('description', thrown.get('text'))}")

@@ -29,7 +29,6 @@ def ui(ctx: click.Context, no_browser: bool, idle: str) -> None:
     from hublet.config import find_config
     from hublet.core.errors import UsageError
     from hublet.core.units import duration, parse_duration
-    from hublet.ui.examining import program_with
     from hublet.ui.opening import Doorway, has_screen
     from hublet.ui.server import Server
 
@@ -41,7 +40,7 @@ def ui(ctx: click.Context, no_browser: bool, idle: str) -> None:
         raise UsageError("--idle: a page that ends at once can't be looked at", hint="such as --idle 15m")
     places = config_of(ctx).locate()
     file = find_config(ctx.find_root().obj, os.environ)
-    server = Server(places.admin_socket, program_with(file), idle=seconds)
+    server = Server(places.admin_socket, file, idle=seconds)
 
     async def serve() -> str:
         await server.start()

@@ -7,8 +7,8 @@ and the page says word for word what the command says.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -26,19 +26,20 @@ _FINDINGS_SAID = (0, 1)
 
 
 class Doctor:
-    """`program` are the words that start hublet with this page's config. One examination at a time."""
+    """`file` is the config that this page was started with, None where there is none. One examination at a time."""
 
-    def __init__(self, program: Sequence[str], *, patience: float = PATIENCE) -> None:
-        self._program, self._patience = tuple(program), patience
+    def __init__(self, file: Path | None, *, patience: float = PATIENCE) -> None:
+        self._file, self._patience = file, patience
         self._one_at_a_time = asyncio.Lock()
 
     async def examine(self, *, sunset: bool) -> dict[str, Any]:
         """What `hublet doctor --json` prints, or with `sunset` the other one. Raises HubletError."""
-        words = (*self._program, "doctor", "--json", *(["--sunset"] if sunset else []))
+        words = (sys.executable, "-m", "hublet.cli.main", "doctor", "--json", *(["--sunset"] if sunset else []))
+        environment = os.environ | ({"HUBLET_CONFIG": str(self._file)} if self._file is not None else {})
         async with self._one_at_a_time:
             pipe = asyncio.subprocess.PIPE
             child = await asyncio.create_subprocess_exec(
-                *words, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
+                *words, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment
             )
             try:
                 async with asyncio.timeout(self._patience):
@@ -58,11 +59,6 @@ class Doctor:
             if isinstance(value, dict):
                 return value
         raise HubletError("the checks can't be read", hint="run `hublet doctor` at a terminal")
-
-
-def program_with(file: Path | None) -> tuple[str, ...]:
-    """The words that start hublet as it runs here, with the same config file."""
-    return (sys.executable, "-m", "hublet.cli.main", *(["--config", str(file)] if file is not None else []))
 
 
 def refusals(path: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from hublet.door.application import Limits
@@ -32,9 +32,9 @@ class Server:
     """Transitions: (made) → start → run, once each; all on one event loop."""
 
     def __init__(
-        self, admin_socket: Path, program: Sequence[str], *, idle: float = IDLE, code_life: float = CODE_LIFE
+        self, admin_socket: Path, config: Path | None, *, idle: float = IDLE, code_life: float = CODE_LIFE
     ) -> None:
-        self._daemon, self._doctor = Daemon(admin_socket), Doctor(program)
+        self._daemon, self._doctor = Daemon(admin_socket), Doctor(config)
         self._idle, self._code_life = idle, code_life
         self._listener = Listener(_LIMITS)
         self._peers = Peers() if token_required_because(os.getuid()) is None else None
