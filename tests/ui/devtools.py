@@ -110,7 +110,9 @@ class Tab:
             except (ScriptError, AssertionError) as error:
                 if "does not answer" in str(error):
                     raise
-            assert time.monotonic() < deadline, f"it did not happen in time: {script}\n{self.text()[:3000]}"
+            assert time.monotonic() < deadline, (
+                f"it did not happen in time: {script}\n{self.complaints()}\n{self.text()[:3000]}"
+            )
             time.sleep(0.05)
 
     def text(self) -> str:
@@ -122,6 +124,10 @@ class Tab:
     def scheme(self, *, dark: bool) -> None:
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=features)
+
+    def show(self) -> None:
+        """Bring it to the front: a page that nobody sees draws nothing."""
+        self.call("Page.bringToFront")
 
     def key(self, name: str, *, code: int = 0, text: str = "") -> None:
         """Press and release a key, as a person does."""

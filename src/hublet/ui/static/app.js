@@ -9,6 +9,7 @@ import { PARTS, sentence } from "./parts.js";
 const at = (id) => document.getElementById(id);
 const WAITS = [1, 2, 5, 10];
 const MOST_EVENTS = 200;
+const began = Date.now();  // what happened before is not said aloud
 const TONES = { ok: "good", starting: "calm" };
 
 // The part that is shown and where it draws: another one for each change of parts, so that one that is late draws into
@@ -84,7 +85,7 @@ function heard(kind, value) {
   } else {
     known.events.unshift(value);
     known.events.length = Math.min(known.events.length, MOST_EVENTS);
-    if (known.live && value.kind !== "pass") say(sentence(value));
+    if (value.at * 1000 > began && value.kind !== "pass") say(sentence(value));
   }
   at("view").classList.remove("old");
   drawSoon();
@@ -93,14 +94,12 @@ function heard(kind, value) {
 async function live() {
   for (let tries = 0; tries < WAITS.length; tries++) {
     known.events.length = 0;  // a stream begins with all that is kept
-    setTimeout(() => { known.live = true; }, 1000);  // what comes at once is old, and not said aloud
     try {
       await listen((kind, value) => { tries = 0; heard(kind, value); });
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       if (error.status === 401 || error.status === 410) return over(error);
     }
-    known.live = false;
     await new Promise((done) => setTimeout(done, 1000 * WAITS[tries]));
   }
   return over(new Problem("This page's server has ended.", "Run `hublet ui` again.", 0));

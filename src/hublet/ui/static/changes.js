@@ -117,7 +117,7 @@ async function draw(root) {
   const names = [...new Set(all.map((one) => one.what))].sort();
   if (looked && !names.includes(looked)) looked = "";
   panel(root, "choice", [names, looked], () => card("",
-    h("div", { class: "row" }, h("label", { for: "which" }, "Show "), h("select", { id: "which", onchange: (event) => { looked = event.currentTarget.value; draw(root); } },
+    h("div", { class: "row" }, h("label", { for: "which" }, "Show "), h("select", { id: "which", onchange: (event) => { looked = event.currentTarget.value; dispatchEvent(new Event("changed")); } },
       h("option", { value: "" }, "everything"), names.map((what) => h("option", { value: what, selected: what === looked }, what))))));
   drawDifference(root);
   const shown = all.filter((one) => !looked || one.what === looked);

@@ -5,8 +5,8 @@ import { h, visible } from "./dom.js";
 
 const at = (id) => document.getElementById(id);
 
-// The daemon's status, its tally, what has happened (newest first), why it can't be asked, whether the stream is there.
-export const known = { status: null, tally: null, events: [], down: null, live: false };
+// The daemon's status, its tally, what has happened (newest first), and why it can't be asked.
+export const known = { status: null, tally: null, events: [], down: null };
 
 export function say(text) {
   at("said").textContent = visible(text);
