@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
 from tests.daemon.attacking import Origin, serving
 from tests.npm import installed
-from tests.running import Home, missing
+from tests.running import Home, eventually, missing
 from tests.ui.devtools import Browser, Tab, chromium
 from tests.ui.showing import Shown, page
 
@@ -238,6 +239,24 @@ def test_a_reload_stays_and_another_tab_needs_a_link(stage: Stage) -> None:
     again.until("document.body.innerText.includes('this link has been used')")
     assert "dana/" not in other.text() + again.text()
     assert stage.shown.code not in again.run("location.href")
+
+
+def test_the_browser_that_the_command_opens_gets_in(tmp_path: Path) -> None:
+    """By the file that leads to the page, which counts as another site; then the file is gone."""
+    with HubServer(Hub()) as server, tempfile.TemporaryDirectory(prefix="hublet-ui-") as place:
+        Path(place).chmod(0o755)  # on a path that a browser without any of root's rights may walk
+        home = Home.make(Path(place, "home"), server.url)
+        given, program = home.path / "arguments", home.path / "browser"
+        program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {given}.part\nmv {given}.part {given}\n')
+        program.chmod(0o755)
+        home.own()
+        screen = {"BROWSER": str(program), "DISPLAY": ":7"}
+        with home.daemon(), chromium(home) as browser, page(home, env=screen, browser=True) as shown:
+            eventually(given.exists)
+            tab = browser.open(given.read_text().strip())
+            tab.until("document.querySelector('#state')?.textContent === 'logged-out'")
+            assert tab.run("location.href") == f"{shown.origin}/"
+            eventually(lambda: not list(home.runtime.glob("*.html")))
 
 
 # What others try

@@ -210,7 +210,7 @@ def test_a_revision_is_pinned_and_unpinned(shown: Shown, server: HubServer) -> N
     """The same as the commands do it."""
     server.hub.edit_assistant("dana/rust-smith", "Run clippy", "Run clippy twice")
     shown.post("sync")
-    old = shown.get("history/dana%2Frust-smith")["entries"][0]
+    old = shown.get("history/dana%2Frust-smith")["entries"][-1]
     shown.post("pin", {"what": old["what"], "revision": old["revision"]})
     assert shown.get("status")["pins"][0]["revision"] == old["revision"]
     lines = shown.get("diff/dana%2Frust-smith@previous/dana%2Frust-smith@now")["differences"]

@@ -160,6 +160,8 @@ class Page:
             return None
         target, value = route.question(path, body)
         found: dict[str, Any] = await self._daemon.call(route.admin, target, value, patience=route.patience)
+        if path[0] == "history":
+            found["entries"].sort(key=lambda entry: entry["since"], reverse=True)  # the oldest are what is left out
         return found
 
     async def _sync(self) -> dict[str, Any]:

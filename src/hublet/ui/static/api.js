@@ -29,8 +29,14 @@ async function send(method, path, body) {
 
 const path = (parts) => "/api/" + parts.map(encodeURIComponent).join("/");
 
-export const get = async (...parts) => (await send("GET", path(parts))).json();
-export const post = async (parts, body = {}) => (await send("POST", path(parts), body)).json();
+async function value(answer) {
+  const told = await answer.json();
+  if (told.cut) dispatchEvent(new Event("cut"));  // the server has left something out
+  return told;
+}
+
+export const get = async (...parts) => value(await send("GET", path(parts)));
+export const post = async (parts, body = {}) => value(await send("POST", path(parts), body));
 
 // The link's code for a session. The fragment is gone from the address and the history before anything else.
 export async function admit() {
@@ -53,8 +59,8 @@ export async function listen(heard) {
     const blocks = (rest + value).split("\n\n");
     rest = blocks.pop();
     for (const block of blocks) {
-      const kind = /^event: (.*)$/m.exec(block), data = /^data: (.*)$/m.exec(block);
-      if (kind && data) heard(kind[1], JSON.parse(data[1]));
+      const [kind, data] = ["event: ", "data: "].map((name) => block.split("\n").find((line) => line.startsWith(name))?.slice(name.length));
+      if (kind && data) heard(kind, JSON.parse(data));
     }
   }
 }

@@ -144,8 +144,9 @@ function route() {
   document.title = `${shown.title} · hublet`;
   if (before === shown) return;
   const title = h("h1", { tabindex: "-1" }, shown.title);
+  const cut = h("p", { id: "cut", class: "quiet", hidden: true }, "Some of this is too long for a page, and is left out: the commands have all of it.");
   place = h("div", { class: `panels ${shown.layout ?? ""}` });
-  at("view").replaceChildren(title, place);
+  at("view").replaceChildren(title, cut, place);
   if (before) title.focus();
   head();
   if (known.down && known.status && known.tally) shown.draw(place).catch(() => {});
@@ -161,6 +162,7 @@ function begin() {
   addEventListener("hashchange", route);
   addEventListener("changed", draw);
   addEventListener("resize", drawSoon);
+  addEventListener("cut", () => { at("cut").hidden = false; });
   document.addEventListener("visibilitychange", () => {
     tick();
     if (due) draw();

@@ -75,12 +75,8 @@ let looked = "", compared = null;
 const MOST_REVISIONS = 100;
 
 async function compare(root, old, now) {
-  compared = { old, now, found: null, problem: null };
-  try {
-    compared.found = await get("diff", old, now);
-  } catch (error) {
-    compared.problem = error.message;
-  }
+  const told = await get("diff", old, now).catch((error) => ({ differences: [], problem: error.message }));
+  compared = { ...told, old, now };
   drawDifference(root);
   document.getElementById("difference")?.focus();
 }
@@ -89,7 +85,7 @@ function drawDifference(root) {
   panel(root, "difference", compared, () => compared && h("section", { class: "card", "aria-labelledby": "difference" },
     h("h2", { id: "difference", tabindex: "-1" }, "Difference"),
     h("p", null, code(compared.old), " → ", code(compared.now)),
-    compared.problem ? h("p", null, compared.problem) : differences(compared.found.differences),
+    compared.problem ? h("p", null, compared.problem) : differences(compared.differences),
     h("div", { class: "row" }, button("Close", () => { compared = null; drawDifference(root); document.querySelector("#view h1").focus(); }))));
 }
 

@@ -118,19 +118,20 @@ async function overview(root) {
 async function assistants(root) {
   const { status } = known;
   const pinned = new Map((status.pins ?? []).map((one) => [`${one.scope} ${one.proxied} ${one.what}`, one.revision]));
+  const troubles = new Map((status.troubles ?? []).map((one) => [one.what, one.detail]));
   const scopes = status.scopes ?? [];
   panel(root, "none", scopes.length === 0, () => scopes.length ? null : card("", h("p", { class: "quiet" }, "Nothing is cached yet.")));
   keep(root, "scope ", scopes.map((scope) => `scope ${scope.scope} ${scope.proxied}`));
   for (const scope of scopes) {
     const called = scope.name + (scope.proxied ? " (proxied)" : ""), at = moment(scope.age);
     const pins = scope.assistants.map((one) => pinned.get(`${scope.scope} ${scope.proxied} ${one.slug}`));
-    panel(root, `scope ${scope.scope} ${scope.proxied}`, [called, at, scope.grade, scope.error, scope.assistants, pins], () =>
+    panel(root, `scope ${scope.scope} ${scope.proxied}`, [called, at, scope.grade, scope.error, scope.assistants, pins, scope.assistants.map((one) => troubles.get(one.slug))], () =>
       h("section", { class: "card", "aria-label": `Assistants of ${called}` },
         h("h2", null, said(called)), h("p", null, grade(scope.grade), " confirmed ", at ? ago(at) : "never",
           scope.error && h("span", { class: "said" }, `; last error: ${scope.error}`)),
         table(`${count(scope.assistants.length, "assistant")} in the Hub's order`, ["assistant", "name", "besides"], scope.assistants.map((one, n) => [
           h("a", { href: "#history", onclick: () => history.look(one.slug) }, said(one.slug)), said(one.title ?? ""),
-          pins[n] ? badge(`pinned to ${pins[n]}`, "calm") : ""]), { most: 200, none: "No assistant." })));
+          [pins[n] && badge(`pinned to ${pins[n]}`, "calm"), " ", troubles.has(one.slug) && h("span", { class: "said" }, troubles.get(one.slug))]]), { most: 200, none: "No assistant." })));
   }
   const rest = ["policy", "organizations"].filter((what) => status[what]?.grade).map((what) => {
     const one = status[what];
