@@ -32,6 +32,7 @@ pytestmark = [
 AXE = "axe-core@4.14.1"
 PARTS = ("overview", "assistants", "held", "history", "secrets", "refused", "checks")
 WIDTHS = (320, 1280, 2560)
+BETWEEN = (390, 600, 737, 900, 961, 1100, 1439, 1441, 1920, 2239, 2241)
 PICTURES = "HUBLET_TEST_PICTURES"
 """Names a folder that gets the screenshots; without it they are left with the test's other files."""
 
@@ -448,6 +449,11 @@ def test_it_looks_well_at_every_width(stage: Stage, tmp_path: Path) -> None:
                 assert stage.tab.run("document.documentElement.scrollWidth") <= width, f"{part} at {width}"
                 ground = stage.tab.run("getComputedStyle(document.body).backgroundColor")
                 assert (sum(map(int, ground[4:-1].split(","))) < 200) == dark
+    for width in BETWEEN:
+        stage.tab.resize(width)
+        for part in PARTS:
+            stage.look(part)
+            assert stage.tab.run("document.documentElement.scrollWidth") <= width, f"{part} at {width}"
     stage.tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
     assert stage.tab.run("getComputedStyle(document.querySelector('button')).transitionDuration") == "0s"
     stage.tab.scheme(dark=False)

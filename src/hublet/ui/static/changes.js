@@ -61,7 +61,7 @@ export async function held(root) {
       told.held.map((each) => [
         ones.length > 1 && h("h3", null, "In ", said(scopeName(each.scope))),
         list("The Hub answers", each.says), list("Would no longer be served", each.gone), list("Would run or send elsewhere", each.endpoints),
-        each.differences.length > 0 && h("details", { open: true }, h("summary", null, "How it would be another"), differences(each.differences))]),
+        each.differences.length > 0 && h("details", { open: true }, h("summary", null, "What would change"), differences(each.differences))]),
       h("div", { class: "row" }, button("Accept", accept, { class: "main", "aria-label": `Accept ${what}` }),
         !rejected && button("Reject", reject, { "aria-label": `Reject ${what}` }))));
   }

@@ -41,7 +41,10 @@ export function button(label, press, attributes) {
   return h("button", { type: "button", ...attributes, onclick: press }, label);
 }
 
-// heads: texts; rows: arrays of cells, the first of which names its row. On a narrow page each cell says its head.
+const FEW = 5;
+
+// heads: texts; rows: arrays of cells, the first of which names its row. Where there is no room for columns each cell
+// says its head; many columns need more room.
 export function table(caption, heads, rows, { most = 100, none = "None." } = {}) {
   const body = h("tbody");
   const fill = (from, to) => {
@@ -58,7 +61,7 @@ export function table(caption, heads, rows, { most = 100, none = "None." } = {})
   if (!rows.length) return h("div", { class: "table" }, h("p", { class: "caption" }, caption), h("p", { class: "quiet" }, none));
   const rest = rows.length - most;
   const more = rest > 0 && button(`Show ${rest} more`, (event) => { fill(most); event.currentTarget.remove(); });
-  return h("div", { class: "table" }, whole, more);
+  return h("div", { class: heads.length > FEW ? "table many" : "table" }, whole, more);
 }
 
 // A short word with a tone: good, warn, bad or calm.
@@ -78,12 +81,14 @@ export function duration(seconds) {
   return `${Math.max(0, Math.floor(seconds))} s`;
 }
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const CLOCK = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
+const YEARS = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const HOURS = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 
 export function when(at) {
   const date = new Date(at * 1000);
-  return h("time", { datetime: date.toISOString() }, CLOCK.format(date));
+  const form = date.getFullYear() === new Date().getFullYear() ? CLOCK : YEARS;
+  return h("time", { datetime: date.toISOString() }, form.format(date));
 }
 
 export const hours = (at) => HOURS.format(new Date(at * 1000));

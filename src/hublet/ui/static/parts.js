@@ -14,7 +14,7 @@ export const grade = (word) => word ? badge(word, TONES[word] ?? "calm") : "";
 // Ages as moments, so that a panel is the same as long as nothing was confirmed anew.
 const moment = (age) => age === null || age === undefined ? null : Math.round((Date.now() / 1000 - age) / 5) * 5;
 
-const FIRST_EVENTS = 10, MOST_EVENTS = 80;
+const FIRST_EVENTS = 10, MOST_EVENTS = 80, LONGEST = 160;
 
 const SENTENCES = {
   revision: "", withdrawn: "was withdrawn", held: "is held back", accepted: "was accepted", endpoints: "runs or sends elsewhere",
@@ -29,7 +29,8 @@ export function sentence(event) {
   const what = event.what + (place ? ` (${place})` : "");
   if (event.kind === "revision") return `${what}: ${event.detail}`;
   if (event.kind === "config") return `The config was ${event.what}`;
-  const detail = event.detail && ["pass", "expired", "pinned", "endpoints", "missed", "held"].includes(event.kind) ? `: ${event.detail}` : "";
+  const told = event.detail.length > LONGEST ? `${event.detail.slice(0, LONGEST)}…` : event.detail;
+  const detail = told && ["pass", "expired", "pinned", "endpoints", "missed", "held"].includes(event.kind) ? `: ${told}` : "";
   return `${what ? `${what} ` : ""}${words}${detail}`;
 }
 

@@ -2,7 +2,7 @@
 
 import { h, svg, hours, when, count, duration, table, visible } from "./dom.js";
 
-const HEIGHT = 150, LEFT = 30, RIGHT = 8, TOP = 10, BOTTOM = 24;
+const LEFT = 30, RIGHT = 8, TOP = 10, BOTTOM = 24;
 const TICK = 150;
 
 export function outcome(one) {
@@ -20,6 +20,7 @@ export function changes(one) {
 // `width` in CSS pixels, so that the words on it are as large as others.
 export function plot(passes, now, width) {
   const WIDTH = Math.max(240, Math.min(1400, width)), ticks = Math.max(1, Math.min(8, Math.floor(WIDTH / TICK)));
+  const HEIGHT = Math.max(150, Math.min(260, WIDTH * 0.18));
   const first = Math.min(passes[0].at, now - 600), span = Math.max(now - first, 1);
   const most = Math.max(...passes.map((one) => one.asked), 1);
   const x = (at) => LEFT + (WIDTH - LEFT - RIGHT) * (at - first) / span;
