@@ -1,4 +1,4 @@
-"""Whether the tests notice: deliberate breakages of judgement, store and door, each of which its tests must catch.
+"""Whether the tests notice: deliberate breakages of judgement, store, door and page, each of which must be caught.
 
     pytest -m slow tests/faults/test_mutations.py
 
@@ -44,6 +44,8 @@ STREAMS = "tests/door/test_streams.py"
 SNAPSHOT = "tests/core/test_snapshot.py"
 REPEAT, REPEATING = "tests/door/test_repeat.py", "tests/serve/test_repeating.py"
 CONFIRMING = "tests/core/test_confirming.py"
+PAGE_ADMISSION, PAGE_GUARD = "tests/ui/test_admission.py", "tests/ui/test_guard.py"
+PAGE_ROUTES, PAGE_FILES = "tests/ui/test_routes.py", "tests/ui/test_files.py"
 
 BREAKAGES = (
     # what is judged
@@ -196,6 +198,15 @@ BREAKAGES = (
         "an answer outlives its second", "serve/repeating.py", "confirmed + age + 1)", "confirmed + age + 2)", REPEATING
     ),
     Breakage("nobody asks whether it holds", "door/http1.py", "if again():", "if True:", REPEAT),
+    # what is shown on the page, and to whom
+    Breakage("half a session is enough", "ui/admission.py", " & compare_digest", " | compare_digest", PAGE_ADMISSION),
+    Breakage(
+        "a link opens the page twice", "ui/admission.py", "        if self.taken:", "        if False:", PAGE_ADMISSION
+    ),
+    Breakage("another origin asks", "ui/guard.py", "if not _is_ours(head):", "if False:", PAGE_GUARD),
+    Breakage("another site asks", "ui/guard.py", "if not _is_from_here(head):", "if False:", PAGE_GUARD),
+    Breakage("a page hands on whatever it is sent", "ui/routes.py", "set(value) != set(names)", "False", PAGE_ROUTES),
+    Breakage("the page may be framed", "ui/files.py", "frame-ancestors 'none'; ", "", PAGE_FILES),
 )
 
 
