@@ -281,6 +281,18 @@ def test_the_daemons_end_is_told_and_its_return(logged_in: Home) -> None:
             assert until(events, "down")["message"] == "hublet is not running"
 
 
+def test_a_cache_that_cannot_be_opened_is_told_with_what_to_do(logged_in: Home) -> None:
+    """The daemon is there and says why it has nothing; what needs the cache says the same."""
+    (logged_in.path / "key" / "kek").rename(logged_in.path / "key" / "away")
+    with logged_in.daemon(), page(logged_in) as shown:
+        shown.enter()
+        status = shown.get("status")
+        assert (status["state"], bool(status["hint"])) == ("unavailable", True)
+        for path in ("history", "secrets"):
+            asked: Any = shown.ask("GET", f"/api/{path}")
+            assert (asked.status, asked.json()["message"]) == (409, status["reason"])
+
+
 def test_a_page_is_open_a_few_times_at_most(shown: Shown) -> None:
     """A browser has six connections to a server: streams must not take them all. A closed one gives its place back."""
     with shown.events(), shown.events(), shown.events():

@@ -15,7 +15,7 @@ const TONES = { ok: "good", starting: "calm" };
 // The part that is shown and where it draws: another one for each change of parts, so that one that is late draws into
 // what nobody sees any more.
 let shown = null, place = null;
-let drawing = null, due = false, soon = 0, syncing = false;
+let drawing = null, due = false, soon = 0, syncing = false, complained = false;
 
 function head() {
   const { status, down } = known;
@@ -52,10 +52,14 @@ async function drawn() {
       [known.status, known.tally] = await Promise.all([get("status"), get("tally")]);
       head();
       await part.draw(root);
+      if (complained) banner("");
+      complained = false;
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       // That the daemon is away is told by the stream; what else went wrong is told here.
-      if (error.status !== 503) banner(error.message, error.hint);
+      if (error.status === 503) continue;
+      banner(error.message, error.hint);
+      complained = true;
     }
   }
 }
@@ -176,6 +180,9 @@ try {
   if (await admit()) await begin();
   else over(new Problem("This page needs a link of its own.", "`hublet ui` opens it, and prints the link.", 401));
 } catch (error) {
-  if (!(error instanceof Problem)) throw error;
-  over(error);
+  if (error instanceof Problem) over(error);
+  else {
+    over(new Problem("This page can't go on.", "It needs this browser's cookies and storage for its address; then run `hublet ui` again.", 0));
+    throw error;
+  }
 }
