@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
+import unicodedata
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -228,6 +230,19 @@ def test_hostile_names_are_texts(stage: Stage) -> None:
     assert "\u202e" not in stage.tab.run("document.documentElement.outerHTML")
     assert stage.tab.run("document.documentElement.scrollWidth <= innerWidth")
     assert stage.tab.complaints() == []
+
+
+def test_no_character_hides_or_turns_what_stands_around_it(stage: Stage) -> None:
+    """Every control, every mark of direction and every tag is shown by its number; letters, joiners and emoji stay."""
+    turning = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    every = [chr(number) for number in range(sys.maxunicode + 1) if not 0xD800 <= number < 0xE000]
+    hidden = [c for c in every if unicodedata.category(c) == "Cc" and c not in "\t\n"]
+    hidden += [c for c in every if unicodedata.bidirectional(c) in turning or unicodedata.category(c) in ("Zl", "Zp")]
+    hidden += ["\u061c", "\u200b", "\u200e", "\u200f", "\ufeff", *map(chr, range(0xE0001, 0xE0080))]
+    shown = stage.tab.run(f"import('/dom.js').then(dom => {json.dumps(hidden)}.map(dom.visible))")
+    assert shown == [f"[U+{ord(c):04X}]" for c in hidden]
+    plain = "Ünïversal 株式会社 مساعد हिन्दी\u200d 👩\u200d💻 \u0644\u200c\u0627 <b>&amp;</b>\tπ\n"
+    assert stage.tab.run(f"import('/dom.js').then(dom => dom.visible({json.dumps(plain)}))") == plain
 
 
 def test_a_reload_stays_and_another_tab_needs_a_link(stage: Stage) -> None:

@@ -24,6 +24,7 @@ from hublet.ui.page import Page
 
 IDLE = 15 * 60.0
 _DRAIN = 2.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LIMITS = Limits(connections=64, body_size=64 * 1024)
 UNUSED, NOBODY, ASKED = "nobody has looked for a while", "nobody came", "it was asked to end"
 
@@ -56,6 +57,8 @@ class Server:
         """Listen. Raises PortTaken where no port is free on both addresses."""
         loop = asyncio.get_running_loop()
         self._ending = loop.create_future()
+        for number in _SIGNALS:  # from before the link is known: by themselves they would end the process at once
+            loop.add_signal_handler(number, self._end, ASKED)
         sockets = bind_loopback(0)
         self.port = sockets[0].getsockname()[1]
         self.admission = Admission(self.port, time.monotonic, life=self._code_life)
@@ -71,10 +74,6 @@ class Server:
         """Until the end, and why it came: UNUSED, NOBODY or ASKED."""
         assert self._ending is not None
         assert self._page is not None
-        loop = asyncio.get_running_loop()
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        for number in numbers:
-            loop.add_signal_handler(number, self._end, ASKED)
         try:
             return await self._ending
         finally:
@@ -84,8 +83,8 @@ class Server:
             await self._listener.drain(_DRAIN)
             if self._peers is not None:
                 self._peers.close()
-            for number in numbers:
-                loop.remove_signal_handler(number)
+            for number in _SIGNALS:
+                asyncio.get_running_loop().remove_signal_handler(number)
 
     def _end(self, why: str) -> None:
         if self._ending is not None and not self._ending.done():

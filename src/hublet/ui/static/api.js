@@ -16,8 +16,13 @@ async function send(method, path, body) {
   let answer;
   try {
     answer = await fetch(path, {
-      method, headers, body: body === undefined ? undefined : JSON.stringify(body),
-      credentials: "same-origin", cache: "no-store", redirect: "error", referrerPolicy: "no-referrer",
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      credentials: "same-origin",
+      cache: "no-store",
+      redirect: "error",
+      referrerPolicy: "no-referrer",
     });
   } catch {
     throw new Problem("This page's server has ended.", "Run `hublet ui` again.", 0);
@@ -31,7 +36,7 @@ const path = (parts) => "/api/" + parts.map(encodeURIComponent).join("/");
 
 async function value(answer) {
   const told = await answer.json();
-  if (told.cut) dispatchEvent(new Event("cut"));  // the server has left something out
+  if (told.cut) dispatchEvent(new Event("cut")); // the server has left something out
   return told;
 }
 
@@ -59,7 +64,12 @@ export async function listen(heard) {
     const blocks = (rest + value).split("\n\n");
     rest = blocks.pop();
     for (const block of blocks) {
-      const [kind, data] = ["event: ", "data: "].map((name) => block.split("\n").find((line) => line.startsWith(name))?.slice(name.length));
+      const [kind, data] = ["event: ", "data: "].map((name) =>
+        block
+          .split("\n")
+          .find((line) => line.startsWith(name))
+          ?.slice(name.length),
+      );
       if (kind && data) heard(kind, JSON.parse(data));
     }
   }

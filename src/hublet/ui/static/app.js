@@ -4,23 +4,29 @@
 import { Problem, admit, get, listen, post } from "./api.js";
 import { ago, count, h, tick } from "./dom.js";
 import { banner, known, say } from "./frame.js";
-import { PARTS, sentence } from "./parts.js";
+import { sentence } from "./overview.js";
+import { PARTS } from "./parts.js";
 
 const at = (id) => document.getElementById(id);
 const WAITS = [1, 2, 5, 10];
 const MOST_EVENTS = 200;
-const began = Date.now();  // what happened before is not said aloud
+const began = Date.now(); // what happened before is not said aloud
 const TONES = { ok: "good", starting: "calm" };
 
 // The part that is shown and where it draws: another one for each change of parts, so that one that is late draws into
 // what nobody sees any more.
-let shown = null, place = null;
-let drawing = null, due = false, soon = 0, syncing = false, complained = false;
+let shown = null,
+  place = null;
+let drawing = null,
+  due = false,
+  soon = 0,
+  syncing = false,
+  complained = false;
 
 function head() {
   const { status, down } = known;
   const words = down ? "not running" : !status ? "connecting" : status.state === "ok" ? "working" : status.state;
-  at("state").className = `state ${down ? "bad" : status ? TONES[status.state] ?? "warn" : "calm"}`;
+  at("state").className = `state ${down ? "bad" : status ? (TONES[status.state] ?? "warn") : "calm"}`;
   at("state").textContent = words;
   at("synced").replaceChildren(...(status?.last_pass_at && !down ? ["last sync ", ago(status.last_pass_at)] : []));
   at("sync").disabled = syncing || Boolean(down) || !status || Boolean(status.reason);
@@ -40,7 +46,10 @@ function head() {
 // One drawing at a time; what is asked for meanwhile is one more.
 function draw() {
   due = true;
-  if (!document.hidden) drawing ??= drawn().finally(() => { drawing = null; });
+  if (!document.hidden)
+    drawing ??= drawn().finally(() => {
+      drawing = null;
+    });
   return drawing;
 }
 
@@ -78,9 +87,12 @@ function heard(kind, value) {
     known.down = null;
   } else if (kind === "down") {
     known.down = value;
-    banner("hublet is not running.", "`hublet service start` or `hublet run` starts it.",
+    banner(
+      "hublet is not running.",
+      "`hublet service start` or `hublet run` starts it.",
       h("p", null, "What is below is as it was last known. This page goes on by itself when hublet is back."),
-      h("p", { class: "quiet" }, `Asked, it said: ${value.message}`));
+      h("p", { class: "quiet" }, `Asked, it said: ${value.message}`),
+    );
     at("view").classList.add("old");
     head();
     return;
@@ -97,9 +109,12 @@ function heard(kind, value) {
 
 async function live() {
   for (let tries = 0; tries < WAITS.length; tries++) {
-    known.events.length = 0;  // a stream begins with all that is kept
+    known.events.length = 0; // a stream begins with all that is kept
     try {
-      await listen((kind, value) => { tries = 0; heard(kind, value); });
+      await listen((kind, value) => {
+        tries = 0;
+        heard(kind, value);
+      });
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       if (error.status === 401 || error.status === 410) return over(error);
@@ -123,13 +138,25 @@ async function sync() {
   say("syncing");
   try {
     const { summary } = await post(["sync"]);
-    const words = ["added", "changed", "withdrawn"].filter((key) => summary[key]).map((key) => `${summary[key]} ${key}`);
+    const words = ["added", "changed", "withdrawn"]
+      .filter((key) => summary[key])
+      .map((key) => `${summary[key]} ${key}`);
     const text = summary.asked
       ? `${summary.answered} of ${count(summary.asked, "question")} answered, ${words.join(", ") || "nothing new"}`
-      : summary.problems[0] ?? "nothing was asked";
+      : (summary.problems[0] ?? "nothing was asked");
     say(`synced: ${text}`);
     if (summary.of_account) banner("");
-    else banner("The sync brought nothing.", "", h("p", null, text), h("ul", null, summary.problems.slice(0, 5).map((line) => h("li", null, line))));
+    else
+      banner(
+        "The sync brought nothing.",
+        "",
+        h("p", null, text),
+        h(
+          "ul",
+          null,
+          summary.problems.slice(0, 5).map((line) => h("li", null, line)),
+        ),
+      );
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     banner(error.message, error.hint);
@@ -148,7 +175,11 @@ function route() {
   document.title = `${shown.title} · hublet`;
   if (before === shown) return;
   const title = h("h1", { tabindex: "-1" }, shown.title);
-  const cut = h("p", { id: "cut", class: "quiet", hidden: true }, "Some of this is too long for a page, and is left out: the commands have all of it.");
+  const cut = h(
+    "p",
+    { id: "cut", class: "quiet", hidden: true },
+    "Some of this is too long for a page, and is left out: the commands have all of it.",
+  );
   place = h("div", { class: `panels ${shown.layout ?? ""}` });
   at("view").replaceChildren(title, cut, place);
   if (before) title.focus();
@@ -158,20 +189,42 @@ function route() {
 }
 
 function begin() {
-  at("parts").replaceChildren(...PARTS.map((one) => h("li", null, h("a", { href: `#${one.id}` }, one.title,
-    one.id === "held" && h("span", { class: "number", hidden: true }, h("span", null, "0"), h("span", { class: "unseen" }, " waiting"))))));
+  at("parts").replaceChildren(
+    ...PARTS.map((one) =>
+      h(
+        "li",
+        null,
+        h(
+          "a",
+          { href: `#${one.id}` },
+          one.title,
+          one.id === "held" &&
+            h(
+              "span",
+              { class: "number", hidden: true },
+              h("span", null, "0"),
+              h("span", { class: "unseen" }, " waiting"),
+            ),
+        ),
+      ),
+    ),
+  );
   at("sync").addEventListener("click", sync);
   at("ask-yes").addEventListener("click", () => at("ask").close("yes"));
   at("ask-no").addEventListener("click", () => at("ask").close());
   addEventListener("hashchange", route);
   addEventListener("changed", draw);
   addEventListener("resize", drawSoon);
-  addEventListener("cut", () => { at("cut").hidden = false; });
+  addEventListener("cut", () => {
+    at("cut").hidden = false;
+  });
   document.addEventListener("visibilitychange", () => {
     tick();
     if (due) draw();
   });
-  setInterval(() => { if (!document.hidden) tick(); }, 10000);
+  setInterval(() => {
+    if (!document.hidden) tick();
+  }, 10000);
   route();
   return live();
 }
@@ -182,7 +235,13 @@ try {
 } catch (error) {
   if (error instanceof Problem) over(error);
   else {
-    over(new Problem("This page can't go on.", "It needs this browser's cookies and storage for its address; then run `hublet ui` again.", 0));
+    over(
+      new Problem(
+        "This page can't go on.",
+        "It needs this browser's cookies and storage for its address; then run `hublet ui` again.",
+        0,
+      ),
+    );
     throw error;
   }
 }

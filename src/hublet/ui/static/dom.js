@@ -4,7 +4,8 @@ const SVG = "http://www.w3.org/2000/svg";
 
 // What could turn writing round, hide it or move a cursor is shown by its number: C0 and C1 controls but tab and line
 // end, marks of direction, zero-width characters, the tag block. Spaces and joiners that scripts need stay.
-const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
+const HIDDEN =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
 
 export function visible(text) {
   return String(text).replace(HIDDEN, (c) => `[U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`);
@@ -49,18 +50,41 @@ export function table(caption, heads, rows, { most = 100, none = "None." } = {})
   const body = h("tbody");
   const fill = (from, to) => {
     for (const cells of rows.slice(from, to)) {
-      body.append(h("tr", null, cells.map((cell, n) => n
-        ? h("td", { "data-head": heads[n] }, cell)
-        : h("th", { scope: "row" }, cell))));
+      body.append(
+        h(
+          "tr",
+          null,
+          cells.map((cell, n) => (n ? h("td", { "data-head": heads[n] }, cell) : h("th", { scope: "row" }, cell))),
+        ),
+      );
       for (const cell of body.lastChild.cells) cell.classList.toggle("blank", !cell.textContent);
     }
   };
   fill(0, most);
-  const whole = h("table", null, h("caption", null, caption),
-    h("thead", null, h("tr", null, heads.map((head) => h("th", { scope: "col" }, head)))), body);
-  if (!rows.length) return h("div", { class: "table" }, h("p", { class: "caption" }, caption), h("p", { class: "quiet" }, none));
+  const whole = h(
+    "table",
+    null,
+    h("caption", null, caption),
+    h(
+      "thead",
+      null,
+      h(
+        "tr",
+        null,
+        heads.map((head) => h("th", { scope: "col" }, head)),
+      ),
+    ),
+    body,
+  );
+  if (!rows.length)
+    return h("div", { class: "table" }, h("p", { class: "caption" }, caption), h("p", { class: "quiet" }, none));
   const rest = rows.length - most;
-  const more = rest > 0 && button(`Show ${rest} more`, (event) => { fill(most); event.currentTarget.remove(); });
+  const more =
+    rest > 0 &&
+    button(`Show ${rest} more`, (event) => {
+      fill(most);
+      event.currentTarget.remove();
+    });
   return h("div", { class: heads.length > FEW ? "table many" : "table" }, whole, more);
 }
 
@@ -73,7 +97,11 @@ export function card(title, ...children) {
   return h("section", { class: "card" }, title && h("h2", null, title), ...children);
 }
 
-const UNITS = [[86400, "d"], [3600, "h"], [60, "min"]];
+const UNITS = [
+  [86400, "d"],
+  [3600, "h"],
+  [60, "min"],
+];
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";
@@ -81,7 +109,12 @@ export function duration(seconds) {
   return `${Math.max(0, Math.floor(seconds))} s`;
 }
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
+const CLOCK = new Intl.DateTimeFormat(undefined, {
+  month: "short",
+  day: "numeric",
+  hour: "numeric",
+  minute: "2-digit",
+});
 const YEARS = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const HOURS = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 

@@ -14,12 +14,23 @@ export function say(text) {
 
 // Texts of hublet's own name commands between backticks.
 export function marked(text) {
-  return text.split("`").map((piece, n) => n % 2 ? h("code", null, piece) : piece);
+  return text.split("`").map((piece, n) => (n % 2 ? h("code", null, piece) : piece));
 }
 
 export function banner(message, hint, ...more) {
-  at("banner").replaceChildren(...(message ? [h("div", { class: "card warn" },
-    h("p", null, h("strong", null, message)), hint && h("p", null, marked(hint)), ...more)] : []));
+  at("banner").replaceChildren(
+    ...(message
+      ? [
+          h(
+            "div",
+            { class: "card warn" },
+            h("p", null, h("strong", null, message)),
+            hint && h("p", null, marked(hint)),
+            ...more,
+          ),
+        ]
+      : []),
+  );
 }
 
 // Ask before something is done that changes what is served.
@@ -31,7 +42,9 @@ export function confirm(what, why, yes) {
   dialog.returnValue = "";
   dialog.showModal();
   at("ask-no").focus();
-  return new Promise((done) => dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true }));
+  return new Promise((done) =>
+    dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true }),
+  );
 }
 
 // Do something that the daemon may refuse; whether it was done. Whoever draws is told by a `changed` event.

@@ -13,12 +13,17 @@ export function panel(root, id, data, build) {
   } else if (drawn.get(place) === now) return place;
   drawn.set(place, now);
   const open = [...place.querySelectorAll("details")].map((one) => one.open);
-  const focus = place.contains(document.activeElement) ? [...place.querySelectorAll("a,button,summary,select")].indexOf(document.activeElement) : -1;
+  const focus = place.contains(document.activeElement)
+    ? [...place.querySelectorAll("a,button,summary,select")].indexOf(document.activeElement)
+    : -1;
   const built = build();
   place.replaceChildren(...(built ? [built] : []));
   place.hidden = !built;
-  [...place.querySelectorAll("details")].forEach((one, n) => { if (open[n]) one.open = true; });
-  if (focus >= 0) (place.querySelectorAll("a,button,summary,select")[focus] ?? document.querySelector("#view h1")).focus();
+  [...place.querySelectorAll("details")].forEach((one, n) => {
+    if (open[n]) one.open = true;
+  });
+  if (focus >= 0)
+    (place.querySelectorAll("a,button,summary,select")[focus] ?? document.querySelector("#view h1")).focus();
   return place;
 }
 
