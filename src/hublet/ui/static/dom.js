@@ -57,7 +57,7 @@ export function table(caption, heads, rows, { most = 100, none = "None." } = {})
           cells.map((cell, n) => (n ? h("td", { "data-head": heads[n] }, cell) : h("th", { scope: "row" }, cell))),
         ),
       );
-      for (const cell of body.lastChild.cells) cell.classList.toggle("blank", !cell.textContent);
+      for (const cell of body.lastChild.cells) cell.classList.toggle("blank", !cell.textContent.trim());
     }
   };
   fill(0, most);

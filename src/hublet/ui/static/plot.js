@@ -6,7 +6,8 @@ const LEFT = 30,
   RIGHT = 8,
   TOP = 10,
   BOTTOM = 24;
-const TICK = 150;
+const TICK = 150,
+  SLOT = 5;
 
 export function outcome(one) {
   if (!one.asked || !one.of_account) return "failed";
@@ -21,10 +22,11 @@ export function changes(one) {
 }
 
 // `width` in CSS pixels, so that the words on it are as large as others.
-export function plot(passes, now, width) {
+export function plot(all, now, width) {
   const WIDTH = Math.max(240, Math.min(1400, width)),
     ticks = Math.max(1, Math.min(8, Math.floor(WIDTH / TICK)));
   const HEIGHT = Math.max(150, Math.min(260, WIDTH * 0.18));
+  const passes = all.slice(-Math.floor((WIDTH - LEFT - RIGHT) / SLOT)); // the last ones, where there is no room for more
   const first = Math.min(passes[0].at, now - 600),
     span = Math.max(now - first, 1);
   const most = Math.max(...passes.map((one) => one.asked), 1);
