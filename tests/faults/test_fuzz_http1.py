@@ -19,6 +19,7 @@ from tests.faults import two_parsers
 FUZZ_SECONDS = int(os.environ.get("HUBLET_TESTS_FUZZ_SECONDS", "20"))
 GOOD = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 SEEDS = [data for _, data in corpus.values() if len(data) < 400] + [d for d in accepted.values() if len(d) < 400]
+SEEDS.append(b"GET /a  HTTP/1.0\r\n\r\n")  # several blanks before the version, which llhttp takes
 PARTS = [
     GOOD, b"POST /b HTTP/1.1\r\n", b"Host: h\r\n", b"Content-Length: 3\r\n", b"Content-Length: 4\r\n", b"\r\n", b"abc",
     b"Transfer-Encoding: chunked\r\n", b"3\r\nabc\r\n", b"0\r\n\r\n", b"0\r\nA: b\r\n\r\n", b"Connection: close\r\n",

@@ -20,8 +20,9 @@ Understood = tuple[str, str, bytes]
 MOST_BODY = 1000
 _EMPTY_LINES = re.compile(rb"\A[\r\n]+")
 """llhttp passes over any line ends before a request, and h11 knows none (RFC 9112 section 2.2 lets empty lines be)."""
-_TWO_BLANKS = re.compile(rb"\A([A-Z]+) +")
-"""llhttp takes several blanks behind the method, h11 does not: nobody can smuggle anything by them."""
+_BLANKS = (re.compile(rb"\A([A-Z]+) +"), re.compile(rb"\A([A-Z]+ [^ \r\n]+) +"))
+"""llhttp takes several blanks behind the method and behind the target (RFC 9112 section 3 allows that), h11 does not:
+nobody can smuggle anything by them."""
 
 
 class Wire(asyncio.Transport):
@@ -116,7 +117,10 @@ def theirs(data: bytes) -> list[Understood]:
     while True:
         data = _EMPTY_LINES.sub(b"", data)
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=64 * 1024)
-        connection.receive_data(_TWO_BLANKS.sub(rb"\1 ", data))
+        received = data
+        for blanks in _BLANKS:
+            received = blanks.sub(rb"\1 ", received)
+        connection.receive_data(received)
         request, body = None, b""
         try:
             while not isinstance(event := connection.next_event(), h11.EndOfMessage):

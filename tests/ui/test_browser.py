@@ -390,11 +390,15 @@ def axe() -> str:
     return (installed([AXE]) / "axe-core" / "axe.min.js").read_text()
 
 
+_COMPARE = "[...document.querySelectorAll('#view button')].find(one => one.textContent === 'Compare')"
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing(stage: Stage, axe: str, dark: bool) -> None:
     """In every part, wide and narrow, with something held back, a difference open, and the question asked."""
     with stage.hub.changing() as world:
         kept, world.organizations["org_acme"].roster = world.organizations["org_acme"].roster, []
+    stage.hub.edit_assistant("dana/rust-smith", "Run clippy", f"Run clippy {'in the dark' if dark else 'by day'}")
     stage.sync()
     stage.tab.scheme(dark=dark)
     found: dict[str, list[str]] = {}
@@ -403,10 +407,8 @@ def test_axe_finds_nothing(stage: Stage, axe: str, dark: bool) -> None:
         for part in PARTS:
             stage.look(part)
             if part == "history":
-                stage.tab.until("document.querySelector('#view tbody tr') !== null")
-                stage.tab.run(
-                    "[...document.querySelectorAll('#view button')].find(one => one.textContent === 'Compare')?.click()"
-                )
+                stage.tab.until(f"{_COMPARE} !== undefined")
+                stage.tab.run(f"{_COMPARE}.click()")
                 stage.tab.until("document.querySelector('.differences') !== null")
             if part == "held":
                 stage.tab.until("document.querySelector('#view button') !== null")
