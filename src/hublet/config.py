@@ -32,6 +32,7 @@ class Hub:
 class Sync:
     every: int
     proxied: Literal["auto", "always", "never"]
+    unasked: Literal["normal", "slow", "pause"]
     on_battery: Literal["normal", "slow", "pause"]
     parallel: int
     hold_commands: bool

@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import TYPE_CHECKING
 
 from hublet.config import Config
@@ -16,7 +17,9 @@ from hublet.core.account import Account, check_key, origin_of
 from hublet.core.address import folder_of
 from hublet.core.errors import CredentialError, KeySourceError, StoreError, StoreLocked
 from hublet.core.history import Retention
+from hublet.core.lifetimes import SELDOM
 from hublet.core.locking import is_restored
+from hublet.core.pace import LONGEST_STRETCHED, Pace, stretched
 from hublet.core.snapshot import Terms
 from hublet.door.audit import AuditFile, Syslog
 from hublet.door.audit import file_name as audit_name
@@ -35,9 +38,6 @@ if TYPE_CHECKING:
     from hublet.serve.exporting import Exporter
 
 log = logging.getLogger("hublet")
-
-_SHORT = 300.0
-"""For how long what changes by the minute (the trial status) is fresh, in seconds."""
 
 
 def open_service(
@@ -129,9 +129,27 @@ def terms_of(service: Service, archive: Archive) -> Terms:
         icon=lambda url: f"http://localhost:{port}/icons/{envelope.icon_name(url)}",
         etag_key=envelope.etag_key,
         interval=config.sync.every,
-        short_interval=min(_SHORT, config.sync.every),
         max_stale=config.secrets.max_stale,
+        seldom=max(config.sync.every, min(SELDOM, _confirmed_within(config))),
+        longest=max(stretched(config.sync.every, pace, longest_of(config)) for pace in paces_of(config)),
     )
+
+
+def paces_of(config: Config) -> tuple[Pace, Pace]:
+    """The paces that passes may have on this machine."""
+    return config.sync.on_battery, config.sync.unasked
+
+
+def longest_of(config: Config) -> float:
+    """Seconds that a slow pace may leave between passes."""
+    return min(LONGEST_STRETCHED, _confirmed_within(config))
+
+
+def _confirmed_within(config: Config) -> float:
+    """Seconds within which what is kept has to be confirmed, so that neither a secret's value nor the readiness of the
+    whole is lost to passes that come too seldom."""
+    ready_within = config.serve.ready_within
+    return min(config.secrets.max_stale, inf if ready_within is None else ready_within) / 2
 
 
 def plan_of(config: Config, account: Account | None) -> Plan:
@@ -144,7 +162,13 @@ def plan_of(config: Config, account: Account | None) -> Plan:
         size_limit=config.hub.size_limit,
         parallel=config.sync.parallel,
     )
-    return Plan(hub, interval=config.sync.every, proxied=config.sync.proxied, hold_commands=config.sync.hold_commands)
+    return Plan(
+        hub,
+        interval=config.sync.every,
+        longest=longest_of(config),
+        proxied=config.sync.proxied,
+        hold_commands=config.sync.hold_commands,
+    )
 
 
 def account_of(config: Config, environment: Mapping[str, str], kept: object) -> Account | None:

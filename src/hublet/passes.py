@@ -1,8 +1,9 @@
 """When a pass begins: when its time has come, and at once when something says that it is now.
 
 start, the machine wakes, a login, another Hub        soon
+a client finds an answer older than the interval      asked_for
 the network is back, the Hub answers again            network_back, hub_back: one pass, however often it is said
-on battery, on a metered connection                   intervals stretch, or no pass begins by itself
+nothing waits for news, on battery, metered           intervals stretch, or no pass begins by itself
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ class Passes:
 
     @property
     def pace(self) -> Pace:
+        """The pace of the machine, which the log tells of."""
         return pace_in(self._service.surroundings, self._service.config.sync.on_battery)
 
     def begin(self) -> None:
@@ -105,6 +107,8 @@ class Passes:
             self._service.on_login.append(self._logged_in)
         if self._heard not in sync.on_judged:
             sync.on_judged.append(self._heard)
+        sync.refreshing.begin_pass = self.asked_for
+        self._service.events.on_listen = self.arrange
         self._since, self._chance = self._service.clock(), self._draw()
         self.arrange()
         if self.pace != "pause":
@@ -131,6 +135,14 @@ class Passes:
         self._by = None
         self._task = asyncio.get_running_loop().create_task(self._run(), name="scheduled pass")
 
+    def asked_for(self) -> bool:
+        """A client has found something older than the interval: begin a pass, unless the machine wants none by itself.
+        Whether one has begun."""
+        if self._timer is None or self.pace == "pause":
+            return False
+        self.soon()
+        return True
+
     def woken(self) -> None:
         """The machine was asleep, and whatever was due meanwhile is due now."""
         if self.pace != "pause":
@@ -154,11 +166,13 @@ class Passes:
             return
         self._notice(self._look())
         now, ledger = service.clock(), sync.state.ledger
+        # While the Hub is away it is looked for as usual: whoever comes next finds it there.
+        pace = self.pace if ledger.failures else service.pace
         if not ledger.failures:
             self._forgiven, self._in_vain, self._by = 0, 0, None
         wait = next_pass_in(
-            ledger, self._since, interval=sync.plan.interval, chance=self._chance, pace=self.pace,
-            forgiven=self._forgiven,
+            ledger, self._since, interval=sync.plan.interval, chance=self._chance, pace=pace,
+            longest=sync.plan.longest, forgiven=self._forgiven,
         )  # fmt: skip
         if self._by is not None:
             wait = min(self._by - self._since, wait if wait is not None else float("inf"))

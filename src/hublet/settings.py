@@ -129,12 +129,23 @@ settings: tuple[Setting, ...] = (
     Setting("hub.timeout", _time_limit, "30s", "The longest that one request to the Hub may take as a whole."),
     Setting("hub.connect_timeout", _time_limit, "5s", "The longest that connecting to the Hub may take."),
     Setting("hub.size_limit", _within(parse_size, "1KiB", "1GiB"), "64MiB", "The largest answer taken from the Hub."),
-    Setting("sync.every", _within(parse_duration, "1s", "30d"), "15m", "How often the Hub is asked for what is new."),
+    Setting(
+        "sync.every",
+        _within(parse_duration, "1s", "30d"),
+        "15m",
+        "How old an answer may be before the Hub is asked for a newer one.",
+    ),
     Setting(
         "sync.proxied",
         _choice("auto", "always", "never"),
         "auto",
         "Keep the alwaysUseProxy=true variant fresh too: auto is once a client has asked for it.",
+    ),
+    Setting(
+        "sync.unasked",
+        _choice("normal", "slow", "pause"),
+        "slow",
+        "While no client finds anything older than that: sync as often, eight times less often, or not by itself.",
     ),
     Setting(
         "sync.on_battery",

@@ -12,23 +12,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from hublet.core import operations as ops
 from hublet.core.judgement import judge
 from hublet.core.ledger import Ledger
+from hublet.core.lifetimes import is_due, rested, seldom_due
 from hublet.core.locking import accepted, anew, locked, unlocked
-from hublet.core.outcomes import Outcome, PassReport, Throttled, Unreachable, roots
-from hublet.core.pace import asked_to_wait
+from hublet.core.outcomes import Outcome, PassReport, Throttled, Unreachable
+from hublet.core.pace import LONGEST_STRETCHED, asked_to_wait
 from hublet.core.quarantine import accept, reject
-from hublet.core.questions import LATEST, Assistant, Block, Credits, Download, Icon, Pinned, Question, Roster, Secret
-from hublet.core.records import Known, Record
+from hublet.core.questions import Assistant, Icon, Pinned, Question, Roster, Secret
+from hublet.core.records import Record
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Snapshot, Terms
+from hublet.core.standing import is_taken
 from hublet.core.state import Change, Drop, Put, State, Verdict, members
 from hublet.host.lean import collector_resting
+from hublet.refreshing import Refreshing
 from hublet.saving import Archive, Saving
 from hublet.settling import Before, Decide, Understand, let_go, settle
 from hublet.summary import Summary, summarise
@@ -43,16 +46,14 @@ Run = Callable[[WorkOrder, Say], Awaitable[PassReport]]
 _OFFLINE_MEMORY = 10.0
 """Seconds for which a Hub that could not be reached is not tried again for a waiting client."""
 
-_REFRESH_PAUSE = 60.0
-"""Seconds between two askings that clients cause by finding the same answer stale."""
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the config says of passes."""
+    """What the config says of passes. `longest` is what a slow pace may leave between them, in seconds."""
 
     hub: Hub
     interval: float
+    longest: float = LONGEST_STRETCHED
     proxied: Literal["auto", "always", "never"] = "auto"
     hold_commands: bool = False
 
@@ -86,9 +87,13 @@ class Sync:
         self._pass: asyncio.Task[Summary] | None = None
         self._asking: dict[ops.Operation, asyncio.Task[Outcome]] = {}
         self._listeners: set[Say] = set()
-        self._background: set[asyncio.Task[Outcome]] = set()
+        self._all_due = True
+        """Whether the next pass asks for everything: this Hub has told this process nothing with this key."""
+        self._thorough = False
+        """Whether the running pass does."""
         self._unreachable_at = float("-inf")
         self.snapshot = Snapshot(state, terms, clock())
+        self.refreshing = Refreshing(self, clock)
 
     @property
     def state(self) -> State:
@@ -97,12 +102,16 @@ class Sync:
     async def run_pass(self, say: Say | None = None, *, force: bool = False) -> Summary:
         """Go over the whole Hub; a second call while one runs joins it. `say` hears every word as it comes.
 
-        Before a Retry-After only `force` (a person's own sync) asks.
+        Before a Retry-After only `force` (a person's own sync) asks, and it alone asks for what can rest, too: it joins
+        only such a pass, and waits for another.
         """
+        while force and self._pass is not None and not self._pass.done() and not self._thorough:
+            await asyncio.wait({self._pass})
         if self._pass is None or self._pass.done():
             wait = asked_to_wait(self._state.ledger, self._clock())
             if wait > 0 and not force:
                 return Summary(problems=(f"the Hub asked to wait {wait:.0f} s more",))
+            self._thorough = force or self._all_due
             self._pass = asyncio.create_task(self._whole(), name="pass")
         if say is not None:
             self._listeners.add(say)
@@ -124,12 +133,8 @@ class Sync:
         """
         task = self._asking.get(operation)
         if task is None:
-            if self.plan.hub.closed:
-                return Unreachable("no key is stored")
-            if (pause := asked_to_wait(self._state.ledger, self._clock())) > 0:
-                return Throttled(pause)
-            if self._clock() - self._unreachable_at < _OFFLINE_MEMORY:
-                return Unreachable("the Hub could not be reached just now")
+            if (why_not := self._why_not()) is not None:
+                return why_not
             task = asyncio.create_task(self._one(operation), name="ask")
             self._asking[operation] = task
             task.add_done_callback(lambda _: self._asking.pop(operation, None))
@@ -151,21 +156,14 @@ class Sync:
         report = await self._run(WorkOrder(self.plan.hub, whole=False, ask=(operation,)), lambda _: None)
         return next((outcome for _, outcome in report.outcomes), Unreachable("the asking broke off"))
 
-    def refresh(self, operation: ops.Operation) -> None:
-        """Start asking what a client found stale; it does not wait.
+    async def ask_together(self, operations: tuple[ops.Operation, ...]) -> None:
+        """Ask the Hub for these, if it may be asked now; nobody waits for what it says."""
+        if self._why_not() is None:
+            await self._some(operations)
 
-        What was asked just now is not asked again: an answer can stay stale (a list with one assistant that the Hub
-        can't load), however often clients come. While the Hub is away nothing is asked for: the passes' backoff finds
-        out when it is back, whoever asks in the meantime. Unless no passes come (`resting`): then clients' askings do.
-        """
-        if self._state.ledger.failures and not self.resting:
-            return
-        if isinstance(operation, ops.ListFullSlugs):
-            operation = ops.ListAssistants(operation.scope, False)  # what it is made of; itself is always refused
-        if operation not in self._asking and self._pass_is_idle() and not self._asked_lately(operation):
-            task = asyncio.create_task(self.ask(operation, wait=self.plan.hub.timeout), name="refresh")
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
+    def is_idle(self, operation: ops.Operation) -> bool:
+        """Whether nothing runs that asks for it."""
+        return operation not in self._asking and (self._pass is None or self._pass.done())
 
     async def lock(self) -> None:
         """Stop serving secret values now."""
@@ -236,13 +234,15 @@ class Sync:
 
     def configure(self, plan: Plan, terms: Terms) -> None:
         """Take over a new config: from the next pass and the next answer on."""
+        self._all_due |= plan.hub != self.plan.hub
         self.plan, self.terms = plan, terms
         self._unreachable_at = float("-inf")
         self._publish()
 
     async def close(self) -> None:
         """End what runs; nothing half-judged is kept."""
-        tasks = [*self._background, *self._asking.values(), *([self._pass] if self._pass else [])]
+        running = (self.refreshing.task, self._pass, *self._asking.values())
+        tasks = [task for task in running if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -262,16 +262,15 @@ class Sync:
 
     # Within
 
-    def _asked_lately(self, operation: ops.Operation) -> bool:
-        ledger, since = self._state.ledger, self._clock() - min(_REFRESH_PAUSE, self.plan.interval)
-        return all(
-            ledger.confirmed.get(question, since) > since
-            or (question in ledger.troubles and ledger.troubles[question].at > since)
-            for question in roots(operation)
-        )
-
-    def _pass_is_idle(self) -> bool:
-        return self._pass is None or self._pass.done()
+    def _why_not(self) -> Outcome | None:
+        """Why a client's question is not asked of the Hub now."""
+        if self.plan.hub.closed:
+            return Unreachable("no key is stored")
+        if (pause := asked_to_wait(self._state.ledger, self._clock())) > 0:
+            return Throttled(pause)
+        if self._clock() - self._unreachable_at < _OFFLINE_MEMORY:
+            return Unreachable("the Hub could not be reached just now")
+        return None
 
     async def _whole(self) -> Summary:
         started = self._clock()
@@ -280,7 +279,9 @@ class Sync:
             if self.plan.hub.closed:
                 return Summary(problems=("no key is stored: run `hublet login`",))
             with collector_resting():
+                hub = self.plan.hub
                 reports = [await self._run(await asyncio.to_thread(self._order), self._tell)]
+                self._all_due &= not (is_taken(reports[0]) and hub == self.plan.hub)
                 summary = await self._judged(reports[0], started)
                 await asyncio.to_thread(let_go, reports)
             return summary
@@ -288,18 +289,22 @@ class Sync:
             self.running_since = None
 
     async def _one(self, operation: ops.Operation) -> Outcome:
-        order = conditionally(WorkOrder(self.plan.hub, whole=False, ask=(operation,)), self._state)
+        outcome = (await self._some((operation,))).get(operation)
+        return outcome if outcome is not None else Unreachable("the asking broke off")
+
+    async def _some(self, operations: tuple[ops.Operation, ...]) -> Mapping[ops.Operation, Outcome]:
+        order = conditionally(WorkOrder(self.plan.hub, whole=False, ask=operations), self._state)
         report = await self._run(order, self._tell)
         await self._judged(report, self._clock())
-        outcome = next((outcome for asked, outcome in report.outcomes if asked == operation), None)
-        return outcome if outcome is not None else Unreachable("the asking broke off")
+        return dict(report.outcomes)
 
     def _tell(self, word: Word) -> None:
         for say in tuple(self._listeners):
             say(word)
 
     def _order(self) -> WorkOrder:
-        """What this pass has to go over: everything that is known, and what it leads to."""
+        """What this pass has to go over: what is known, and what it leads to; without what can rest, unless it is
+        thorough."""
         records = self._state.records
         rosters = {question for question in records if isinstance(question, Roster)}
         listed = {
@@ -312,7 +317,8 @@ class Sync:
             if isinstance(question, Assistant) and isinstance(known, Record) and question not in listed
             if wanted or not question.proxied
         ]
-        direct += _refreshed(records)
+        now, seldom = self._clock(), 0.0 if self._thorough else self.terms.seldom
+        direct += seldom_due(self._state, now, seldom=seldom)
         known_scopes = [id_ for id_, _, _ in self.snapshot.organizations()]
         known_scopes += [r.scope for r in rosters if r.scope is not None and r.scope not in known_scopes]
         order = WorkOrder(
@@ -321,7 +327,12 @@ class Sync:
             scopes=tuple(dict.fromkeys(known_scopes)),
             proxied=frozenset(roster.scope for roster in rosters if roster.proxied and wanted),
             every_proxied=self.plan.proxied == "always",
-            secrets=tuple((question.scope, question.fqsn) for question in records if isinstance(question, Secret)),
+            secrets=tuple(
+                (question.scope, question.fqsn)
+                for question in records
+                if isinstance(question, Secret) and is_due(self._state, question, now, seldom=seldom)
+            ),
+            rested=rested(self._state, now, scopes=known_scopes, seldom=seldom),
             blocks=tuple(fixed_blocks(records)),
             icons=frozenset(question.url for question in records if isinstance(question, Icon)),
         )
@@ -379,15 +390,3 @@ def _is_cancelled() -> bool:
     """Whether it is the running task itself that is to end, and not what it waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _refreshed(records: Mapping[Question, Known]) -> Iterator[ops.Operation]:
-    """What else was asked for once and goes on changing."""
-    for question, known in records.items():
-        match question, known:
-            case Credits(), Record():
-                yield ops.GetCredits()
-            case Block(slug, version), Record() if version == LATEST:
-                yield ops.GetBlock(slug, version)
-            case Download(slug, version), Record() if version == LATEST:
-                yield ops.DownloadPackage(slug, version)

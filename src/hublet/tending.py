@@ -197,7 +197,7 @@ class Tending:
                 exporter.soon()
             if any(name.startswith("hub.") for name in changed):
                 self._passes.soon(afresh=True)
-            elif changed & {"sync.every", "sync.on_battery"}:
+            elif any(name.partition(".")[0] in ("sync", "secrets", "serve", "export") for name in changed):
                 self._passes.arrange()
         moved = config.serve.socket != self._own_socket
         late = ("serve.socket: takes effect after a restart",) if moved else ()

@@ -24,7 +24,7 @@ MARK = "@mark:0123456789abcdef:"
 DEV = Slug("dana", "dev")
 DESK = Assistant(None, False, DEV)
 LIST = ops.ListAssistants(None, False)
-TERMS = Terms(icon=lambda url: url, etag_key=bytes(32), interval=900, short_interval=300, max_stale=7 * 86400)
+TERMS = Terms(icon=lambda url: url, etag_key=bytes(32), interval=900, longest=900, seldom=900, max_stale=7 * 86400)
 
 CANARY = "canary-value-5d0c1f7e"
 

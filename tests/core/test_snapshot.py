@@ -24,8 +24,8 @@ from hublet.demo.data import ACME, DEMO_KEY, USER_SECRETS
 from hublet.demo.hub import Hub
 
 START = 1_750_000_000.0
-INTERVAL, WEEK = 900.0, 7 * 86400.0
-TERMS = Terms(lambda url: f"http://localhost:3001/icons/{len(url):032x}", b"k" * 32, INTERVAL, 60.0, WEEK)
+INTERVAL, DAY, WEEK = 900.0, 86400.0, 7 * 86400.0
+TERMS = Terms(lambda url: f"http://localhost:3001/icons/{len(url):032x}", b"k" * 32, INTERVAL, INTERVAL, DAY, WEEK)
 NIGHT_OWL = q.Slug("dana", "night-owl")
 CANARIES = [value for name, value in USER_SECRETS.items() if name != "PIN"]
 
@@ -335,13 +335,13 @@ def test_a_frozen_member_ages_alone_and_its_list_with_it(cache: Cache) -> None:
 
 
 def test_grades_follow_the_clock(cache: Cache) -> None:
-    """Fresh while younger than its interval, then stale; short-lived things sooner, a fixed version never."""
+    """Fresh while younger than its interval, then stale; what is asked seldom later, a fixed version never."""
     cache.ask(ops.GetFreeTrialStatus(), ops.GetBlock(q.Slug("mistral", "codestral"), "1.2.0"))
     snapshot = cache.publish()
     policy, trial = answer(snapshot, ops.GetPolicy()), answer(snapshot, ops.GetFreeTrialStatus())
     block = answer(snapshot, ops.GetBlock(q.Slug("mistral", "codestral"), "1.2.0"))
     assert [policy.grade(START + after) for after in (0, 899, 900)] == ["fresh", "fresh", "stale"]
-    assert [trial.grade(START + after) for after in (59, 60)] == ["fresh", "stale"]
+    assert [trial.grade(START + after) for after in (DAY - 1, DAY)] == ["fresh", "stale"]
     assert block.grade(START + 10**9) == "fresh"
     assert snapshot.grade(q.Policy(), START + 899) == "fresh"
     assert snapshot.grade(q.Credits(), START) is None

@@ -121,7 +121,7 @@ class Hublet(RuleBasedStateMachine):
             try:
                 return await work
             finally:
-                while waiting := [*self.sync._background, *self.sync._asking.values()]:
+                while waiting := [*filter(None, [self.sync.refreshing.task]), *self.sync._asking.values()]:
                     await asyncio.gather(*waiting, return_exceptions=True)
 
         return self.loop.run_until_complete(settled())

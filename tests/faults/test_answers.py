@@ -30,7 +30,7 @@ from hublet.upstream.strict import DEEPEST, NotStrict, loads
 from hublet.upstream.survey import survey
 
 NOW, INTERVAL = 1_750_000_000.0, 900.0
-TERMS = Terms(icon=lambda url: url, etag_key=bytes(32), interval=900, short_interval=300, max_stale=7 * 86400)
+TERMS = Terms(icon=lambda url: url, etag_key=bytes(32), interval=900, longest=900, seldom=900, max_stale=7 * 86400)
 CHAT = Slug("dana", "local-chat")
 ASKED: tuple[ops.Operation, ...] = (
     ops.ListAssistants(None),

@@ -21,6 +21,8 @@ from hublet.serve.telling import Stream
 from tests.in_process import READER, InProcess, in_process
 from tests.serve.test_api import EVERY, Story, told
 
+SLOW = 8 * EVERY
+
 EVENTS = "/hublet/v1/events"
 
 
@@ -166,24 +168,24 @@ def test_what_the_hub_takes_back_is_told_when_it_is_withdrawn(tmp_path: Path) ->
 
 
 def test_offline_stale_and_online_again(tmp_path: Path) -> None:
-    """Stale is told once, only when a pass is clearly late: between two passes of the usual pace nothing is."""
+    """Stale is told once, only when a pass is clearly late: between two passes of a slow pace nothing is."""
 
     async def story(it: InProcess) -> None:
-        it.clock.advance(EVERY * 1.1)
+        it.clock.advance(SLOW * 1.1)
         it.service.look()
         assert it.service.events.counts["stale"] == 0
         assert await during(it, 0) == ()
         it.network.up = False
         assert kinds(await during(it, EVERY)) == ["offline"]
         assert kinds(await during(it, 10)) == []
-        late = await during(it, EVERY)
+        late = await during(it, SLOW * 1.2)
         assert set(kinds(late)) == {"stale"}
         assert {event.what for event in late} >= {"policy", "organizations", "assistants of the personal scope"}
         assert await during(it, EVERY) == ()
         it.network.up = True
         assert kinds(await during(it, 1)) == ["online"]
         it.network.up = False
-        assert kinds(await during(it, EVERY, EVERY)).count("stale") == len(late)  # late anew: told anew
+        assert kinds(await during(it, SLOW, SLOW)).count("stale") == len(late)  # late anew: told anew
 
     told(tmp_path, story)
 

@@ -40,7 +40,7 @@ class Clock:
 
 
 def made(state: State | None = None, clock: Callable[[], float] = Clock()) -> Sync:  # noqa: B008
-    terms = Terms(icon=str, etag_key=bytes(32), interval=900, short_interval=300, max_stale=7 * DAY)
+    terms = Terms(icon=str, etag_key=bytes(32), interval=900, longest=900, seldom=900, max_stale=7 * DAY)
 
     async def never(*_: object) -> Any:
         raise AssertionError

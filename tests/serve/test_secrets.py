@@ -37,7 +37,7 @@ VALUES = [value for name, value in USER_SECRETS.items() if name != "PIN"]
 
 
 def secrets(state: State, *, overrides: dict[str, SecretStr] | None = None, clock: float = NOW) -> Secrets:
-    terms = Terms(icon=str, etag_key=bytes(32), interval=900, short_interval=300, max_stale=7 * DAY)
+    terms = Terms(icon=str, etag_key=bytes(32), interval=900, longest=900, seldom=900, max_stale=7 * DAY)
 
     async def never(*_: object) -> Any:
         raise AssertionError

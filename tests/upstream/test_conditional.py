@@ -32,7 +32,7 @@ from hublet.upstream.survey import survey
 from hublet.upstream.validating import LONGEST, validator_of
 
 LIST = "/ide/list-assistants?alwaysUseProxy=false"
-ACMES = f"{LIST}&organizationId=org_acme"
+ACMES, INITECHS = f"{LIST}&organizationId=org_acme", f"{LIST}&organizationId=org_initech"
 UNCHANGED = {304}
 
 
@@ -69,11 +69,11 @@ def told(path: Path, story: Story, *, hub: DemoHub | None = None, **settings: di
     asyncio.run(telling())
 
 
-async def passed(it: InProcess, network: Counting) -> dict[str, tuple[int, int]]:
-    """One more pass: status and size of each GET, by its target."""
+async def passed(it: InProcess, network: Counting, *, force: bool = False) -> dict[str, tuple[int, int]]:
+    """One more pass, a person's own with `force`: status and size of each GET, by its target."""
     network.seen.clear()
     it.clock.advance(900)
-    await it.sync.run_pass()
+    await it.sync.run_pass(force=force)
     return {target: (status, size) for method, target, status, size in network.seen if method == "GET"}
 
 
@@ -83,7 +83,7 @@ def test_a_pass_with_nothing_changed_transfers_only_heads(tmp_path: Path) -> Non
     async def story(it: InProcess, network: Counting) -> None:
         before = dict(it.sync.state.records)
         for _ in range(3):
-            seen = await passed(it, network)
+            seen = await passed(it, network, force=True)
             assert len(seen) > 15
             whole = {target for target, (status, _) in seen.items() if status == 200}
             assert whole == set(), "these were sent again"
@@ -123,12 +123,76 @@ def test_secrets_are_found_in_a_list_whose_blocks_are_unchanged(tmp_path: Path) 
     told(tmp_path, story)
 
 
+def test_a_pass_with_nothing_changed_asks_for_the_lists_the_policy_and_the_organizations(tmp_path: Path) -> None:
+    """All else follows from those or hardly changes: it is asked for once a day, by a person's own sync, and by the
+    first pass of a process."""
+
+    async def story(it: InProcess, network: Counting) -> None:
+        often = {LIST, ACMES, INITECHS, "/ide/policy", "/ide/list-organizations"}
+        for _ in range(4):
+            assert (await passed(it, network)).keys() == often
+            assert {method for method, *_ in network.seen} == {"GET"}
+        everything = await passed(it, network, force=True)
+        assert len(everything) > 15
+        it.clock.advance(86400)
+        assert (await passed(it, network)).keys() == everything.keys()
+        assert {method for method, *_ in network.seen} == {"GET", "POST"}
+        assert (await passed(it, network)).keys() == often
+
+    told(tmp_path, story)
+
+
+def test_a_persons_own_sync_asks_for_everything_also_when_another_pass_is_running(tmp_path: Path) -> None:
+    """It waits for that, since it may leave things out; one that leaves nothing out is joined."""
+
+    async def story(it: InProcess, network: Counting) -> None:
+        it.clock.advance(900)
+        orders = len(it.orders)
+        await asyncio.gather(it.sync.run_pass(), *(it.sync.run_pass(force=True) for _ in range(3)))
+        assert [bool(order.rested) for order in it.orders[orders:]] == [True, False]
+
+    told(tmp_path, story)
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_what_a_new_key_was_told_nothing_with_is_asked_for_whenever_the_hub_is_there(tmp_path: Path, up: bool) -> None:
+    """A pass in vain does not count, nor one with the key before."""
+
+    async def story(it: InProcess, network: Counting) -> None:
+        it.hub.accept_key("con_another")
+        plan = it.sync.plan
+        network.up = up
+        it.sync.configure(replace(plan, hub=replace(plan.hub, key=SecretStr("con_another"))), it.sync.terms)
+        await passed(it, network)
+        network.up = True
+        await passed(it, network)
+        assert [bool(order.rested) for order in it.orders] == [False, False, up]
+
+    told(tmp_path, story)
+
+
+def test_a_list_that_is_another_has_the_secrets_and_packages_of_its_scope_asked_for_with_it(tmp_path: Path) -> None:
+    """A secret that was changed is in some assistant's text; the other scopes' rest."""
+
+    async def story(it: InProcess, network: Counting) -> None:
+        it.hub.edit_assistant("acme/backend-reviewer", "Backend Reviewer", "Backend Re-reviewer")
+        it.hub.forget_requests()
+        seen = await passed(it, network)
+        asked = [json.loads(request.body)["orgScopeId"] for request in it.hub.requests if request.method == "POST"]
+        assert asked == ["org_acme"]
+        assert any(target.startswith("/registry/") for target in seen)
+        assert not any("get-assistant" in target or "trial" in target or "scope" in target for target in seen)
+
+    told(tmp_path, story)
+
+
 def test_every_secret_is_asked_for_although_no_list_names_it_again(tmp_path: Path) -> None:
-    """By POST, each pass, and the same names as in a whole one: what no list shows can still be another one."""
+    """By POST, once a day, and the same names as in a whole pass: what no list shows can still be another one."""
 
     async def story(it: InProcess, network: Counting) -> None:
         whole = [request.body for request in it.hub.requests if request.method == "POST"]
         it.hub.forget_requests()
+        it.clock.advance(86400)
         assert {status for status, _ in (await passed(it, network)).values()} == UNCHANGED
         again = [request.body for request in it.hub.requests if request.method == "POST"]
         assert sorted(map(_names, again)) == sorted(map(_names, whole))

@@ -12,8 +12,9 @@ LONGEST_WAIT = 3600.0
 _FIRST_RETRY = 30.0
 _SHORTEST = 2.0
 _JITTER = 0.1
-_STRETCH = 4.0
-_LONGEST_STRETCHED = 6 * 3600.0
+_STRETCH = 8.0
+LONGEST_STRETCHED = 6 * 3600.0
+"""The longest that a slow pace leaves between passes, unless they come more seldom anyway."""
 _CALM = 30.0
 
 Pace = Literal["normal", "slow", "pause"]
@@ -33,18 +34,30 @@ class Surroundings:
         return f"on {' and '.join(reasons)}" if reasons else ""
 
 
-def pace_in(surroundings: Surroundings, on_battery: Pace) -> Pace:
-    """The pace where the machine is now; `on_battery` is the setting, which a metered connection follows too."""
-    return on_battery if surroundings.on_battery or surroundings.metered else "normal"
+_BY_SLOWNESS: tuple[Pace, ...] = ("normal", "slow", "pause")
 
 
-def stretched(interval: float, pace: Pace) -> float:
-    """The interval at a pace, in seconds: four times as long where it is slow, up to six hours, never shorter."""
-    return interval if pace == "normal" else max(interval, min(interval * _STRETCH, _LONGEST_STRETCHED))
+def pace_in(surroundings: Surroundings, on_battery: Pace, unasked: Pace = "normal", *, watched: bool = True) -> Pace:
+    """The pace where the machine is now: the slower of two. `on_battery` is the setting that a metered connection
+    follows too, `unasked` the one for when nothing here waits for news (`watched`: something does)."""
+    here = on_battery if surroundings.on_battery or surroundings.metered else "normal"
+    return max(here, "normal" if watched else unasked, key=_BY_SLOWNESS.index)
+
+
+def stretched(interval: float, pace: Pace, longest: float = LONGEST_STRETCHED) -> float:
+    """The interval at a pace, in seconds: eight times as long where it is slow, up to `longest`, never shorter."""
+    return interval if pace == "normal" else max(interval, min(interval * _STRETCH, longest))
 
 
 def next_pass_in(
-    ledger: Ledger, now: float, *, interval: float, chance: float, pace: Pace = "normal", forgiven: int = 0
+    ledger: Ledger,
+    now: float,
+    *,
+    interval: float,
+    chance: float,
+    pace: Pace = "normal",
+    longest: float = LONGEST_STRETCHED,
+    forgiven: int = 0,
 ) -> float | None:
     """Seconds until the next pass; None when there is none by itself. `chance` is a random number from 0 to 1.
 
@@ -60,7 +73,7 @@ def next_pass_in(
         failures = max(1, ledger.failures - forgiven)
         ceiling = min(interval, _FIRST_RETRY * 2 ** min(failures - 1, 30))
         wait = max(_SHORTEST, ceiling * chance)
-    return max(wait * stretched(interval, pace) / interval, asked_to_wait(ledger, now))
+    return max(wait * stretched(interval, pace, longest) / interval, asked_to_wait(ledger, now))
 
 
 def calm(in_vain: int, interval: float) -> float:

@@ -17,6 +17,8 @@ import orjson
 from hublet.core.messages import Head, Headers, Malformed
 
 Which = Literal["listed", "all", "none"]
+Spending = Literal["nothing", "requests", "credits"]
+"""`requests` to models, of the trial or for credits; or credits alone, by a payment or by an agent's work."""
 
 
 class Care(Enum):
@@ -38,6 +40,8 @@ class Rule:
     care: Care = Care.ANY
     patient: bool = False
     """A model may think for minutes before it says its first word."""
+    spends: Spending = "nothing"
+    """What of the account it may use up or add to."""
 
     def matches(self, segments: tuple[str, ...]) -> bool:
         if self.path[-1] == "**":
@@ -51,11 +55,12 @@ _BOTH = frozenset({"GET", "POST"})
 
 RULES: tuple[Rule, ...] = (
     Rule(frozenset({"POST"}), ("auth", "refresh"), Care.REFRESH),
-    Rule(frozenset({"GET"}), ("ide", "get-models-add-on-checkout-url"), Care.OWN),
+    Rule(frozenset({"GET"}), ("ide", "get-models-add-on-checkout-url"), Care.OWN, spends="credits"),
     Rule(frozenset({"GET"}), ("ide", "mcp-auth"), Care.OWN),
-    Rule(_BOTH, ("model-proxy", "v1", "**"), patient=True),
+    Rule(_BOTH, ("model-proxy", "v1", "**"), patient=True, spends="requests"),
     Rule(_BOTH, ("proxy", "context", "*", "list")),
     Rule(_BOTH, ("proxy", "context", "*", "retrieve")),
+    Rule(frozenset({"POST"}), ("agents",), spends="credits"),
     Rule(_ALL, ("agents", "**")),
     Rule(_BOTH, ("api", "checks", "*")),
 )

@@ -15,18 +15,14 @@ from typing import Literal
 import orjson
 
 from hublet.core import operations as ops
+from hublet.core.lifetimes import fresh_for
 from hublet.core.locations import location_of
 from hublet.core.messages import type_json
 from hublet.core.outcomes import root
 from hublet.core.pins import Pin, pins, served
 from hublet.core.questions import (
-    LATEST,
     Assistant,
-    Block,
-    Credits,
-    Download,
     Fqsn,
-    FreeTrial,
     Icon,
     Organizations,
     Pinned,
@@ -48,13 +44,15 @@ _NEVER = float("inf")
 @dataclass(frozen=True, slots=True)
 class Terms:
     """How a cache is shown: `icon` gives an icon's address, `etag_key` keys the ETags (so that one can't be used to try
-    out secrets), `interval` and `short_interval` are how long an answer is fresh, `max_stale` after how long without
-    confirmation secret values are no longer served; all in seconds."""
+    out secrets), `interval` and `seldom` are how long answers are fresh (core/lifetimes.py), `longest` is the most that
+    passes leave between them while the Hub answers, `max_stale` after how long without confirmation secret values are
+    no longer served; all in seconds."""
 
     icon: Callable[[str], str]
     etag_key: bytes
     interval: float
-    short_interval: float
+    longest: float
+    seldom: float
     max_stale: float
 
 
@@ -200,12 +198,8 @@ class Snapshot:
         return "fresh" if now - at < self._fresh_for(question) else "stale"
 
     def _fresh_for(self, question: Question) -> float:
-        match question:
-            case FreeTrial() | Credits():
-                return self.terms.short_interval
-            case Block(version=version) | Download(version=version) if version != LATEST:
-                return _NEVER if isinstance(self.records.get(question), Record) else self.terms.interval
-        return self.terms.interval
+        terms = self.terms
+        return fresh_for(question, self.records.get(question), interval=terms.interval, seldom=terms.seldom)
 
     def shows_values(self, question: Question) -> bool:
         """Whether an answer for the account's owner has the secret values of this Question in it."""
@@ -360,7 +354,7 @@ class Snapshot:
         """An answer for every element, in order: what is known, `not_found` for the rest. Never an error for all."""
         scope = self.scope_of(operation)
         results: list[bytes] = []
-        at, withheld = _NEVER, False
+        at, withheld, lifetime = _NEVER, False, self.terms.seldom
         for text, fqsn in zip(operation.asked, operation.fqsns, strict=True):
             question = self._secret(scope, fqsn) if fqsn is not None else None
             known = self.records.get(question) if question is not None else None
@@ -371,6 +365,7 @@ class Snapshot:
                 results.append(not_found(text, fqsn.name if fqsn is not None else ""))
                 continue
             at = min(at, self.confirmed_at(question) or known.changed_at)
+            lifetime = min(lifetime, self._fresh_for(question))
             content = known.content
             if content.bindings and not self._clear(question, clear):
                 withheld = True
@@ -381,7 +376,7 @@ class Snapshot:
                 result = render(content.template, content.bindings, View(True, self.terms.icon))
                 results.append(b'{"fqsn":' + text.encode() + b"," + result[1:])
         body = b"[" + b",".join(results) + b"]"
-        return Answer(200, body, self._etag(body), at, self.terms.interval, withheld=withheld)
+        return Answer(200, body, self._etag(body), at, lifetime, withheld=withheld)
 
 
 def _etag(body: bytes, key: bytes) -> str:

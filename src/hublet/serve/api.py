@@ -120,6 +120,8 @@ class Api:
         if rule.care is Care.REFRESH and identity.how != "same-user":
             return self._admission.doorkeeper.refuse("refresh", REFRESH_FAILED, identity.who, what)
         self._note(identity, what, "answered", "passed through")
+        if self._service.sync is not None:
+            self._service.sync.refreshing.spend(rule.spends)
         self._service.counters["passed-through"] += 1
         return self._forwarder.forward(request, rule)
 
@@ -127,14 +129,14 @@ class Api:
         self, sync: Sync, operation: ops.Operation, answer: Answer, head: Head, identity: Identity, basis: object
     ) -> Response:
         service, audit = self._service, self._service.audit
-        now = service.clock()
+        now, answer = service.clock(), sync.refreshing.as_spent(operation, answer)
         grade = answer.grade(now)
         key = (type(operation), grade)
         service.tally.answers[key] += 1
         if audit is not None:
             audit.note(now, identity.who, operation, "answered", grade)
         if grade == "stale":
-            sync.refresh(operation)
+            sync.refreshing.want(operation)
         response = _reply(answer, head, now, f"hublet; hit; ttl={_ttl(answer, now)}{_detail(answer, grade)}")
         if isinstance(basis, Basis) and basis.snapshot is sync.snapshot:
             since, until = span(answer, now)

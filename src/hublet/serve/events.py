@@ -104,6 +104,8 @@ class Events:
         self.last = self._first
         """The id of the last event; of one that never was while there was none."""
         self.counts: Counter[Kind] = Counter()
+        self.on_listen: Callable[[], None] = lambda: None
+        """Called when somebody begins to listen."""
 
     def tell(self, kind: Kind, *, what: str = "", scope: str | None = None, detail: str = "") -> Event:
         """Something has happened."""
@@ -136,6 +138,7 @@ class Events:
             listening.close()
         else:
             self._listeners.add(listening)
+            self.on_listen()
         return listening
 
     def __len__(self) -> int:

@@ -34,7 +34,8 @@ from hublet.summary import Summary
 from hublet.sync import Sync
 
 _LATE = 1.25
-"""Stale is told of what is older than so many intervals: passes keep a tenth of theirs to chance, and take a while."""
+"""Late is what is older than so many times what passes may leave between two askings: they keep a tenth of that to
+chance, and take a while."""
 
 
 class Notice(NamedTuple):
@@ -149,14 +150,15 @@ class Seen(NamedTuple):
 
 def seen(snapshot: Snapshot, now: float) -> Seen:
     """Look all records over: what takes as long as there are many, and is done once for each Snapshot and lateness."""
-    ledger, patience = snapshot.state.ledger, snapshot.terms.interval * _LATE
+    ledger, terms = snapshot.state.ledger, snapshot.terms
+    often, seldom = terms.longest * _LATE, (terms.seldom + terms.longest) * _LATE
     late, expired, until = set(), set(), float("inf")
     for question, known in snapshot.state.records.items():
         if isinstance(known, Record) and known.content.bindings and snapshot.grade(question, now) == "expired":
             expired.add(question)
         if not _is_asked_for(question, known) or question in ledger.held or question in ledger.absent:
             continue
-        at = snapshot.confirmed_at(question)
+        at, patience = snapshot.confirmed_at(question), seldom if isinstance(question, Block) else often
         if at is not None and now - at >= patience:
             late.add(question)
         elif at is not None:

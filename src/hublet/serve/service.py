@@ -18,7 +18,7 @@ from hublet.core.account import Account
 from hublet.core.address import folder_of
 from hublet.core.errors import HubletError, StoreCorrupt, StoreFormat
 from hublet.core.locking import is_restored
-from hublet.core.pace import Surroundings
+from hublet.core.pace import Pace, Surroundings, pace_in
 from hublet.door.tokens import Token
 from hublet.keys.asking import Asker
 from hublet.managed import MANAGED_FILE
@@ -105,6 +105,14 @@ class Service:
 
     def __post_init__(self) -> None:
         self.events = Events(self.clock)
+
+    @property
+    def pace(self) -> Pace:
+        """The pace of the passes while the Hub answers. What waits for news are those who listen to events (the page, a
+        program), and exported files, which are read without a question."""
+        sync = self.config.sync
+        watched = len(self.events) > 0 or self.config.export.directory is not None
+        return pace_in(self.surroundings, sync.on_battery, sync.unasked, watched=watched)
 
     @property
     def honoured_tokens(self) -> tuple[Token, ...]:

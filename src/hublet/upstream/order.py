@@ -59,8 +59,9 @@ class WorkOrder:
     """One pass. When `whole`: policy, organizations, every scope's list, the secrets they refer to, icons.
 
     `scopes` are the organizations known so far (for when their list can't be had), `proxied` the scopes whose proxied
-    variant is wanted (`every_proxied`: all), `secrets` the names to keep fresh in each scope, `blocks` what packages of
-    a fixed version hold, `icons` the URLs that need no fetching. `ask` is asked besides, and alone when not `whole`.
+    variant is wanted (`every_proxied`: all), `secrets` the names to ask for in each scope although no list may tell of
+    them, `rested` what is still good and left out this time (core/lifetimes.py), `blocks` what packages of a fixed
+    version hold, `icons` the URLs that need no fetching. `ask` is asked besides, and alone when not `whole`.
     What has a validator is asked conditionally; of packages among that, `texts` is what they hold.
     """
 
@@ -71,6 +72,7 @@ class WorkOrder:
     proxied: frozenset[Scope] = frozenset()
     every_proxied: bool = False
     secrets: tuple[tuple[Scope, Fqsn], ...] = ()
+    rested: frozenset[ops.Operation] = frozenset()
     blocks: tuple[tuple[str, str], ...] = ()
     icons: frozenset[str] = frozenset()
     validators: Validators = field(default_factory=dict)
@@ -121,6 +123,7 @@ def order_to_json(order: WorkOrder) -> bytes:
             "proxied": list(order.proxied),
             "every_proxied": order.every_proxied,
             "secrets": [[scope, fqsn.to_wire()] for scope, fqsn in order.secrets],
+            "rested": [_call(operation) for operation in order.rested],
             "blocks": order.blocks,
             "icons": list(order.icons),
             "validators": validators_to_plain(order.validators),
@@ -141,6 +144,7 @@ def order_from_json(text: bytes) -> WorkOrder:
         proxied=frozenset(plain["proxied"]),
         every_proxied=plain["every_proxied"],
         secrets=tuple((scope, fqsn) for scope, wire in plain["secrets"] if (fqsn := Fqsn.from_wire(wire)) is not None),
+        rested=frozenset(_operation(call) for call in plain["rested"]),
         blocks=tuple((uses, text) for uses, text in plain["blocks"]),
         icons=frozenset(plain["icons"]),
         validators=validators_from_plain(plain["validators"]),

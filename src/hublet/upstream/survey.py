@@ -1,9 +1,9 @@
 """One pass over a Hub: what is asked, in which order, and how much at once.
 
 First policy, organizations, trial status and the key's scope; then every scope's list at once (within the limit); then,
-scope by scope, the secrets that its assistants refer to, in one request; then icons that are not known yet. A part that
-fails stops no other, but where the first four find nobody there, nothing more is asked. Works on any Upstream and says
-each outcome as soon as it is there.
+scope by scope, the secrets that its assistants refer to, in one request; then icons that are not known yet. What the
+order says is rested is left out. A part that fails stops no other, but where the first find nobody there, nothing more
+is asked. Works on any Upstream and says each outcome as soon as it is there.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from hublet.core import operations as ops
+from hublet.core.lifetimes import defaults_of, is_default
 from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Unreachable, is_answer
-from hublet.core.questions import PERSONAL, Fqsn, Icon, Scope, Slug
+from hublet.core.questions import PERSONAL, Fqsn, Icon, Scope
 from hublet.core.records import Fact
 from hublet.core.secretrefs import Blocks, block_of
 from hublet.core.split import Harvest, WrongShape, split, used
@@ -23,8 +24,6 @@ from hublet.upstream.http import Said, Upstream
 from hublet.upstream.order import Told, Word, WorkOrder
 
 _SECRETS_AT_ONCE = 500
-DEFAULTS = (Slug("continuedev", "default-cli-config"), Slug("continuedev", "default-agent"))
-"""What `cn` asks for without being told an assistant; in no list, so asked for in every scope."""
 
 
 async def survey(order: WorkOrder, upstream: Upstream, say: Callable[[Word], None]) -> None:
@@ -90,9 +89,10 @@ class _Survey:
         await asyncio.gather(*packages)
 
     async def everything(self) -> None:
+        rested = self.order.rested
         first = (ops.ListOrganizations(), ops.GetPolicy(), ops.GetFreeTrialStatus(), ops.GetAuthScope())
         async with asyncio.TaskGroup() as group:
-            asking = [group.create_task(self.ask(operation)) for operation in first]
+            asking = [group.create_task(self.ask(operation)) for operation in first if operation not in rested]
         (outcome, harvest), *others = (task.result() for task in asking)
         scopes: list[Scope] = [PERSONAL, *(harvest.organizations if isinstance(outcome, Answered) else ())]
         # One that is gone from the list may be quarantined: while it is served it is kept fresh, if the Hub still will.
@@ -107,8 +107,8 @@ class _Survey:
             [
                 *(ops.ListAssistants(scope, False) for scope in scopes),
                 *(ops.ListAssistants(scope, True) for scope in proxied),
-                *(ops.GetAssistant(scope, False, slug) for scope in scopes for slug in DEFAULTS),
-                *(operation for operation in self.order.ask if not _is_default(operation)),
+                *(asked for scope in scopes for asked in defaults_of(scope) if asked not in rested),
+                *(operation for operation in self.order.ask if not is_default(operation)),
             ]
         )
         for scope, fqsn in self.order.secrets:
@@ -136,10 +136,6 @@ def _is_there(outcome: Outcome) -> bool:
 
 def _lists(operation: ops.Operation) -> bool:
     return isinstance(operation, ops.ListAssistants | ops.GetAssistant)
-
-
-def _is_default(operation: ops.Operation) -> bool:
-    return isinstance(operation, ops.GetAssistant) and operation.slug in DEFAULTS and not operation.proxied
 
 
 def _take_apart(

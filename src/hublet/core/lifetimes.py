@@ -1,0 +1,109 @@
+"""For how long an answer is fresh (RFC 9111 section 4.2: its freshness lifetime), and what a pass asks for again.
+
+    each pass   the policy, the organizations, every list, and assistants that are in no list but in use
+    seldom      what hardly changes, or follows from those: the trial's status, the key's scope, what `cn` asks for when
+                no assistant is named, packages at `latest`, secrets. A list that is not the same as before has all that
+                it uses asked for with it, so a package or a secret that changes there is not missed.
+    never       packages of a fixed version
+
+What a client finds stale is asked for at once, whichever it is. All times are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from math import inf
+
+from hublet.core import operations as ops
+from hublet.core.ledger import Ledger
+from hublet.core.locations import location_of
+from hublet.core.outcomes import root
+from hublet.core.questions import (
+    LATEST,
+    PERSONAL,
+    AuthScope,
+    Block,
+    Credits,
+    Download,
+    FreeTrial,
+    Question,
+    Scope,
+    Secret,
+    Slug,
+)
+from hublet.core.records import Known, Record
+from hublet.core.state import State, confirmed_at
+
+SELDOM = 86400.0
+"""Between two askings for what passes ask seldom."""
+SPENDING = 300.0
+"""For how long what is being used up (credits, the trial's requests) is fresh."""
+
+_DEFAULTS = (Slug("continuedev", "default-cli-config"), Slug("continuedev", "default-agent"))
+
+
+def fresh_for(question: Question, known: Known | None, *, interval: float, seldom: float) -> float:
+    """The freshness lifetime of what is kept of a Question; `interval` is the time between passes."""
+    match question, known:
+        case ((Block(version=version) | Download(version=version)), Record()) if version != LATEST:
+            return inf
+        case ((FreeTrial() | AuthScope()), Record()):
+            return seldom
+        case Secret(), Record(content=content) if content.template.text != b"null":
+            # One that has no value may get one at any moment: somebody may be waiting for it.
+            return seldom if location_of(content)[0] != "not_found" else interval
+    return interval
+
+
+def rested(state: State, now: float, *, scopes: Iterable[Scope], seldom: float) -> frozenset[ops.Operation]:
+    """What a pass over these scopes would ask for and need not now: younger than `seldom`, and nothing is amiss."""
+    found: list[ops.Operation] = [ops.GetFreeTrialStatus(), ops.GetAuthScope()]
+    found += (operation for scope in (PERSONAL, *scopes) for operation in defaults_of(scope))
+    return frozenset(operation for operation in found if not is_due(state, root(operation), now, seldom=seldom))
+
+
+def seldom_due(state: State, now: float, *, seldom: float) -> Iterator[ops.Operation]:
+    """What was asked for once and goes on changing, as far as its time has come."""
+    for question, known in state.records.items():
+        operation = _seldom(question, known)
+        if operation is not None and is_due(state, question, now, seldom=seldom):
+            yield operation
+
+
+def is_due(state: State, question: Question, now: float, *, seldom: float) -> bool:
+    """Whether what passes ask seldom is to be asked for now: never answered, not for that long (or in a future that a
+    clock set back has made of it), or something is amiss with it, which only another answer can mend."""
+    at, ledger = confirmed_at(state, question), state.ledger
+    return at is None or not 0 <= now - at < seldom or _is_amiss(ledger, question)
+
+
+def _is_amiss(ledger: Ledger, question: Question) -> bool:
+    found: tuple[Mapping[Question, object], ...] = (ledger.troubles, ledger.absent, ledger.held)
+    return any(question in each for each in found)
+
+
+def _seldom(question: Question, known: Known) -> ops.Operation | None:
+    match question, known:
+        case Credits(), Record():
+            return ops.GetCredits()
+        case Block(slug, version), Record() if version == LATEST:
+            return ops.GetBlock(slug, version)
+        case Download(slug, version), Record() if version == LATEST:
+            return ops.DownloadPackage(slug, version)
+    return None
+
+
+def defaults_of(scope: Scope) -> Iterator[ops.Operation]:
+    """What `cn` asks for without being told an assistant: in no list, so asked for in every scope."""
+    return (ops.GetAssistant(scope, False, slug) for slug in _DEFAULTS)
+
+
+def is_default(operation: ops.Operation) -> bool:
+    """Whether passes ask for it in every scope, though no client may have done."""
+    return isinstance(operation, ops.GetAssistant) and operation.slug in _DEFAULTS and not operation.proxied
+
+
+def is_of_each_pass(operation: ops.Operation) -> bool:
+    """Whether every pass asks for it."""
+    each = ops.ListAssistants | ops.ListOrganizations | ops.GetPolicy | ops.GetAssistant
+    return isinstance(operation, each) and not is_default(operation)

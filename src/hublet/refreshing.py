@@ -1,0 +1,106 @@
+"""What a client finds stale is asked for behind its back (RFC 5861, stale-while-revalidate); nobody waits for it.
+
+what each pass asks for    a pass begins, if the last one is an interval ago: the client's next questions are of it
+anything else              asked for at once, and what is found stale meanwhile is asked for next, all together
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hublet.core import operations as ops
+from hublet.core.lifetimes import SPENDING, is_of_each_pass
+from hublet.core.outcomes import roots
+from hublet.core.passing import Spending
+from hublet.core.snapshot import Answer
+
+if TYPE_CHECKING:
+    from hublet.sync import Sync
+
+_PAUSE = 60.0
+"""Seconds between two askings that clients cause by finding the same answer stale."""
+
+_COUNTED: dict[Spending, dict[type[ops.Operation], float]] = {
+    "nothing": {},
+    "requests": {ops.GetFreeTrialStatus: 300.0, ops.GetCredits: 300.0},
+    "credits": {ops.GetCredits: 3600.0},
+}
+"""For how many seconds from its beginning on what is passed through may change what the Hub counts: the longest that a
+model answers for, or that a payment or an agent's work takes."""
+
+
+class Refreshing:
+    """Belongs to a Sync. `begin_pass` begins a pass unless the machine wants none to begin by itself; whether it did is
+    what it returns."""
+
+    def __init__(self, sync: Sync, clock: Callable[[], float]) -> None:
+        self.begin_pass: Callable[[], bool] = lambda: False
+        self._sync, self._clock = sync, clock
+        self._wanted: dict[ops.Operation, None] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._spent: dict[type[ops.Operation], float] = {}
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """What is being asked now."""
+        return self._task
+
+    def spend(self, what: Spending) -> None:
+        """What the account has left changes from now on for a while: what the Hub has said of it before the end of that
+        is not good for long."""
+        for kind, seconds in _COUNTED[what].items():
+            self._spent[kind] = max(self._spent.get(kind, 0.0), self._clock() + seconds)
+
+    def as_spent(self, operation: ops.Operation, answer: Answer) -> Answer:
+        """An answer as it is now: of what is being spent, fresh for a short time only."""
+        if answer.confirmed_at >= self._spent.get(type(operation), 0.0):
+            return answer
+        return replace(answer, fresh_for=min(answer.fresh_for, SPENDING))
+
+    def want(self, operation: ops.Operation) -> None:
+        """Have asked for what a client found stale.
+
+        What was asked just now is not asked again: an answer can stay stale (a list with one assistant that the Hub
+        can't load), however often clients come. While the Hub is away nothing is asked for: the passes' backoff finds
+        out when it is back, whoever asks in the meantime. Unless no passes come (`resting`): then clients' askings do.
+        """
+        sync = self._sync
+        if sync.state.ledger.failures and not sync.resting:
+            return
+        if isinstance(operation, ops.ListFullSlugs):
+            operation = ops.ListAssistants(operation.scope, False)  # what it is made of; itself is always refused
+        if operation in self._wanted or not sync.is_idle(operation) or self._asked_lately(operation):
+            return
+        if is_of_each_pass(operation) and self._pass_is_old() and self.begin_pass():
+            return
+        self._wanted[operation] = None
+        if self._task is None:
+            self._task = asyncio.create_task(self._ask(), name="refresh")
+
+    # Within
+
+    async def _ask(self) -> None:
+        try:
+            while self._wanted:
+                operations = tuple(self._wanted)
+                await self._sync.ask_together(operations)
+                for operation in operations:
+                    self._wanted.pop(operation, None)
+        finally:
+            self._wanted.clear()
+            self._task = None
+
+    def _pass_is_old(self) -> bool:
+        last = self._sync.state.ledger.last_pass
+        return last is None or not 0 <= self._clock() - last < self._sync.plan.interval
+
+    def _asked_lately(self, operation: ops.Operation) -> bool:
+        ledger, since = self._sync.state.ledger, self._clock() - min(_PAUSE, self._sync.plan.interval)
+        return all(
+            ledger.confirmed.get(question, since) > since
+            or (question in ledger.troubles and ledger.troubles[question].at > since)
+            for question in roots(operation)
+        )
