@@ -1,9 +1,9 @@
 """What a day costs the Hub, with hublet and without: three IDE windows and a terminal, each as it was seen to ask.
 
-Nothing is waited for: hublet runs in process on a clock that is put forward, before the demo Hub with its validators.
-Counted on the Hub's side are requests, and bytes both ways as they would be on the wire, compressed where the client
-takes that. What no cache may answer (token refreshes, model calls, background agents) is the same with and without, and
-in neither count.
+Nothing is waited for: hublet runs in process, with its own schedule, on a clock that is put forward, before the demo
+Hub with its validators. Counted on the Hub's side are requests, and bytes both ways as they would be on the wire,
+compressed where the client takes that. What no cache may answer (token refreshes, model calls, background agents) is
+the same with and without, and in neither count.
 """
 
 from __future__ import annotations
@@ -12,20 +12,24 @@ import asyncio
 import gzip
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
+from hublet.core.account import Account, origin_of
+from hublet.core.secretstr import SecretStr
 from hublet.demo.data import DEMO_KEY
 from hublet.demo.hub import Hub
 from hublet.demo.reply import Reply
+from hublet.passes import Passes
 from tests.benchmarks import hublets
 from tests.benchmarks.table import Report
-from tests.daemon.test_a_day import THE_DAY, Request, is_passed
+from tests.daemon.test_a_day import MOMENTS, Request, is_passed
 from tests.in_process import Clock, InProcess, in_process
 
 DAY = 24 * 3600
-INTERVAL = 15 * 60
 WINDOWS = 3
 WORK = (9 * 3600, 17 * 3600)
 """When windows are worked in; they stay open for the night, and so does the terminal."""
@@ -33,6 +37,10 @@ POLL = 5
 POLLED: Request = ("GET", "/ide/free-trial-status", None)
 SLUGS: Request = ("GET", "/ide/list-assistant-full-slugs", None)
 """What a window of a build before April 2025 asks as often. (The Hub always refuses it: 429.)"""
+ASKING_MOMENTS = sum(any(path.startswith("/registry/") for _, path, _ in moment) for moment in MOMENTS)
+"""How often in its day a window asks for packages."""
+SPENT = ("/model-proxy/", "/ide/get-models-add-on-checkout-url")
+"""Of what is passed through, that by which hublet knows that credits are spent."""
 STARTED: tuple[Request, ...] = (
     ("GET", "/auth/scope", None),
     ("GET", "/ide/list-assistants?alwaysUseProxy=false", None),
@@ -100,10 +108,14 @@ def the_day(hours: float = 24, *, polling: bool = False) -> Iterator[tuple[float
         asked += [(second, SLUGS) for second in range(0, int(until), POLL) for _ in range(WINDOWS)]
     asked += [(0, request) for request in STARTED]
     begin, end = (at * hours / 24 for at in WORK)
-    own = [request for request in THE_DAY if not is_passed(request[1])]
+    pace = (end - begin) / len(MOMENTS)
     for window in range(WINDOWS):
-        pace = (end - begin) / len(own)
-        asked += [(begin + number * pace + window, request) for number, request in enumerate(own)]
+        asked += [
+            (begin + number * pace + window, request)
+            for number, moment in enumerate(MOMENTS)
+            for request in moment
+            if not is_passed(request[1]) or request[1].startswith(SPENT)
+        ]
     return iter(sorted(asked, key=lambda one: one[0]))
 
 
@@ -138,27 +150,54 @@ def both(hours: float, *, polling: bool = False) -> tuple[Counting, Counting]:
         return without, asyncio.run(_lived(place, hours, polling))
 
 
+class Due:
+    """The schedule's timer, moved by the day's clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.at = inf
+        self._then: Callable[[], None] = lambda: None
+
+    def set(self, seconds: float, then: Callable[[], None]) -> None:
+        self.at, self._then = self._clock.now + seconds, then
+
+    def clear(self) -> None:
+        self.at = inf
+
+    close = clear
+
+    def fire(self) -> None:
+        self.at = inf
+        self._then()
+
+
 async def _lived(place: Path, hours: float, polling: bool) -> Counting:
-    """The day with hublet in between: a pass each interval, and whatever clients' questions lead to."""
+    """The day with hublet in between: passes as they are scheduled, and whatever clients' questions lead to."""
     clock = Clock()
     hub = Counting(clock)
-    began = clock.now
+    began, timer = clock.now, Due(clock)
     async with in_process(place, hub=hub, clock=clock) as it:
-        await it.log_in()
-        due = began + INTERVAL
+        passes = Passes(it.service, timer=lambda: timer, chance=random.Random(7).random)
+        await it.service.keep_account(Account(SecretStr(DEMO_KEY), origin_of(it.service.config.hub.url)))
+        passes.begin()
+        await _settled(it, passes)
         for second, (method, path, value) in the_day(hours, polling=polling):
-            while began + second >= due:
-                clock.now = due
-                await it.sync.run_pass()
-                due += INTERVAL
+            while began + second >= timer.at:
+                clock.now = timer.at
+                timer.fire()
+                await _settled(it, passes)
             clock.now = began + second
             response = await it.ask(method, path, value, headers={"Authorization": f"Bearer {DEMO_KEY}"})
-            assert response.status == (404 if "gone-model" in path else 200), (path, response.status)
-            await _settled(it)
+            if not isinstance(response.body, bytes):
+                assert [piece async for piece in response.body]
+            if not is_passed(path):
+                assert response.status == (404 if "gone-model" in path else 200), (path, response.status)
+            await _settled(it, passes)
+        await passes.stop()
     return hub
 
 
-async def _settled(it: InProcess) -> None:
-    """Until what a question has set off in the background is done."""
-    while it.sync._background or it.sync._asking:
+async def _settled(it: InProcess, passes: Passes) -> None:
+    """Until what a question or the time has set off in the background is done."""
+    while it.sync.refreshing.task or it.sync._asking or passes._task:
         await asyncio.sleep(0)

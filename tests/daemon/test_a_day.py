@@ -63,34 +63,36 @@ OPENED: tuple[Request, ...] = (
 )
 RELOADED: tuple[Request, ...] = (*CASCADE, *LOCAL_PROFILE)
 
-THE_DAY: tuple[Request, ...] = (
-    *OPENED,
+MOMENTS: tuple[tuple[Request, ...], ...] = (
+    OPENED,
     # the morning: chats with models of one's own, each followed by a look at the credits
-    *(CREDITS,) * 12,
-    REFRESH,
-    *CHAT * 2,
+    *((CREDITS,),) * 12,
+    (REFRESH,),
+    *(CHAT,) * 2,
     # a setting was changed: the cascade anew; the history was opened
-    *RELOADED,
-    _get("/agents/devboxes"),
-    ("POST", "/model-proxy/v1/embeddings", {"input": ["x"]}),
-    REFRESH,
+    RELOADED,
+    (_get("/agents/devboxes"),),
+    (("POST", "/model-proxy/v1/embeddings", {"input": ["x"]}),),
+    (REFRESH,),
     # while a trial model is chosen the credits are polled
-    *(CREDITS,) * 20,
-    _get("/ide/get-models-add-on-checkout-url?profile_id=local&vscode_uri_scheme=vscode"),
-    *CASCADE,
-    _get(f"/agents?organizationId={ACME}&limit=10"),
-    _get(f"/agents?organizationId={ACME}&limit=10"),
+    *((CREDITS,),) * 20,
+    (_get("/ide/get-models-add-on-checkout-url?profile_id=local&vscode_uri_scheme=vscode"),),
+    CASCADE,
+    (_get(f"/agents?organizationId={ACME}&limit=10"),),
+    (_get(f"/agents?organizationId={ACME}&limit=10"),),
     # a provider of context through the Hub
-    _get("/proxy/context/drive/list"),
-    ("POST", "/proxy/context/drive/retrieve", {"query": "x"}),
+    (_get("/proxy/context/drive/list"),),
+    (("POST", "/proxy/context/drive/retrieve", {"query": "x"}),),
     # the afternoon: another organization, the reload button, an old build that polls full slugs
-    *RELOADED,
-    *(_get("/ide/list-assistant-full-slugs"),) * 10,
-    *(_get(f"/ide/list-assistant-full-slugs?organizationId={ACME}"),) * 10,
-    REFRESH,
-    *CHAT * 3,
-    *RELOADED,
+    RELOADED,
+    *((_get("/ide/list-assistant-full-slugs"),),) * 10,
+    *((_get(f"/ide/list-assistant-full-slugs?organizationId={ACME}"),),) * 10,
+    (REFRESH,),
+    *(CHAT,) * 3,
+    RELOADED,
 )
+"""What is asked at one moment, one after the other."""
+THE_DAY: tuple[Request, ...] = tuple(request for moment in MOMENTS for request in moment)
 PASSED = ("/auth/refresh", "/agents", "/model-proxy/", "/proxy/", "/ide/get-models-add-on-checkout-url")
 """What the Hub answers each time: effects, streams and tokens."""
 
