@@ -77,6 +77,8 @@ def headline(value: dict[str, Any]) -> list[str]:
     if value.get("last_pass_at") is not None:
         ago = duration(time.time() - value["last_pass_at"])
         after = f", next in {duration(value['next_pass_in'])}" if value.get("next_pass_in") is not None else ""
+        if after and not value.get("watched", True):
+            after += " or when a client finds it old"
         if value.get("pace", "normal") != "normal":
             after = f"{after or ', none by itself'} ({_surroundings(value)})"
         outcome = f", failed {value['failures']} times in a row" if value["failures"] else ""

@@ -107,12 +107,16 @@ class Service:
         self.events = Events(self.clock)
 
     @property
+    def watched(self) -> bool:
+        """Whether something waits for news: who listens to events (the page, a program), and exported files, which are
+        read without a question."""
+        return len(self.events) > 0 or self.config.export.directory is not None
+
+    @property
     def pace(self) -> Pace:
-        """The pace of the passes while the Hub answers. What waits for news are those who listen to events (the page, a
-        program), and exported files, which are read without a question."""
+        """The pace of the passes while the Hub answers."""
         sync = self.config.sync
-        watched = len(self.events) > 0 or self.config.export.directory is not None
-        return pace_in(self.surroundings, sync.on_battery, sync.unasked, watched=watched)
+        return pace_in(self.surroundings, sync.on_battery, sync.unasked, watched=self.watched)
 
     @property
     def honoured_tokens(self) -> tuple[Token, ...]:

@@ -22,8 +22,8 @@ READABLE = frozenset(
     {
         "version", "state", "state_since", "last_error", "hub", "logged_in", "port", "started_at", "counters",
         "lost_records", "last_pass_at", "last_success_at", "failures", "running", "next_pass_in", "on_battery",
-        "metered", "pace", "not_before", "lock", "unsaved_since", "requests", "scopes", "policy", "organizations",
-        "secrets", "quarantine", "pins", "endpoints", "troubles",
+        "metered", "pace", "watched", "not_before", "lock", "unsaved_since", "requests", "scopes", "policy",
+        "organizations", "secrets", "quarantine", "pins", "endpoints", "troubles",
     }
 )  # fmt: skip
 """What a token of scope `read` gets of the status."""
@@ -72,6 +72,7 @@ def status(service: Service) -> dict[str, object]:
         "on_battery": service.surroundings.on_battery,
         "metered": service.surroundings.metered,
         "pace": pace_in(service.surroundings, service.config.sync.on_battery),
+        "watched": service.watched,
         "not_before": ledger.not_before or None,
         "lock": {"why": ledger.lock.why, "since": ledger.lock.since} if ledger.lock else None,
         "unsaved_since": sync.saving.failed_since,
