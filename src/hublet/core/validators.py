@@ -1,5 +1,5 @@
-"""Validators: what the Hub gives with an answer so that it need not send it again (RFC 9110 section 8.8), and how they
-are written down."""
+"""Validators: what the Hub gives with an answer so that it need not send it again (RFC 9110 section 8.8), what we make
+of an answer to know it again when the Hub gives nothing that lasts, and how they are written down."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from hublet.core.messages import Head, Malformed
 
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """Of one Operation's answer: an `etag`, or without one a `modified` date, as the Hub wrote it. `asker` is for whom
-    and where it was given (`asker_of`): it is sent by nobody else, and to nowhere else."""
+    """Of one Operation's answer: an `etag`, or without one a `modified` date, as the Hub wrote it, if it did; and the
+    `digest` of what it said, ours and never sent. `asker` is for whom and where it was given (`asker_of`): it is good
+    for nobody else, and nowhere else."""
 
     asker: str
     etag: str | None = None
     modified: str | None = None
+    digest: str = ""
 
-    def header(self) -> tuple[str, str]:
-        """The header that asks conditionally (RFC 9110 section 13.1)."""
+    def header(self) -> tuple[str, str] | None:
+        """The header that asks conditionally (RFC 9110 section 13.1), if the Hub gave anything to ask with."""
         if self.etag is not None:
             return "If-None-Match", self.etag
-        return "If-Modified-Since", self.modified or ""
+        return ("If-Modified-Since", self.modified) if self.modified is not None else None
 
     def fits(self, etag: str | None) -> bool:
         """Whether a 304 with this ETag can be about what the validator is of (compared weakly, section 8.8.3.2)."""
@@ -41,21 +43,35 @@ Validators = Mapping[ops.Operation, Validator]
 
 def validators_to_plain(validators: Validators) -> dict[str, list[str | None]]:
     """A JSON value, by the targets that are asked; the inverse is `validators_from_plain`."""
-    return {ops.write(operation).target: [v.asker, v.etag, v.modified] for operation, v in validators.items()}
+    return {ops.write(operation).target: validator_to_plain(v) for operation, v in validators.items()}
 
 
 def validators_from_plain(plain: object) -> dict[ops.Operation, Validator]:
     """What can't be read is left out: it is asked for as a whole."""
     found = {}
     for target, fields in plain.items() if isinstance(plain, dict) else ():
-        match fields:
-            case [str(asker), str() | None as etag, str() | None as modified]:
-                try:
-                    operation = ops.read("GET", (head := Head("GET", target)).segments, head.query, b"")
-                except (Malformed, ops.UnknownPath, ops.MethodNotAllowed):
-                    continue
-                found[operation] = Validator(asker, etag, modified)
+        validator = validator_from_plain(fields)
+        try:
+            operation = ops.read("GET", (head := Head("GET", target)).segments, head.query, b"")
+        except (Malformed, ops.UnknownPath, ops.MethodNotAllowed):
+            continue
+        if validator is not None:
+            found[operation] = validator
     return found
+
+
+def validator_to_plain(validator: Validator) -> list[str | None]:
+    return [validator.asker, validator.etag, validator.modified, validator.digest]
+
+
+def validator_from_plain(fields: object) -> Validator | None:
+    """The inverse; None for anything else. Those from before there were digests have none."""
+    match fields:
+        case [str(asker), str() | None as etag, str() | None as modified]:
+            return Validator(asker, etag, modified)
+        case [str(asker), str() | None as etag, str() | None as modified, str(digest)]:
+            return Validator(asker, etag, modified, digest)
+    return None
 
 
 def can_be_conditional(operation: ops.Operation) -> bool:

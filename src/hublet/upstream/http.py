@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Protocol, Self
@@ -25,7 +25,7 @@ from hublet.upstream.icons import fetch_icon
 from hublet.upstream.order import Hub
 from hublet.upstream.strict import NotStrict, loads
 from hublet.upstream.unpacking import ACCEPTED, TooLarge, Unreadable, read_body
-from hublet.upstream.validating import validator_of
+from hublet.upstream.validating import digest_of, validator_of
 
 _MOST_REDIRECTS = 3
 _GONE = 410
@@ -34,8 +34,8 @@ _GONE = 410
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A 200 and what it says: a JSON value, or the bytes of a download. Not looked into yet. `validator` is what the
-    Hub gave with it, to ask conditionally the next time."""
+    """A 200 and what it says: a JSON value, or the bytes of a download. Not looked into yet. `validator` is by what it
+    is known again the next time."""
 
     value: object
     validator: Validator | None = None
@@ -52,8 +52,8 @@ class Upstream(Protocol):
 
 
 class HubClient:
-    """A Hub behind a URL. What has one of `validators` is asked conditionally. `transport` replaces the network in
-    tests."""
+    """A Hub behind a URL. What has one of `validators` is asked conditionally, where the Hub gave it, and known again.
+    `transport` replaces the network in tests."""
 
     def __init__(
         self, hub: Hub, validators: Validators | None = None, *, transport: httpx.AsyncBaseTransport | None = None
@@ -85,8 +85,8 @@ class HubClient:
         if self._hub.key is not None:
             headers["Authorization"] = f"Bearer {self._hub.key.reveal()}"
         sent = self._validators.get(operation)
-        if sent is not None:
-            name, value = sent.header()
+        if sent is not None and (condition := sent.header()) is not None:
+            name, value = condition
             headers[name] = value
         url = self._url(call.target)
         try:
@@ -122,26 +122,36 @@ class HubClient:
     ) -> Outcome | Said:
         status = response.status_code
         if status == 304:
-            if sent is None or not sent.fits(response.headers.get("etag")):
+            if sent is None or sent.header() is None or not sent.fits(response.headers.get("etag")):
                 return Malformed("the Hub says that something is unchanged which was not asked for so")
             return NotModified(sent)
-        given = validator_of(response.headers, self._asker) if can_be_conditional(operation) else None
         if status == 429 or (status == 503 and "retry-after" in response.headers):
             return Throttled(_retry_after(response.headers))
         if status >= 500:
             return Unreachable(f"the Hub answered {status}")
         if status == 200 and isinstance(operation, ops.DownloadPackage):
-            return Said(body, given)
+            return Said(body, validator_of(response.headers, self._asker))
         try:
             value = loads(body)
         except NotStrict as error:
             return Malformed(f"the answer ({status}) can't be read: {error}")
         if status == 200:
-            return Said(value, given)
+            return self._said(operation, value, response.headers, sent)
         message = value.get("message") if isinstance(value, dict) else None
         if (status in ops.row_of(operation).says or status == _GONE) and isinstance(message, str):
             return Refused(status, message[:500])
         return Malformed(f"status {status} is none that the Hub gives here")
+
+    def _said(
+        self, operation: ops.Operation, value: object, headers: Mapping[str, str], sent: Validator | None
+    ) -> Outcome | Said:
+        if not can_be_conditional(operation):
+            return Said(value)
+        # What was said the last time, word for word: it need not be taken apart, compared and judged again.
+        digest = digest_of(value)
+        if sent is not None and sent.digest == digest:
+            return NotModified(sent)
+        return Said(value, replace(validator_of(headers, self._asker) or Validator(self._asker), digest=digest))
 
 
 def trust(ca_file: str | None) -> ssl.SSLContext:

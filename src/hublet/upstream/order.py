@@ -22,7 +22,15 @@ from hublet.core.questions import LATEST, Block, Fqsn, Question, Scope, from_tex
 from hublet.core.records import Fact, Known, Record, content_from_header, content_to_header, frame, unframe
 from hublet.core.secretstr import SecretStr
 from hublet.core.state import State
-from hublet.core.validators import Validator, Validators, asker_of, validators_from_plain, validators_to_plain
+from hublet.core.validators import (
+    Validator,
+    Validators,
+    asker_of,
+    validator_from_plain,
+    validator_to_plain,
+    validators_from_plain,
+    validators_to_plain,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +199,9 @@ def word_to_frames(word: Word) -> Iterator[bytes]:
         case Answered(facts, validator):
             for fact in facts:
                 yield _fact("fact", fact)
-            says = ["answered", *_fields(validator)]
+            says = ["answered", *(validator_to_plain(validator) if validator is not None else ())]
         case NotModified(validator):
-            says = ["not-modified", *_fields(validator)]
+            says = ["not-modified", *(validator_to_plain(validator) if validator is not None else ())]
         case Refused(status, message):
             says = ["refused", status, message]
         case Throttled(retry_after):
@@ -210,17 +218,11 @@ def _fact(key: str, fact: Fact) -> bytes:
     return _framed(header, fact.content.template.text)
 
 
-def _fields(validator: Validator | None) -> list[str | None]:
-    return [validator.asker, validator.etag, validator.modified] if validator is not None else []
-
-
 def _validator(fields: list[object]) -> Validator | None:
-    match fields:
-        case []:
-            return None
-        case [str(asker), str() | None as etag, str() | None as modified]:
-            return Validator(asker, etag, modified)
-    raise ValueError("not a validator")
+    validator = validator_from_plain(fields)
+    if fields and validator is None:
+        raise ValueError("not a validator")
+    return validator
 
 
 class Reader:

@@ -1,11 +1,19 @@
-"""Taking a validator off an answer. It is the Hub's word and goes back into a request's head, so only what is short and
-well formed is taken; anything else is as if none had been given, and the next asking is a whole one."""
+"""What an answer is known by the next time: the Hub's validator, and a digest of our own.
+
+A validator is the Hub's word and goes back into a request's head, so only what is short and well formed is taken;
+anything else is as if none had been given. Few Hubs give one that lasts: the addresses of icons are signed anew for
+each answer, and an ETag over all of its bytes is another one each time. Hence the digest, of what is said but for that.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from typing import Any
+
+import orjson
 
 from hublet.core.validators import Validator
 
@@ -29,3 +37,21 @@ def validator_of(headers: Mapping[str, str], asker: str) -> Validator | None:
     except ValueError:
         return None
     return Validator(asker, None, modified) if age.total_seconds() >= _SETTLED else None
+
+
+def digest_of(value: object) -> str:
+    """A word for an answer's JSON value, as `strict.loads` gave it: the same for the same answer and, for all practical
+    purposes, for no other. The queries of icons' addresses don't count, where `split` takes those for addresses: of an
+    assistant and of an organization."""
+    return hashlib.blake2b(orjson.dumps(_unsigned(value)), digest_size=16).hexdigest()
+
+
+def _unsigned(value: Any) -> Any:
+    match value:
+        case list():
+            return [_unsigned(item) for item in value]
+        case {"organizations": list(items)}:
+            return value | {"organizations": [_unsigned(item) for item in items]}
+        case {"iconUrl": str(address)}:
+            return value | {"iconUrl": address.partition("?")[0]}
+    return value
