@@ -106,7 +106,8 @@ class Tending:
         self._passes.arrange()
 
     def _tell_status(self) -> None:
-        self._notifier.status(one_line(self._service))
+        if self._notifier.listening:
+            self._notifier.status(one_line(self._service))
 
     # Within
 
@@ -150,7 +151,7 @@ class Tending:
             self._reloader.look()
         self._follower.look()
         service.events.beat()
-        self._notifier.status(one_line(service))
+        self._tell_status()
         self._notifier.alive()
 
     def _keep(self, work: Coroutine[Any, Any, None], name: str) -> None:

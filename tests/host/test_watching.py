@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,6 +126,27 @@ def test_the_store_is_never_watched(tmp_path: Path) -> None:
         assert found.watch.look()
     finally:
         found.watch.stop()
+
+
+def test_a_folder_that_went_while_it_was_to_be_watched_is_tried_again(
+    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it is back, with the same inode, before anybody looks: nothing else has changed then."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.yaml").write_text("other")
+    watch = watched.watch._watch
+
+    def gone(observer: Any, folder: str, *, whole: bool) -> Any:
+        if folder == str(other):
+            raise FileNotFoundError(folder)
+        return watch(observer, folder, whole=whole)
+
+    monkeypatch.setattr(watched.watch, "_watch", gone)
+    assert watched.notices(lambda: relink(watched.file, str(other / "config.yaml")))
+    assert other not in watched.watch.watched
+    monkeypatch.undo()
+    assert watched.notices(lambda: (other / "config.yaml").write_text("edited"))
 
 
 def test_watchdog_is_not_imported_by_the_daemon() -> None:

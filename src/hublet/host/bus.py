@@ -6,10 +6,11 @@ Whatever the bus does (it is not there, hangs, sends nonsense, ends) becomes a B
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import count
-from pathlib import Path
+from stat import S_ISSOCK
 from typing import Any
 
 _PATIENCE = 5.0
@@ -25,16 +26,31 @@ class BusError(Exception):
     """There is no answer to be had."""
 
 
-def system_bus(environment: Mapping[str, str]) -> str | None:
-    """The path of the system bus's socket (an abstract one begins with a zero byte); None where there is none."""
+def bus_places(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Where the system bus's socket may be, the first one first (an abstract one begins with a zero byte)."""
+    places = []
     for address in (environment.get("DBUS_SYSTEM_BUS_ADDRESS") or _USUAL).split(";"):
         transport, _, words = address.partition(":")
         values = dict(word.partition("=")[::2] for word in words.split(","))
         if transport == "unix" and "abstract" in values:
-            return "\0" + values["abstract"]
-        if transport == "unix" and "path" in values and Path(values["path"]).is_socket():
-            return values["path"]
-    return None
+            places.append("\0" + values["abstract"])
+        elif transport == "unix" and "path" in values:
+            places.append(values["path"])
+    return tuple(places)
+
+
+def system_bus(places: Iterable[str]) -> str | None:
+    """The first place that has a socket; None where there is none."""
+    return next(filter(_is_socket, places), None)
+
+
+def _is_socket(place: str) -> bool:
+    if place.startswith("\0"):
+        return True
+    try:
+        return S_ISSOCK(os.stat(place).st_mode)  # noqa: PTH116  a text, at each heartbeat
+    except OSError:
+        return False
 
 
 class Bus:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hublet.core.pace import Surroundings
-from hublet.host.bus import Bus, BusError, system_bus
+from hublet.host.bus import Bus, BusError, bus_places, system_bus
 from hublet.host.routes import Routes
 
 log = logging.getLogger("hublet.host")
@@ -64,7 +64,7 @@ class Desktop:
         power: Path = POWER_SUPPLIES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._environment, self._changed, self._back = environment, changed, back
+        self._places, self._changed, self._back = bus_places(environment), changed, back
         self._power, self._clock = power, clock
         self._bus: Bus | None = None
         self._owners: dict[str, str] = {}
@@ -92,7 +92,7 @@ class Desktop:
         """Try the bus again where it is away: at the heartbeat, which comes anyway."""
         if sys.platform != "linux" or self._connecting or self._bus is not None or self._clock() < self._not_before:
             return
-        path = system_bus(self._environment)
+        path = system_bus(self._places)
         if path is None:
             self._choose()
             return

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from os.path import basename, dirname, join
 from pathlib import Path
+from stat import S_ISDIR, S_ISLNK
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ _MOST_LINKS = 40
 class Folder(NamedTuple):
     """A folder to watch, as it is now: another one of the same name has another inode."""
 
-    path: Path
+    path: str
     device: int
     inode: int
 
@@ -41,44 +43,57 @@ class Trail(NamedTuple):
 
 
 def trail_of(path: Path) -> Trail:
-    """The folders to watch for a path, whether or not there is anything at its end yet. Raises no OSError."""
-    names: set[Path] = set()
+    """The folders to watch for a path, whether or not there is anything at its end yet. Raises no OSError.
+
+    Each heartbeat walks it, so it is texts and one question a step: pathlib takes five times as long.
+    """
+    folders: dict[str, os.stat_result] = {}
+    names: set[str] = set()
     steps: set[str] = set()
-    todo = list(reversed(Path(os.path.abspath(path)).parts[1:]))  # noqa: PTH100  resolve() would lose the links
-    here = Path("/")
+    todo = os.path.abspath(path).split("/")[:0:-1]  # resolve() would lose the links
+    here = "/"
     links = 0
     while todo:
         step = todo.pop()
         if step == "..":
-            here = here.parent
+            here = dirname(here)
             continue
-        there = here / step
+        there = join(here, step)
         try:
-            target = os.readlink(there)  # noqa: PTH115  relative targets as they are
+            info = os.lstat(there)
+            target = os.readlink(there) if S_ISLNK(info.st_mode) else None
         except OSError:
-            if todo and not there.is_dir():
+            if todo:
                 break  # the rest of the path is not there yet: its first step will appear in `here`
-            here = here if not todo else there
+            continue
+        if target is None:
+            if todo and not S_ISDIR(info.st_mode):
+                break
+            if todo:
+                folders[there] = info
+                here = there
             continue
         names.add(here)
         steps.add(step)
         links += 1
         if links > _MOST_LINKS:
             break
-        todo.extend(reversed([part for part in Path(target).parts if part != "/"]))
-        here = Path("/") if target.startswith("/") else here
-    steps |= {step, here.name, *(folder.name for folder in names)}
-    names |= {folder.parent for folder in (here, *names)}
-    return Trail(_known([here]), _known(names - {here}), frozenset(steps))
+        todo.extend(part for part in reversed(target.split("/")) if part not in ("", "."))
+        here = "/" if target.startswith("/") else here
+    steps |= {step, basename(here), *map(basename, names)}
+    names |= {dirname(folder) for folder in (here, *names)}
+    return Trail(_known({here}, folders), _known(names - {here}, folders), frozenset(steps))
 
 
-def _known(paths: Iterable[Path]) -> frozenset[Folder]:
+def _known(paths: Iterable[str], folders: Mapping[str, os.stat_result]) -> frozenset[Folder]:
     found = set()
     for path in paths:
-        try:
-            info = path.stat()
-        except OSError:
-            continue
+        info = folders.get(path)
+        if info is None:
+            try:
+                info = os.stat(path)
+            except OSError:
+                continue
         found.add(Folder(path, info.st_dev, info.st_ino))
     return frozenset(found)
 
@@ -132,11 +147,12 @@ class FileWatch(Watch):
     def __init__(self, path: Path, nudge: Callable[[], None], *, avoid: Iterable[Path] = ()) -> None:
         self.path = path
         self._nudge = nudge
-        self._avoid = tuple(Path(os.path.realpath(folder)) for folder in avoid)
+        self._avoid = tuple(os.path.realpath(folder) for folder in avoid)
         super().__init__()
         self._seen = signature(path)
         self._watches: dict[tuple[Folder, bool], ObservedWatch] = {}
         self._steps: frozenset[str] = frozenset()
+        self._followed: Trail | None = None
         self._lost: set[str] = set()
 
     def look(self) -> bool:
@@ -149,7 +165,7 @@ class FileWatch(Watch):
     @property
     def watched(self) -> list[Path]:
         with self._lock:
-            return sorted({folder.path for folder, _ in self._watches})
+            return sorted({Path(folder.path) for folder, _ in self._watches})
 
     def _follow(self) -> None:
         """Watch what the path leads through now."""
@@ -157,10 +173,12 @@ class FileWatch(Watch):
             if self._observer is None:
                 return
             trail = trail_of(self.path)
-            self._steps = trail.steps
+            if trail == self._followed and not self._lost:
+                return
+            self._steps, self._followed = trail.steps, None
             wanted = {(folder, True) for folder in trail.whole} | {(folder, False) for folder in trail.names}
             wanted = {(folder, whole) for folder, whole in wanted if not self._is_avoided(folder.path)}
-            lost = {key for key in self._watches if str(key[0].path) in self._lost}
+            lost = {key for key in self._watches if key[0].path in self._lost}
             self._lost.clear()
             for gone in (self._watches.keys() - wanted) | lost:
                 self._unwatch(self._observer, self._watches.pop(gone))
@@ -169,11 +187,13 @@ class FileWatch(Watch):
                     self._watches[folder, whole] = self._watch(self._observer, folder.path, whole=whole)
                 except FileNotFoundError:
                     continue  # gone again; its parent is watched
+            if self._watches.keys() == wanted:
+                self._followed = trail
 
-    def _is_avoided(self, folder: Path) -> bool:
-        return any(folder == avoided or avoided in folder.parents for avoided in self._avoid)
+    def _is_avoided(self, folder: str) -> bool:
+        return any(join(folder, "").startswith(join(avoided, "")) for avoided in self._avoid)
 
-    def _watch(self, observer: BaseObserver, folder: Path, *, whole: bool) -> ObservedWatch:
+    def _watch(self, observer: BaseObserver, folder: str, *, whole: bool) -> ObservedWatch:
         from watchdog import events
 
         class Handler(events.FileSystemEventHandler):
@@ -190,7 +210,7 @@ class FileWatch(Watch):
             # Another owner or mode counts too; older versions of watchdog call that a modification.
             kinds += [events.FileModifiedEvent, events.FileClosedEvent]
             kinds += [getattr(events, "FileAttribEvent", events.FileModifiedEvent)]
-        return observer.schedule(Handler(), str(folder), event_filter=kinds)
+        return observer.schedule(Handler(), folder, event_filter=kinds)
 
     @staticmethod
     def _unwatch(observer: BaseObserver, watch: ObservedWatch) -> None:
@@ -204,6 +224,6 @@ class FileWatch(Watch):
             # A new folder may get the inode of the old one: it would look as if it were watched already.
             self._lost.add(os.fsdecode(event.src_path))
         for place in (event.src_path, event.dest_path):
-            if place and os.path.basename(os.fsdecode(place)) in self._steps:  # noqa: PTH119  bytes or text
+            if place and basename(os.fsdecode(place)) in self._steps:
                 self._nudge()
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from hublet import __version__
@@ -185,6 +186,7 @@ def one_line(service: Service) -> str:
     return ", ".join(parts)
 
 
+@lru_cache(maxsize=4)  # the heartbeat says the same two again and again
 def _o_clock(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%a %H:%M:%S")
 
