@@ -155,6 +155,17 @@ class Home:
         self.config.write_text("\n".join(lines) + "\n")
         self.own()
 
+    def leave_to_session(self) -> Path:
+        """Have its runtime directory in the session's, as where a person is logged in: the config does not say it.
+        Gives the directory."""
+        lines = self.config.read_text().splitlines()
+        self.config.write_text("".join(f"{line}\n" for line in lines if "runtime_directory" not in line))
+        session = self.path / "session"
+        session.mkdir(mode=0o700)
+        self.environment["XDG_RUNTIME_DIR"] = str(session)
+        self.own()
+        return session / "hublet"
+
     def env(self, **more: str) -> dict[str, str]:
         return {
             "HOME": str(self.path),

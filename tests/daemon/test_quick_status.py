@@ -1,4 +1,5 @@
-"""`hublet status` is quick because it loads little: what it may load is listed, and it finds the daemon anyway."""
+"""Commands are quick because they load little: what `hublet status` may load is listed, and it finds the daemon anyway;
+what the help and a press of TAB may not."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+from hublet.cli.main import _COMMANDS
 from hublet.config import find_config, load_config
 from hublet.core.errors import ConfigError, HubletError
 from hublet.demo.data import DEMO_KEY
@@ -30,11 +32,18 @@ OURS = {
 }  # fmt: skip
 """Of hublet itself no more than this."""
 
+ON_THE_WAY = {
+    "asyncio", "cryptography", "email", "http", "httpx", "hublet.config", "hublet.core.state", "hublet.daemon",
+    "hublet.opening", "hublet.serve", "hublet.store", "hublet.upstream", "logging", "orjson", "platformdirs", "rich",
+    "sqlite3", "ssl", "subprocess", "urllib.request", "yaml",
+}  # fmt: skip
+"""What commands load when they are called, and none of them before: the help and a completion look at all of them."""
+
 _LIST = """
 import sys
 import click
 baseline = set(sys.modules)
-sys.argv = ["hublet", "status"]
+sys.argv = ["hublet", *sys.argv[1:]]
 from hublet.cli.main import main
 try:
     main()
@@ -47,19 +56,14 @@ finally:
 def home(tmp_path: Path, hub_server: HubServer) -> Home:
     """Its runtime directory is the session's, as on a desktop, and not said by the config."""
     home = Home.make(tmp_path / "home", hub_server.url)
-    text = home.config.read_text().splitlines()
-    home.config.write_text("\n".join(line for line in text if "runtime_directory" not in line) + "\n")
-    session = home.path / "session"
-    session.mkdir(mode=0o700)
-    home.environment["XDG_RUNTIME_DIR"] = str(session)
-    home.own()
+    home.leave_to_session()
     return home
 
 
 def test_status_loads_no_more_than_it_needs(home: Home) -> None:
     """Beside click: a JSON reader, sockets, and a few modules of ours; no table drawer, HTTP client, YAML or cache."""
     with home.daemon(env={"CONTINUE_API_KEY": DEMO_KEY}):
-        done = home.python("-c", _LIST)
+        done = home.python("-c", _LIST, "status")
         assert done.returncode == 0, done.stderr.decode()
         assert b"serving http://localhost:" in done.stdout
         loaded = set(done.stderr.decode().split())
@@ -67,6 +71,20 @@ def test_status_loads_no_more_than_it_needs(home: Home) -> None:
     assert {name for name in loaded if {name, name.split(".")[0]} & HEAVY} == set()
     assert {name for name in loaded if name.split(".")[0] == "hublet"} <= OURS
     assert len(loaded) < 60, sorted(loaded)
+
+
+@pytest.mark.parametrize("how", ["help", "completion"])
+def test_a_look_at_all_commands_loads_what_none_of_them_works_with(home: Home, how: str) -> None:
+    """Each is imported for a line about it: one that brings its work along would slow them all."""
+    if how == "completion":
+        home.environment |= {"_HUBLET_COMPLETE": "bash_complete", "COMP_WORDS": "hublet ", "COMP_CWORD": "1"}
+    done = home.python("-c", _LIST, *(["--help"] if how == "help" else []))
+    assert b"quarantine" in done.stdout
+    loaded = set(done.stderr.decode().split())
+    assert {module for module, _ in _COMMANDS.values()} <= loaded
+    heavy = {name for name in loaded for part in ON_THE_WAY if name == part or name.startswith(f"{part}.")}
+    assert heavy == set()
+    assert len(loaded) < 120, sorted(loaded)
 
 
 def test_without_a_daemon_at_its_usual_place_the_config_leads_on(home: Home) -> None:

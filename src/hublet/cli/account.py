@@ -9,7 +9,6 @@ import click
 from hublet.cli.client import Client, connected
 from hublet.cli.keyring_offer import offer
 from hublet.cli.main import config_of
-from hublet.core.account import check_key
 from hublet.core.errors import UsageError
 
 
@@ -22,6 +21,8 @@ def login(ctx: click.Context, fresh: bool) -> None:
     The key is asked for, or read from standard input when that is not a terminal. Keys begin with con_ and are made in
     the Hub's account settings; a browser sign-in alone has none.
     """
+    from hublet.core.account import check_key
+
     config = config_of(ctx)
     typed = sys.stdin.isatty()
     key = check_key(click.prompt("Hub key (con_...)", hide_input=True, err=True) if typed else sys.stdin.read(4096))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,6 @@ import click
 from hublet.cli.client import connected
 from hublet.cli.main import config_of
 from hublet.core.errors import HubletError, UsageError
-from hublet.serve.bundling import INCOMING
-from hublet.store.schema import database_name
 
 _PATIENCE = 900.0
 
@@ -34,6 +30,8 @@ def bundle(ctx: click.Context, file: Path, passphrase_file: Path | None) -> None
     """
     if os.path.lexists(file):
         raise UsageError(f"{file} is there already", hint="name a new file, or move it away")
+    import shutil
+
     passphrase = _passphrase(passphrase_file, new=True)
     with connected(config_of(ctx)) as client:
         answer: Any = client.call("POST", "/bundle", {"passphrase": passphrase}, patience=_PATIENCE)
@@ -66,6 +64,12 @@ def import_(ctx: click.Context, source: Path, passphrase_file: Path | None) -> N
             click.echo(printable(problem), err=True)
         click.echo(f"{answer['taken']} of {answer['records']} taken over")
         return
+    import shutil
+    import tempfile
+
+    from hublet.serve.bundling import INCOMING
+    from hublet.store.schema import database_name
+
     passphrase = _passphrase(passphrase_file, new=False)
     config = config_of(ctx)
     with connected(config) as client:
@@ -92,6 +96,8 @@ def _passphrase(file: Path | None, *, new: bool) -> str:
 
 def _copy(source: Path, target: Path) -> None:
     """A whole file, private from its first byte and on disk, or none. Raises HubletError."""
+    import shutil
+
     try:
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
-import tempfile
-import urllib.error
-import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -32,8 +26,7 @@ _QUESTIONS: tuple[_Question, ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
+class _Said(NamedTuple):
     status: int
     body: bytes
     age: str
@@ -47,6 +40,10 @@ def demo(once: bool, port: int) -> None:
 
     Uses a throwaway directory and never touches your cache. Stays up until Ctrl-C.
     """
+    import asyncio
+    import shutil
+    import tempfile
+
     directory = Path(tempfile.mkdtemp(prefix="hublet-demo-"))
     try:
         asyncio.run(_demo(directory, once=once, port=port))
@@ -57,6 +54,8 @@ def demo(once: bool, port: int) -> None:
 
 
 async def _demo(directory: Path, *, once: bool, port: int) -> None:
+    import asyncio
+
     from hublet.config import load_config
     from hublet.daemon import Daemon
     from hublet.demo.data import DEMO_KEY
@@ -141,6 +140,10 @@ async def _log_in_and_sync(daemon: Daemon, key: str) -> None:
 
 
 async def _ask(url: str, question: _Question, token: str | None) -> _Said:
+    import asyncio
+    import urllib.error
+    import urllib.request
+
     method, path, body = question
     headers = {"Authorization": f"Bearer {token}"} if token else {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -66,6 +65,8 @@ def doctor(ctx: click.Context, *, as_json: bool, bundle: Path | None, sunset: bo
 
 
 def _examined(flag: Path | None, checks: Sequence[Check]) -> tuple[Scene, list[Finding]]:
+    import logging
+
     from hublet.doctor.findings import run
     from hublet.doctor.scene import gather
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -38,6 +36,7 @@ def mcp(ctx: click.Context) -> None:
             hint="pip install 'hublet[mcp]'",
         ) from None
     import asyncio
+    import signal
 
     path = config_of(ctx).locate().admin_socket
     _quieten()
@@ -85,16 +84,17 @@ def _following(path: Path) -> Callable[[Callable[[], None]], None]:
     return follow
 
 
-class _Bare(logging.Formatter):
-    """Who has something to say, and of which kind. What is said can quote the client, or the Hub."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        kind = record.exc_info[0] if record.exc_info else None
-        return f"hublet mcp: {record.levelname.lower()} in {record.name}{f': {kind.__name__}' if kind else ''}"
-
-
 def _quieten() -> None:
     """Warnings to standard error, without contents; standard output is the protocol's."""
+    import logging
+
+    class Bare(logging.Formatter):
+        """Who has something to say, and of which kind. What is said can quote the client, or the Hub."""
+
+        def format(self, record: logging.LogRecord) -> str:
+            kind = record.exc_info[0] if record.exc_info else None
+            return f"hublet mcp: {record.levelname.lower()} in {record.name}{f': {kind.__name__}' if kind else ''}"
+
     handler = logging.StreamHandler()
-    handler.setFormatter(_Bare())
+    handler.setFormatter(Bare())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

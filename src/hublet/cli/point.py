@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import os
-import secrets
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import click
 
@@ -18,7 +13,6 @@ from hublet.cli.client import Client, connected
 from hublet.cli.main import config_of
 from hublet.core.errors import NotRunning, UsageError
 from hublet.host import pointing
-from hublet.host.proving import LOOPBACK, has_ipv6, said_at
 
 if TYPE_CHECKING:
     from hublet.config import Config
@@ -27,9 +21,6 @@ _VSCODE = (
     "VS Code: under .local the extension looks for a sign-in of its staging environment; a production sign-in is\n"
     "invisible to it and you look logged out. `hublet unpoint` takes it back."
 )
-_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
-"""Opens a URL here: never through a proxy, which would ask its own machine."""
-
 _JETBRAINS = "JetBrains: the sign-in stays, but tokens go on being refreshed at the production Hub."
 
 
@@ -104,6 +95,10 @@ def prove_ours(client: Client, config: Config) -> int:
 
     Raises NotRunning.
     """
+    import secrets
+
+    from hublet.host.proving import LOOPBACK, has_ipv6, said_at
+
     if not client.running:
         raise NotRunning("no hublet is running", hint="start `hublet run` first: clients would ask nobody")
     nonce = secrets.token_hex(16)
@@ -118,22 +113,27 @@ def prove_ours(client: Client, config: Config) -> int:
     return port
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     works: bool
     text: str
 
 
 def _check(port: int) -> list[_Line]:
     """Each client's first requests, asked for real; only what is cached counts, since that is what works offline."""
+    import http.client
+    import urllib.error
+    import urllib.request
+
     import orjson
+
+    from hublet.host.proving import open_here
 
     lines: list[_Line] = []
 
     def ask(label: str, path: str) -> object:
         request = urllib.request.Request(f"http://localhost:{port}{path}")
         try:
-            with _open(request, timeout=15) as answer:
+            with open_here(request, timeout=15) as answer:
                 cached = "hit" in answer.headers.get("Cache-Status", "")
                 body = orjson.loads(answer.read())
                 age = answer.headers.get("Age", "?")

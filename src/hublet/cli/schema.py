@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import click
-import orjson
 from click.shell_completion import CompletionItem
 
 _DOCUMENT = "openapi"
@@ -48,4 +47,6 @@ def schema(name: str | None, sample: bool) -> None:
 
 
 def _print(value: Any) -> None:
+    import orjson
+
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

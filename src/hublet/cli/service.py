@@ -14,10 +14,10 @@ import click
 from hublet.cli.keyring_offer import offer
 from hublet.cli.main import config_of
 from hublet.core.errors import KeySourceError, NotRunning, ServiceError, UsageError
-from hublet.host.steps import Plan, Step, Write, describe, perform, refuse_edited
 
 if TYPE_CHECKING:
     from hublet.config import Config
+    from hublet.host.steps import Plan, Step
 
 _INHERITED = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 _SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSPHRASE")
@@ -97,6 +97,8 @@ def install(
     dry_run: bool,
 ) -> None:
     """Install it, or bring what is installed up to date; your first request starts it, and so does your next login."""
+    from hublet.host.steps import refuse_edited
+
     config, manager = config_of(ctx), _manager()
     if not dry_run:
         config = offer(ctx, config)
@@ -119,6 +121,8 @@ def install(
 @click.pass_context
 def uninstall(ctx: click.Context, *, purge: bool, yes: bool, force: bool, dry_run: bool) -> None:
     """Stop it and remove what install has written. Your cache stays, unless --purge; your config stays."""
+    from hublet.host.steps import refuse_edited
+
     config = config_of(ctx) if purge else None
     if config is not None:
         _judge_purge(config)
@@ -185,6 +189,7 @@ def _plan(
     """What the service needs to see the same files as this shell, wherever they are configured to be."""
     from hublet.config import find_config
     from hublet.host.program import find_program
+    from hublet.host.steps import Plan
 
     if config.serve.port == 0:
         raise UsageError("a service needs a port that stays", hint="set serve.port, 3001 by default")
@@ -250,6 +255,8 @@ def _free(port: int) -> None:
 
 
 def _do(steps: Iterable[Step], *, dry_run: bool) -> None:
+    from hublet.host.steps import Write, describe, perform
+
     steps = tuple(steps)
     if not dry_run:
         perform(steps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,8 @@ def ui(ctx: click.Context, no_browser: bool, idle: str) -> None:
     The page is served by this command, on a free port of this machine, until Ctrl-C or until nobody has it open. The
     link opens it once and within five minutes: it is a secret until then. A daemon that is not running is waited for.
     """
+    import asyncio
+
     from hublet.config import find_config
     from hublet.core.errors import UsageError
     from hublet.core.units import duration, parse_duration
@@ -60,6 +61,8 @@ def ui(ctx: click.Context, no_browser: bool, idle: str) -> None:
 
 async def _open(doorway: Doorway, url: str) -> None:
     """Have it opened; where that does not work the printed link is left."""
+    import asyncio
+
     from hublet.ui.opening import open_browser
 
     try:

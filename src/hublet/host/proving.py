@@ -12,7 +12,7 @@ import urllib.request
 
 LOOPBACK = ("127.0.0.1", "::1")
 
-_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+open_here = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 """Opens a URL here: never through a proxy, which would ask its own machine."""
 
 
@@ -20,7 +20,7 @@ def said_at(address: str, port: int, nonce: str, *, timeout: float = 5.0) -> str
     """The answer of whoever listens; empty when there is none."""
     host = f"[{address}]" if ":" in address else address
     try:
-        with _open(f"http://{host}:{port}/hublet/v1/proof/{nonce}", timeout=timeout) as answer:
+        with open_here(f"http://{host}:{port}/hublet/v1/proof/{nonce}", timeout=timeout) as answer:
             return str(answer.read(200).decode(errors="replace"))
     except (OSError, http.client.HTTPException):
         return ""
