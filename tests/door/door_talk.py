@@ -162,8 +162,9 @@ async def serving(app: Any = None, limits: Limits | None = None, sweep_time: flo
         assert not listener.sweeping
 
 
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a test's coroutine; fail when something went wrong behind its back or a task was left."""
+def run(main: Coroutine[Any, Any, T], *, loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
+    """Run a test's coroutine, on a loop of asyncio's or that `loop` makes; fail when something went wrong behind its
+    back or a task was left."""
 
     async def watched() -> T:
         troubles: list[dict[str, Any]] = []
@@ -175,7 +176,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         assert not [task for task in left if not task.done()]
         return result
 
-    return asyncio.run(watched())
+    with asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(watched())
 
 
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:

@@ -16,7 +16,7 @@ from hublet.door import encoding
 from hublet.door.application import Admitted, Application, Connection, Keeper, Limits
 from hublet.door.bodies import Exchange
 from hublet.door.reading import Phase
-from hublet.door.writing import Repeat, ResponseWriter
+from hublet.door.writing import Repeat, ResponseWriter, gathers
 
 __all__ = ["Admitted", "Application", "Connection", "Http1", "Limits"]
 
@@ -47,6 +47,7 @@ class Http1(ResponseWriter, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._gathers = gathers(self._transport)
         self.connection = Connection(self._transport)
         self._since = self._loop.time()
         refusal = self._keeper.opened(self)
