@@ -12,11 +12,8 @@ from hublet.host.lean import without
 def main() -> int:
     gc.disable()  # it ends before garbage in cycles could come to anything
     harden()
-    with without("httpx._main"):  # httpx's own command, with which come click and rich: a fifth of this start
-        from hublet.upstream.worker import main as work
+    with without("_hashlib", "httpx._main"):  # digests hashlib has of its own; the other is httpx's own command
+        from hublet.upstream.order import order_from_json
+        from hublet.upstream.worker import work
 
-    return work()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return work(order_from_json(sys.stdin.buffer.read()))

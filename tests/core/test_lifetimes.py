@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hublet.core import operations as ops
 from hublet.core.ledger import Ledger, Trouble
-from hublet.core.lifetimes import defaults_of, fresh_for, is_due, is_of_each_pass, rested, seldom_due
+from hublet.core.lifetimes import fresh_for, is_due, is_of_each_pass, rested, seldom_due
 from hublet.core.outcomes import root
 from hublet.core.questions import (
     Assistant,
@@ -99,7 +99,7 @@ def test_due_is_what_was_never_answered() -> None:
 @given(st.sets(st.sampled_from(["org_a", "org_b"])), st.floats(0, 3 * SELDOM))
 def test_what_rests_is_what_a_pass_asks_by_itself_and_is_not_due(scopes: set[str], age: float) -> None:
     """And never what each pass asks; when nothing may rest, nothing does."""
-    asked = {ops.GetFreeTrialStatus(), ops.GetAuthScope(), *(op for s in (None, *scopes) for op in defaults_of(s))}
+    asked = {ops.GetFreeTrialStatus(), ops.GetAuthScope(), *(op for s in (None, *scopes) for op in ops.defaults_of(s))}
     records: dict[Question, Known] = {root(op): record(root(op), at=NOW - age) for op in asked}
     state = State(records, Ledger(confirmed=dict.fromkeys(records, NOW - age)))
     found = rested(state, NOW, scopes=sorted(scopes), seldom=SELDOM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,12 @@ from hypothesis import strategies as st
 
 from hublet.__main__ import Plain, plain_run
 from hublet.cli.main import cli
+from hublet.core.secretstr import SecretStr
 from hublet.demo.data import DEMO_KEY
-from hublet.demo.hub import Hub
+from hublet.demo.hub import Hub as DemoHub
 from hublet.demo.server import HubServer
+from hublet.upstream.child import child_environment
+from hublet.upstream.order import Hub, WorkOrder, order_to_json
 from tests.faults.test_certificates import certificate, context
 from tests.running import AS_ROOT, HUBLET, Home, eventually
 
@@ -89,7 +93,7 @@ def test_what_is_passed_through_goes_over_tls_all_the_same(tmp_path: Path) -> No
     tmp_path.chmod(0o755)
     trusted = tmp_path / "trusted.pem"
     trusted.write_bytes(certificate(tmp_path / "good.pem"))
-    with HubServer(Hub(), tls=context(tmp_path / "good.pem")) as server:
+    with HubServer(DemoHub(), tls=context(tmp_path / "good.pem")) as server:
         home = Home.make(tmp_path / "home", server.url, settings={"hub": {"ca_file": str(trusted)}})
         home.login(DEMO_KEY)
         with home.daemon() as daemon:
@@ -108,19 +112,41 @@ def in_a_fresh_python(code: str) -> str:
     return done.stdout
 
 
-def test_a_worker_brings_neither_a_command_line_nor_what_folders_need() -> None:
-    """Each pass is a process of its own: what it imports is what a sync takes before it asks anything."""
-    code = """
-import sys, hublet.worker
-sys.stdin = open("/dev/null")
-try:
-    hublet.worker.main()
-except ValueError:  # no work order
-    print(*sys.modules)
+_FIRST_QUESTION = """
+import os, socket, sys
+import hublet.worker
+
+class Told(socket.socket):
+    def connect(self, address):
+        print(*sys.modules, flush=True)
+        os._exit(0)
+
+socket.socket = Told
+hublet.worker.main()
 """
-    names = set(in_a_fresh_python(code).split())
-    assert {"httpx", "ssl", "hublet.upstream.survey"} <= names
-    assert not {name for name in names if within(name, {"click", "rich", "httpx._main", "hublet.upstream.folder"})}
+NOT_TO_ASK = {
+    "click", "hublet.core.judgement", "hublet.core.ledger", "hublet.core.state", "hublet.core.unrolling",
+    "hublet.core.yaml12", "hublet.upstream.child", "hublet.upstream.folder", "hublet.upstream.forward", "httpx._main",
+    "rich", "runpy", "sqlite3", "yaml", "_hashlib",
+}  # fmt: skip
+MOST_TO_ASK = 33
+"""Of hublet's own modules."""
+
+
+def test_what_a_worker_has_loaded_before_its_first_question(tmp_path: Path) -> None:
+    """Each pass is a process of its own: what it imports is what a sync takes before it asks anything. YAML and
+    archives when there is one, and no command line."""
+    order = order_to_json(WorkOrder(Hub("http://127.0.0.1:1", SecretStr("con_of_nobody"))))
+    environment = child_environment({**os.environ, "HOME": str(tmp_path)})
+    environment = {name: value for name, value in environment.items() if not name.upper().endswith("_PROXY")}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _FIRST_QUESTION], input=order, capture_output=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    names = set(done.stdout.decode().split())
+    assert {"hublet.upstream.survey", "httpx"} <= names
+    assert not {name for name in names if within(name, NOT_TO_ASK)}
+    assert len({name for name in names if name.startswith("hublet")}) <= MOST_TO_ASK
 
 
 def test_digests_are_the_same_without_openssl() -> None:

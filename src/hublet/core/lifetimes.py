@@ -29,7 +29,6 @@ from hublet.core.questions import (
     Question,
     Scope,
     Secret,
-    Slug,
 )
 from hublet.core.records import Known, Record
 from hublet.core.state import State, confirmed_at
@@ -38,8 +37,6 @@ SELDOM = 86400.0
 """Between two askings for what passes ask seldom."""
 SPENDING = 300.0
 """For how long what is being used up (credits, the trial's requests) is fresh."""
-
-_DEFAULTS = (Slug("continuedev", "default-cli-config"), Slug("continuedev", "default-agent"))
 
 
 def fresh_for(question: Question, known: Known | None, *, interval: float, seldom: float) -> float:
@@ -58,7 +55,7 @@ def fresh_for(question: Question, known: Known | None, *, interval: float, seldo
 def rested(state: State, now: float, *, scopes: Iterable[Scope], seldom: float) -> frozenset[ops.Operation]:
     """What a pass over these scopes would ask for and need not now: younger than `seldom`, and nothing is amiss."""
     found: list[ops.Operation] = [ops.GetFreeTrialStatus(), ops.GetAuthScope()]
-    found += (operation for scope in (PERSONAL, *scopes) for operation in defaults_of(scope))
+    found += (operation for scope in (PERSONAL, *scopes) for operation in ops.defaults_of(scope))
     return frozenset(operation for operation in found if not is_due(state, root(operation), now, seldom=seldom))
 
 
@@ -93,17 +90,7 @@ def _seldom(question: Question, known: Known) -> ops.Operation | None:
     return None
 
 
-def defaults_of(scope: Scope) -> Iterator[ops.Operation]:
-    """What `cn` asks for without being told an assistant: in no list, so asked for in every scope."""
-    return (ops.GetAssistant(scope, False, slug) for slug in _DEFAULTS)
-
-
-def is_default(operation: ops.Operation) -> bool:
-    """Whether passes ask for it in every scope, though no client may have done."""
-    return isinstance(operation, ops.GetAssistant) and operation.slug in _DEFAULTS and not operation.proxied
-
-
 def is_of_each_pass(operation: ops.Operation) -> bool:
     """Whether every pass asks for it."""
     each = ops.ListAssistants | ops.ListOrganizations | ops.GetPolicy | ops.GetAssistant
-    return isinstance(operation, each) and not is_default(operation)
+    return isinstance(operation, each) and not ops.is_default(operation)

@@ -10,7 +10,7 @@ Decisions where the published document is silent: `alwaysUseProxy` absent is fal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlencode
@@ -341,3 +341,16 @@ def write(operation: Operation) -> Call:
     path = "/" + "/".join(quote(next(rest), safe="") if part == Row.wildcard else part for part in row.path)
     given = urlencode({name: value for name, value in query.items() if value is not None}, quote_via=quote)
     return Call(row.method, f"{path}?{given}" if given else path, body)
+
+
+_DEFAULTS = (Slug("continuedev", "default-cli-config"), Slug("continuedev", "default-agent"))
+
+
+def defaults_of(scope: Scope) -> Iterator[Operation]:
+    """What `cn` asks for without being told an assistant: in no list, so asked for in every scope."""
+    return (GetAssistant(scope, False, slug) for slug in _DEFAULTS)
+
+
+def is_default(operation: Operation) -> bool:
+    """Whether passes ask for it in every scope, though no client may have done."""
+    return isinstance(operation, GetAssistant) and operation.slug in _DEFAULTS and not operation.proxied

@@ -6,7 +6,6 @@ Only the worker imports this: it is the one place where what came off the networ
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -118,6 +117,8 @@ def _block(question: q.Block, reply: object) -> Harvest:
 
 
 def _download(question: q.Download, reply: object) -> Harvest:
+    import zipfile  # for the few passes with a download in them
+
     # Its directory is at the end: one that was cut off has none.
     if not isinstance(reply, bytes) or not reply.startswith(b"PK") or not zipfile.is_zipfile(io.BytesIO(reply)):
         raise WrongShape("a package's download is not a zip file, or not the whole of one")

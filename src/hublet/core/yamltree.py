@@ -3,39 +3,19 @@
 Authors' YAML (`rawYaml`) is read for two things only: which secrets stand where, and where a pasted one has to be cut
 out. Both need positions, which plain loading throws away; neither needs types, so a scalar stays the text it was.
 
-The tree is built from the parser's events: composing it in libyaml would recurse once a level, and deep nesting would
-end the process instead of the reading. What readers differ on (a key given twice, a second document, a key that is no
-scalar) is not read at all: a secret may stand in the half that we would not see.
+What readers differ on (a key given twice, a second document, a key that is no scalar) is not read at all: a secret may
+stand in the half that we would not see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
-import yaml
+from hublet.core.places import Leaf, Tree
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MOST_NODES = 200_000
+__all__ = ["Leaf", "Tree", "read"]
+
 _MOST_CHARACTERS = 4 * 1024 * 1024
-_DEEPEST = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """A scalar: its text as read, and where its characters stand in the source (quotes included)."""
-
-    text: str
-    start: int
-    end: int
-
-
-Tree = Leaf | list["Tree"] | dict[str, "Tree"] | None
-
-
-class _Unreadable(ValueError):
-    pass
 
 
 @lru_cache(maxsize=512)
@@ -46,77 +26,6 @@ def read(source: str) -> Tree:
     """
     if len(source) > _MOST_CHARACTERS:
         return None
-    try:
-        # A byte order mark is not counted by the parser: positions begin behind it.
-        return _Builder(yaml.parse(source, Loader=_LOADER), int(source.startswith("\ufeff"))).document()
-    except (yaml.YAMLError, ValueError):
-        return None
+    from hublet.core.yamlbuilding import build  # with it comes YAML: 8 ms, which a pass without a change does without
 
-
-class _Builder:
-    """One document from its events. Aliases cost as many nodes as what they stand for."""
-
-    def __init__(self, events: Iterator[yaml.Event], shift: int) -> None:
-        self._events, self._shift = events, shift
-        self._anchors: dict[str, tuple[Tree, int]] = {}
-        self._nodes = 0
-
-    def document(self) -> Tree:
-        tree: Tree = None
-        documents = 0
-        for event in self._events:
-            if isinstance(event, yaml.DocumentStartEvent):
-                tree = self._node(next(self._events), 0)
-                documents += 1
-        if documents > 1:
-            raise _Unreadable
-        return tree
-
-    def _node(self, event: yaml.Event, depth: int) -> Tree:
-        if depth > _DEEPEST:
-            raise _Unreadable
-        if isinstance(event, yaml.AliasEvent):
-            if event.anchor not in self._anchors:
-                raise _Unreadable  # unknown, or within itself
-            tree, size = self._anchors[event.anchor]
-            self._count(size)
-            return tree
-        before = self._nodes
-        self._count(1)
-        tree = self._content(event, depth)
-        anchor = getattr(event, "anchor", None)
-        if anchor is not None:
-            self._anchors[anchor] = (tree, self._nodes - before)
-        return tree
-
-    def _content(self, event: yaml.Event, depth: int) -> Tree:
-        match event:
-            case yaml.ScalarEvent():
-                assert event.start_mark is not None
-                assert event.end_mark is not None
-                return Leaf(event.value, event.start_mark.index + self._shift, event.end_mark.index + self._shift)
-            case yaml.SequenceStartEvent():
-                return list(self._children(depth))
-            case yaml.MappingStartEvent():
-                return self._mapping(list(self._children(depth)))
-        raise _Unreadable
-
-    @staticmethod
-    def _mapping(children: list[Tree]) -> Tree:
-        found: dict[str, Tree] = {}
-        for key, value in zip(children[::2], children[1::2], strict=True):
-            if not isinstance(key, Leaf) or key.text in found:
-                raise _Unreadable
-            found[key.text] = value
-        return found
-
-    def _children(self, depth: int) -> Iterator[Tree]:
-        for event in self._events:
-            if isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
-                return
-            yield self._node(event, depth + 1)
-
-    def _count(self, nodes: int) -> None:
-        self._nodes += nodes
-        if self._nodes > _MOST_NODES:
-            raise _Unreadable
+    return build(source)

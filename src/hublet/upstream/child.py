@@ -20,7 +20,8 @@ _KEPT = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", 
 _PLAIN = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "SYSTEMROOT")
 _READ_SIZE = 64 * 1024
 _ERRORS_KEPT = 8192
-WORKER = (sys.executable, "-P", "-m", "hublet.worker")
+WORKER = (sys.executable, "-P", "-c", "import sys, hublet.worker; sys.exit(hublet.worker.main())")
+"""Not `-m`: what finds a module's file to run it is loaded for that alone."""
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -10,18 +10,17 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import orjson
 
 from hublet.core import operations as ops
 from hublet.core.address import folder_of
-from hublet.core.confirming import usable
 from hublet.core.messages import Head
 from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Refused, Throttled, Unreachable, root
 from hublet.core.questions import LATEST, Block, Fqsn, Question, Scope, from_text, to_text
 from hublet.core.records import Fact, Known, Record, content_from_header, content_to_header, frame, unframe
 from hublet.core.secretstr import SecretStr
-from hublet.core.state import State
 from hublet.core.validators import (
     Validator,
     Validators,
@@ -31,6 +30,9 @@ from hublet.core.validators import (
     validators_from_plain,
     validators_to_plain,
 )
+
+if TYPE_CHECKING:
+    from hublet.core.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class WorkOrder:
 
 def conditionally(order: WorkOrder, state: State) -> WorkOrder:
     """The order with the validators of everything that it asks and the state still has as it was said."""
+    from hublet.core.confirming import usable  # the daemon's side: what a state is, no worker has to know
+
     validators = usable(state, order.hub.asker, None if order.whole else order.ask)
     texts: dict[ops.Operation, str] = {
         operation: orjson.loads(known.content.template.text)["content"]

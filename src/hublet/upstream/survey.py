@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from hublet.core import operations as ops
-from hublet.core.lifetimes import defaults_of, is_default
 from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Unreachable, is_answer
 from hublet.core.questions import PERSONAL, Fqsn, Icon, Scope
 from hublet.core.records import Fact
@@ -107,8 +106,8 @@ class _Survey:
             [
                 *(ops.ListAssistants(scope, False) for scope in scopes),
                 *(ops.ListAssistants(scope, True) for scope in proxied),
-                *(asked for scope in scopes for asked in defaults_of(scope) if asked not in rested),
-                *(operation for operation in self.order.ask if not is_default(operation)),
+                *(asked for scope in scopes for asked in ops.defaults_of(scope) if asked not in rested),
+                *(operation for operation in self.order.ask if not ops.is_default(operation)),
             ]
         )
         for scope, fqsn in self.order.secrets:

@@ -1,6 +1,6 @@
-"""The process that a pass runs in: a work order on standard input, frames on standard output, then it is gone.
+"""The process that a pass runs in: a work order comes in, frames go to standard output, then it is gone.
 
-It takes with it what it needed (httpx, YAML) and whatever a hostile answer could do to a parser: the daemon reads only
+It takes with it what it needed (TLS, YAML) and whatever a hostile answer could do to a parser: the daemon reads only
 what this process has looked at and written down anew.
 """
 
@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from hublet.upstream.http import HubClient
-from hublet.upstream.order import END, Word, WorkOrder, order_from_json, word_to_frames
+from hublet.upstream.order import END, Word, WorkOrder, word_to_frames
 from hublet.upstream.survey import survey
 
 if TYPE_CHECKING:
@@ -40,12 +40,7 @@ def _hub(order: WorkOrder) -> HubClient | FolderHub:
     return FolderHub(order.hub)
 
 
-def main() -> int:
+def work(order: WorkOrder) -> int:
     """Exit code 0 when the end was written."""
-    order = order_from_json(sys.stdin.buffer.read())
     asyncio.run(_work(order))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
