@@ -38,7 +38,7 @@ from hublet.serve.service import Service
 from hublet.sync import Summary, Sync
 from hublet.upstream.forward import Forwarder
 from hublet.upstream.http import HubClient
-from hublet.upstream.order import Told, Word, WorkOrder
+from hublet.upstream.order import Ordered, Told, Word, WorkOrder, made
 from hublet.upstream.survey import survey
 
 HUB_URL = "https://hub.example"
@@ -162,8 +162,9 @@ async def in_process(
     network = transport(hub)
     orders: list[WorkOrder] = []
 
-    async def run(order: WorkOrder, say: Callable[[Word], None]) -> PassReport:
+    async def run(ordered: Ordered, say: Callable[[Word], None]) -> PassReport:
         """A pass in this process: the same survey, the same client, no worker."""
+        order = await made(ordered)
         orders.append(order)
         outcomes: list[tuple[ops.Operation, Outcome]] = []
         icons: list[Fact] = []

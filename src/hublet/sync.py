@@ -35,12 +35,12 @@ from hublet.refreshing import Refreshing
 from hublet.saving import Archive, Saving
 from hublet.settling import Before, Decide, Understand, let_go, settle
 from hublet.summary import Summary, summarise
-from hublet.upstream.order import Hub, Word, WorkOrder, conditionally, fixed_blocks
+from hublet.upstream.order import Hub, Ordered, Word, WorkOrder, conditionally, fixed_blocks
 
 log = logging.getLogger("hublet.sync")
 
 Say = Callable[[Word], None]
-Run = Callable[[WorkOrder, Say], Awaitable[PassReport]]
+Run = Callable[[Ordered, Say], Awaitable[PassReport]]
 """Carries out a work order; `upstream.child.run_in_child`, or the same in process in tests."""
 
 _OFFLINE_MEMORY = 10.0
@@ -280,7 +280,11 @@ class Sync:
                 return Summary(problems=("no key is stored: run `hublet login`",))
             with collector_resting():
                 hub = self.plan.hub
-                reports = [await self._run(await asyncio.to_thread(self._order), self._tell)]
+                ordering = asyncio.create_task(asyncio.to_thread(self._order), name="order")
+                try:
+                    reports = [await self._run(ordering, self._tell)]
+                finally:
+                    ordering.cancel()
                 self._all_due &= not (is_taken(reports[0]) and hub == self.plan.hub)
                 summary = await self._judged(reports[0], started)
                 await asyncio.to_thread(let_go, reports)

@@ -18,7 +18,7 @@ from hublet.core.pace import Surroundings
 from hublet.demo.faults import Status
 from hublet.passes import Passes
 from hublet.serve.status import one_line, status
-from hublet.upstream.order import Word, WorkOrder
+from hublet.upstream.order import Ordered, Word, made
 from tests.in_process import InProcess, in_process
 
 ON_THE_PLUG = Surroundings()
@@ -72,7 +72,8 @@ class Scheduled:
     def go_away(self) -> None:
         """The Hub is away for long: every asking ends at once and keeps nothing, so that a week of them is quick."""
 
-        async def run(order: WorkOrder, say: Callable[[Word], None]) -> PassReport:
+        async def run(ordered: Ordered, say: Callable[[Word], None]) -> PassReport:
+            order = await made(ordered)
             self.it.orders.append(order)
             asked = order.ask or (ops.ListOrganizations(), ops.GetPolicy())
             return PassReport(tuple((each, Unreachable("away")) for each in asked), whole=order.whole)

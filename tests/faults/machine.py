@@ -44,7 +44,7 @@ from hublet.core.snapshot import Answer
 from hublet.demo.data import DEMO_KEY
 from hublet.demo.reply import Fault
 from hublet.serve.admission import SAME_USER
-from hublet.upstream.order import WorkOrder
+from hublet.upstream.order import Ordered, made
 
 T = TypeVar("T")
 COUNTS: Counter[str] = Counter()
@@ -136,8 +136,9 @@ class Hublet(RuleBasedStateMachine):
         carry_out = self.sync._run
         brought: deque[Report] = deque()
 
-        async def watched(order: WorkOrder, say: Any) -> PassReport:
+        async def watched(ordered: Ordered, say: Any) -> PassReport:
             """Keeps what came off the network, for the model."""
+            order = await made(ordered)
             wait = self.expected.not_before - self.clock.now
             if 0 < wait <= LONGEST_WAIT and not self.forced:
                 self.troubles.append(f"asked {wait} s before the Hub wanted to be asked again")

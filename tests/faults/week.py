@@ -27,14 +27,15 @@ from hublet.running import log_to_stderr
 from hublet.sync import Run, Say
 from hublet.upstream.child import run_in_child
 from hublet.upstream.http import HubClient
-from hublet.upstream.order import Told, Word, WorkOrder
+from hublet.upstream.order import Ordered, Told, Word, made
 from hublet.upstream.survey import survey
 
 
 def alternating() -> Run:
     number = itertools.count()
 
-    async def run(order: WorkOrder, say: Say) -> PassReport:
+    async def run(ordered: Ordered, say: Say) -> PassReport:
+        order = await made(ordered)
         if next(number) % 4 == 0:
             return await run_in_child(order, say)
         outcomes: list[tuple[Operation, Outcome]] = []

@@ -140,3 +140,32 @@ def test_the_log_names_what_ended_it_and_quotes_nothing(
     carried_out()
     assert "the worker ended early (exit 1): RuntimeError" in caplog.text
     assert "con_of_nobody" not in caplog.text
+
+
+def test_a_worker_starts_while_its_order_is_being_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What takes both of them long takes the pass no longer than one of them."""
+    note = tmp_path / "started"
+    lines = (f"open({str(note)!r}, 'w')", "import sys, os", "sys.stdin.buffer.read()", f"os.write(1, {END!r})")
+    monkeypatch.setattr(child, "WORKER", (sys.executable, "-I", "-c", "\n".join(lines)))
+
+    async def order() -> WorkOrder:
+        while not note.exists():
+            await asyncio.sleep(0.001)
+        return ORDER
+
+    async def run() -> PassReport:
+        async with asyncio.timeout(30):
+            return await child.run_in_child(order(), lambda _: None)
+
+    assert asyncio.run(run()).whole
+
+
+def test_an_order_that_can_not_be_made_leaves_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker(monkeypatch, "time.sleep(600)")
+
+    async def order() -> WorkOrder:
+        raise RuntimeError("a mistake of ours")
+
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        asyncio.run(child.run_in_child(order(), lambda _: None))
+    assert not child._Ending._left

@@ -12,7 +12,7 @@ from typing import ClassVar
 from hublet.core import operations as ops
 from hublet.core.outcomes import Outcome, PassReport, Unreachable
 from hublet.core.records import Fact
-from hublet.upstream.order import Reader, Told, Word, WorkOrder, order_to_json
+from hublet.upstream.order import Ordered, Reader, Told, Word, made, order_to_json
 
 log = logging.getLogger("hublet.upstream")
 
@@ -30,8 +30,9 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name in names}
 
 
-async def run_in_child(order: WorkOrder, say: Callable[[Word], None], *, limit: float = 600.0) -> PassReport:
-    """Carry out a work order in a worker and gather its report; `say` hears every word as it comes.
+async def run_in_child(ordered: Ordered, say: Callable[[Word], None], *, limit: float = 600.0) -> PassReport:
+    """Carry out a work order in a worker and gather its report; `say` hears every word as it comes. The worker starts
+    while the order is being made: both take long when much is known.
 
     `limit` is the longest that a pass may take, in seconds. A worker that dies or hangs leaves what it had said, and an
     Unreachable in place of the rest: never an exception. One that has said its end is not waited for.
@@ -48,6 +49,7 @@ async def run_in_child(order: WorkOrder, say: Callable[[Word], None], *, limit: 
     except OSError as error:  # this machine has no file descriptor, process or memory left
         failure = f"no worker could be started: {error.strerror}"
         log.error("%s", failure)
+        order = await made(ordered)
         asked = [(operation, Unreachable(failure)) for operation in order.ask] or [
             (ops.GetPolicy(), Unreachable(failure))
         ]
@@ -60,6 +62,7 @@ async def run_in_child(order: WorkOrder, say: Callable[[Word], None], *, limit: 
     ending = _Ending(process, asyncio.create_task(_last_of(stderr)))
     try:
         async with asyncio.timeout(limit):
+            order = await made(ordered)
             stdin.write(order_to_json(order))
             stdin.close()
             while not reader.ended and (data := await stdout.read(_READ_SIZE)):

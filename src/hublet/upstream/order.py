@@ -8,7 +8,7 @@ facts of one reply, then its outcome; icons by themselves; at last an end. A mis
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,14 @@ class WorkOrder:
     icons: frozenset[str] = frozenset()
     validators: Validators = field(default_factory=dict)
     texts: Mapping[ops.Operation, str] = field(default_factory=dict)
+
+
+Ordered = WorkOrder | Awaitable[WorkOrder]
+"""A work order, or one that is still being made while who is to carry it out starts."""
+
+
+async def made(order: Ordered) -> WorkOrder:
+    return order if isinstance(order, WorkOrder) else await order
 
 
 def conditionally(order: WorkOrder, state: State) -> WorkOrder:

@@ -34,7 +34,7 @@ def loads(body: bytes) -> object:
         raise NotStrict(_TOO_DEEP) from None
     # A member that was dropped took its colon along. Colons inside strings are the same in both texts, unless they were
     # escaped; then, and where they are not as many in both, each object is looked at.
-    escaped = b"\\u003a" in body or b"\\u003A" in body
+    escaped = b"\\u003" in body and (b"\\u003a" in body or b"\\u003A" in body)  # one search through most texts, not two
     if (escaped or body.count(b":") != written.count(b":")) and _says_a_key_twice(body):
         raise NotStrict("an object says a key twice")
     return value

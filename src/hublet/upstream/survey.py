@@ -9,7 +9,7 @@ is asked. Works on any Upstream and says each outcome as soon as it is there.
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -143,7 +143,7 @@ def _take_apart(
     if not isinstance(said, Said):
         return said, Harvest(())
     try:
-        mark = f"@hublet:{secrets.token_hex(16)}:"
+        mark = f"@hublet:{os.urandom(16).hex()}:"
         # What is to go through a proxy never holds a value, the user's own neither.
         unfilled = unfilled and not getattr(operation, "proxied", False)
         harvest = split(operation, said.value, mark=mark, blocks=blocks, unfilled=unfilled)
