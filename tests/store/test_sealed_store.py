@@ -322,6 +322,34 @@ def test_two_hundred_records_of_twenty_kilobytes(data: Path, source: FileSource)
         assert loaded == 200
 
 
+def test_a_commit_takes_a_record_when_it_can_seal_it(tmp_path: Path) -> None:
+    """One plaintext is in memory at a time, however many there are; what breaks off leaves what there was."""
+    happened: list[str] = []
+
+    def chance(size: int) -> bytes:
+        happened.append("sealed")
+        return os.urandom(size)
+
+    def writes(number: int, then: Exception | None = None) -> Iterator[Write]:
+        for n in range(number):
+            happened.append("taken")
+            yield Write("a", name(n), b"x")
+        if then is not None:
+            raise then
+
+    with Store.open(tmp_path / "data", FileSource(tmp_path / "key" / "kek"), randomness=chance) as store:
+        happened.clear()
+        store.commit(writes(20))
+        assert happened[:40] == ["taken", "sealed"] * 20
+        before = contents(store)
+        with pytest.raises(RuntimeError, match="no more"):
+            store.commit(writes(5, RuntimeError("no more")))
+        assert contents(store) == before
+        happened.clear()
+        store.commit(writes(0))
+        assert happened == []
+
+
 def test_values_do_not_print_what_they_hold(store: Store) -> None:
     """Rows and writes show kind and id only."""
     shown = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import orjson
@@ -132,21 +133,24 @@ class Archive:
         """
         self._hold()
         with self._one_at_a_time:
-            writes = [self._document(_LEDGER, ledger_to_plain(ledger))]
-            deletes = []
+            puts, deletes = [], []
             for change in changes:
-                identity = _identity(change.question, self.envelope)
                 if isinstance(change, Put):
-                    writes.append(Write(change.question.kind, identity, encode_known(change.question, change.known)))
+                    puts.append(change)
                 else:
-                    deletes.append(identity)
+                    deletes.append(_identity(change.question, self.envelope))
+            writes = [self._document(_LEDGER, ledger_to_plain(ledger))]
             timelines = {} if anew else self._with_history(replaced, writes, deletes)
             if anew:
                 for timeline in self._timelines.values():
                     deletes.append(_timeline_identity(timeline.question, self.envelope))
                     deletes += self._revisions(timeline).values()
-            self._store.commit(writes, deletes)
+            self._store.commit(chain(writes, (self._put(put) for put in puts)), deletes)
             self._timelines = timelines
+
+    def _put(self, put: Put) -> Write:
+        question = put.question
+        return Write(question.kind, _identity(question, self.envelope), encode_known(question, put.known))
 
     def timelines(self) -> dict[Question, Timeline]:
         """When each Question had other revisions than the present one."""

@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -184,22 +185,22 @@ class Store:
         """Deletes, then writes, in one transaction with the manifest: on disk when it returns, all or nothing.
 
         Raises StoreError (StoreCorrupt when the file was changed behind our back) and then leaves what was there. An
-        id that is not there is deleted without complaint; without a change nothing is written.
+        id that is not there is deleted without complaint; without a change nothing is written. Each record is sealed
+        when its turn comes: ten thousand plaintexts and as many sealed ones beside them would be memory for nothing.
         """
         if self._marks is None:
             self.load()
-        assert self._marks is not None
-        marks = self._marks.copy()
+        had = self._marks
+        assert had is not None
+        marks = had.copy()
         with reporting(_write_failed):
-            gone = [id for id in deletes if marks.pop(id, None) is not None]
-            before = len(gone)
-            rows = []
-            for write in writes:
-                before += write.id in marks
-                rows.append(sealed_row(write, self.envelope, marks, self._randomness))
-            if gone or rows:
+            gone = [(id,) for id in deletes if marks.pop(id, None) is not None]
+            waiting = iter(writes)
+            first = tuple(islice(waiting, 1))
+            rows = (sealed_row(write, self.envelope, marks, self._randomness) for write in chain(first, waiting))
+            if gone or first:
                 with self._transaction() as connection:
-                    connection.executemany("DELETE FROM records WHERE id = ?", [(id,) for id in gone])
+                    connection.executemany("DELETE FROM records WHERE id = ?", gone)
                     connection.executemany(
                         "INSERT INTO records (id, kind, sealed) VALUES (?, ?, ?)"
                         " ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, sealed = excluded.sealed",
@@ -207,9 +208,10 @@ class Store:
                     )
                     generation, manifest = self._next, self._manifest(self.envelope, marks)
                     connection.execute("UPDATE header SET value = ? WHERE name = 'manifest'", (manifest,))
+                # Each writing has a mark of its own: one that is not there any more was overwritten, or deleted.
+                self.scrub_due = self.scrub_due or not had.items() <= marks.items()
                 self._marks, self._sealed_manifest, self.generation = marks, manifest, generation
                 self.counter.reached(generation)
-        self.scrub_due = self.scrub_due or before > 0
         self._try_to_scrub()
 
     def rekey(self, source: KeySource, kek: Key, renamed: Callable[[Row, Envelope], bytes | None], now: float) -> int:
