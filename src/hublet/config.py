@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from hublet import configfile
 from hublet.configfile import Node, Other, Report, Scalar, Sequence, Table
 from hublet.core.errors import ConfigError
+from hublet.core.values import dataclass
 from hublet.locating import system_runtime
 from hublet.managed import Managed, load_managed
 from hublet.settings import Setting, settings

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,6 +22,7 @@ from hublet import configfile
 from hublet.configfile import Other, Report, Scalar, Table
 from hublet.core.account import origin_of
 from hublet.core.errors import ConfigError
+from hublet.core.values import dataclass
 from hublet.settings import boolean, settings
 
 MANAGED_FILE = Path("/etc/hublet/managed.yaml")

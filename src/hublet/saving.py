@@ -7,7 +7,7 @@ running hublet is made anew from what is in memory; what lies in its place is mo
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from hublet.core.history import Replaced
 from hublet.core.ledger import Ledger
 from hublet.core.questions import Question
 from hublet.core.state import Change, State
+from hublet.core.values import dataclass
 
 log = logging.getLogger("hublet.sync")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from hublet.core import operations as ops
 from hublet.core.ledger import Ledger
 from hublet.core.outcomes import Malformed, PassReport, Refused, Throttled, Unreachable, is_answer, knows_account
 from hublet.core.questions import Assistant
 from hublet.core.state import Put, State, Verdict
+from hublet.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

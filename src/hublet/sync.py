@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from hublet.core import operations as ops
@@ -30,6 +30,7 @@ from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Snapshot, Terms
 from hublet.core.standing import is_taken
 from hublet.core.state import Change, Drop, Put, State, Verdict, members
+from hublet.core.values import dataclass
 from hublet.host.lean import collector_resting
 from hublet.refreshing import Refreshing
 from hublet.saving import Archive, Saving

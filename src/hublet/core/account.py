@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from hublet.core.errors import CredentialError
 from hublet.core.secretstr import SecretStr
+from hublet.core.values import dataclass
 
 KEY_PREFIX = "con_"
 _KEY = re.compile(r"con_[A-Za-z0-9_\-.~+/=]{1,500}")

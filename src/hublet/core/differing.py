@@ -6,13 +6,13 @@ Works on revisions as JSON with references in place of secret values; that a val
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Literal
 
 import orjson
 
 from hublet.core.places import SECTIONS
+from hublet.core.values import dataclass
 
 _LONGEST = 200
 _MOST_LINES = 400

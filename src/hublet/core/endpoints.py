@@ -13,13 +13,13 @@ its own; elsewhere a rotated secret is no change of an endpoint.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import orjson
 
 from hublet.core.places import SECTIONS, Path, Pieces
 from hublet.core.records import Content, reference
+from hublet.core.values import dataclass
 
 TRAIT = "endpoints"
 UNNAMED = "unnamed/"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import orjson
 
@@ -20,6 +20,7 @@ from hublet.core.questions import Assistant, Block, Organizations, Policy, Quest
 from hublet.core.records import Content, Record, content_from_header, content_to_header, frame, unframe
 from hublet.core.secretstr import SecretStr
 from hublet.core.state import Change, Put, State
+from hublet.core.values import dataclass
 
 REVISION = "revision"
 TIMELINE = "timeline"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from hublet.core.values import dataclass
 
 Kind = Literal["rule", "prompt"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 import orjson
@@ -20,6 +20,7 @@ from hublet.core.endpoints import UNNAMED
 from hublet.core.questions import Slug
 from hublet.core.records import Content, View, reference, render
 from hublet.core.secretstr import SecretStr
+from hublet.core.values import dataclass
 from hublet.core.variables import each_string, fill, secrets_of, strings
 
 Standing = Literal["works", "with a key", "needs a key", "can't work"]

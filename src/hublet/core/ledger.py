@@ -6,12 +6,13 @@ The ledger is one small sealed row, written once a pass, so that a pass in which
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from hublet.core.errors import StoreCorrupt
 from hublet.core.questions import Question, from_text, to_text
 from hublet.core.validators import Validators, validators_from_plain, validators_to_plain
+from hublet.core.values import dataclass
 
 TroubleKind = Literal["unreachable", "refused", "throttled", "malformed", "unsound", "missing", "held", "looser"]
 

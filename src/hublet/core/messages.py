@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from urllib.parse import unquote
 
 import orjson
+
+from hublet.core.values import dataclass
 
 type_json = "application/json; charset=utf-8"
 Headers = tuple[tuple[str, str], ...]

@@ -11,7 +11,7 @@ Decisions where the published document is silent: `alwaysUseProxy` absent is fal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -19,6 +19,7 @@ import orjson
 
 from hublet.core.messages import Malformed
 from hublet.core.questions import Fqsn, Scope, Slug
+from hublet.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ Malformed or Unreachable, and says nothing about the world.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from hublet.core import operations as ops
@@ -25,6 +24,7 @@ from hublet.core.questions import (
 )
 from hublet.core.records import Fact
 from hublet.core.validators import Validator
+from hublet.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

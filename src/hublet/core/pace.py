@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from hublet.core.ledger import Ledger
+from hublet.core.values import dataclass
 
 LONGEST_WAIT = 3600.0
 """A Retry-After is believed up to this many seconds."""

@@ -9,9 +9,9 @@ organization:acme/NAME     where a secret was found
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from hublet.core.questions import LATEST
+from hublet.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

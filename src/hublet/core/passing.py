@@ -7,7 +7,6 @@ lead to another origin. Headers come from an allow-list both ways; what a Connec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
@@ -15,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 import orjson
 
 from hublet.core.messages import Head, Headers, Malformed
+from hublet.core.values import dataclass
 
 Which = Literal["listed", "all", "none"]
 Spending = Literal["nothing", "requests", "credits"]

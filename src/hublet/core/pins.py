@@ -11,7 +11,7 @@ What the Hub has withdrawn is not served, pinned or not: a pin decides between w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import orjson
 
@@ -19,6 +19,7 @@ from hublet.core.endpoints import UNNAMED
 from hublet.core.questions import Assistant, Pinned, Question
 from hublet.core.records import Bindings, Content, Known, Record, View, reference, render
 from hublet.core.secretstr import SecretStr
+from hublet.core.values import dataclass
 
 _REVISION, _UNTIL = "pinned revision", "pinned until"
 _FOREVER = float("inf")

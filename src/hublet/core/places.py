@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from hublet.core.values import dataclass
 
 SECTIONS = ("models", "context", "data", "mcpServers", "prompts", "docs", "rules")
 Path = tuple[str | int, ...]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import orjson
 
 from hublet.core.records import Content, Template
+from hublet.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

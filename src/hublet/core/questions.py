@@ -8,10 +8,11 @@ Every Question has one canonical text (a JSON array, its kind first), from which
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import orjson
+
+from hublet.core.values import dataclass
 
 Scope = str | None
 """An organization's id, or None for the personal scope."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 import orjson
@@ -18,6 +18,7 @@ import orjson
 from hublet.core.errors import StoreCorrupt
 from hublet.core.questions import Question, from_text, to_text
 from hublet.core.secretstr import SecretStr
+from hublet.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from hublet.core import yamltree
 from hublet.core.messages import is_segment
 from hublet.core.places import SECTIONS, Path, Pieces
 from hublet.core.questions import LATEST, Fqsn, Slug
 from hublet.core.secretstr import SecretStr
+from hublet.core.values import dataclass
 from hublet.core.yamltree import Leaf, Tree
 
 VARIABLE = re.compile(r"\$\{\{[ \t]*((?:(?!\$\{\{)[^}\s])+)[ \t]*\}\}")

@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from hublet.core.values import dataclass
 
 Path = tuple[str | int, ...]
 Problem = tuple[Path, str]

@@ -10,7 +10,6 @@ Secrets are in no folder: each reference stays one, by the secret's own name (`$
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from hublet.core import yaml12
@@ -19,6 +18,7 @@ from hublet.core.packages import File, Package, Source, source_of
 from hublet.core.questions import LATEST, Slug
 from hublet.core.records import reference
 from hublet.core.unrolling import NoBlock, NotUsable, Rendering, Text, unroll
+from hublet.core.values import dataclass
 from hublet.core.yaml12 import YamlError
 
 Json = Any

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 import orjson
@@ -36,6 +35,7 @@ from hublet.core.questions import (
 from hublet.core.records import Bindings, Known, Record, View, Withdrawn, render
 from hublet.core.secretstr import SecretStr
 from hublet.core.state import State, confirmed_at, members, organizations
+from hublet.core.values import dataclass
 
 Grade = Literal["fresh", "stale", "expired"]
 _NEVER = float("inf")

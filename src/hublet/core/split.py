@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import orjson
@@ -18,6 +17,7 @@ from hublet.core import questions as q
 from hublet.core.messages import is_segment
 from hublet.core.places import Path, Pieces
 from hublet.core.records import Content, Fact, Template, View, cut, render
+from hublet.core.values import dataclass
 
 
 class WrongShape(ValueError):

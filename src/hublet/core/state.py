@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, assert_never
 
 import orjson
@@ -12,6 +12,7 @@ from hublet.core.ledger import Ledger
 from hublet.core.outcomes import root
 from hublet.core.questions import Assistant, Question, Roster, Slug
 from hublet.core.records import Known, Record, Withdrawn
+from hublet.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

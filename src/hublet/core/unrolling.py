@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from hublet.core import configschema, yaml12
@@ -24,6 +24,7 @@ from hublet.core.packages import File, FqsnError, Package, Source, fqsn_parts, l
 from hublet.core.records import reference
 from hublet.core.rulefiles import rule_of
 from hublet.core.shapes import Shape, told
+from hublet.core.values import dataclass
 from hublet.core.variables import INPUTS, SECRETS, each_string, fill, secrets_of, strings, variables
 from hublet.core.yaml12 import YamlError
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from hublet.core import operations as ops
 from hublet.core.messages import Head, Malformed
+from hublet.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import yaml
 
 from hublet.core import yamlrules
+from hublet.core.values import dataclass
 from hublet.core.yamlrules import Rules, Scalar, key_text
 
 Value = Scalar | list["Value"] | dict[str, "Value"]

@@ -7,10 +7,10 @@ them, and a test holds the two equal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from hublet.core import operations as ops
+from hublet.core.values import dataclass
 from hublet.describe.schema import Schema, count, text
 
 JSON = "application/json"

@@ -6,8 +6,9 @@ A schema refers to another one by `ref(name)`; `document.py` turns that into wha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from hublet.core.values import dataclass
 
 Schema = dict[str, Any]
 

@@ -12,13 +12,13 @@ import re
 import sys
 from base64 import b64decode
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from hublet.core.address import is_loopback
+from hublet.core.values import dataclass
 from hublet.doctor.findings import Finding, Findings, ok, problem, warning
 from hublet.doctor.scene import Scene
 from hublet.serve.examining import without_sign_in

@@ -11,10 +11,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from hublet.core.errors import HubletError
+from hublet.core.values import dataclass
 
 if TYPE_CHECKING:
     from hublet.doctor.scene import Scene

@@ -13,12 +13,13 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hublet.config import Config, Places, find_config, load_config
 from hublet.core.errors import ConfigError, HubletError, NotRunning
+from hublet.core.values import dataclass
 from hublet.locating import usual_socket
 from hublet.managed import MANAGED_FILE, Managed, load_managed
 from hublet.redaction import Redactor, watch

@@ -10,12 +10,12 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hublet.core.leaving import Standing
 from hublet.core.units import duration
+from hublet.core.values import dataclass
 from hublet.doctor.clients import clients
 from hublet.doctor.scene import Scene
 

@@ -14,10 +14,11 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from hublet import __version__
+from hublet.core.values import dataclass
 
 _MOST = 64 * 1024
 PATH = "/ide/policy"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 from asyncio import Transport
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hublet.core.messages import Head, Request, Response
+from hublet.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,13 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
+
+from hublet.core.values import dataclass
 
 file_name = "audit.log"
 most_ids = 32

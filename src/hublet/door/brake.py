@@ -5,7 +5,7 @@ Both are pure: the time is passed in, and what waits or writes is somebody else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from hublet.core.values import dataclass
 
 
 class Brake:

@@ -8,9 +8,9 @@ refusal. `cn` and the IDE pass all of them: Node's fetch sends `sec-fetch-mode` 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from hublet.core.messages import Head, Response, error_response
+from hublet.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,11 @@ import socket
 import struct
 import sys
 import time
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from hublet.core.values import dataclass
 
 _established = 1
 _sock_diag_by_family = 20

@@ -13,9 +13,10 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
+
+from hublet.core.values import dataclass
 
 Scope = Literal["read", "secrets", "admin"]
 scopes: tuple[Scope, ...] = get_args(Scope)

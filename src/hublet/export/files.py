@@ -18,10 +18,11 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from hublet.core.errors import HubletError
+from hublet.core.values import dataclass
 
 LIST = ".hublet-export.json"
 BESIDE = ".hublet"

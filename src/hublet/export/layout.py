@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from hublet.core import yamlwrite
 from hublet.core.leaving import Leaving, Part
 from hublet.core.questions import Slug
+from hublet.core.values import dataclass
 from hublet.core.variables import each_string, fill
 
 Layout = Literal["agents", "single"]

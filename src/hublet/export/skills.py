@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import orjson
 
@@ -22,6 +21,7 @@ from hublet.core import yamlwrite
 from hublet.core.instructions import Instruction, instructions, one_line
 from hublet.core.questions import Slug
 from hublet.core.records import Content, View, render
+from hublet.core.values import dataclass
 
 LONGEST_NAME, LONGEST_DESCRIPTION = 64, 1024
 _BODY_LINES, _BODY_BYTES = 400, 14_000

@@ -12,9 +12,10 @@ import pwd
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+
+from hublet.core.values import dataclass
 
 _LISTEN = "0A"
 

@@ -11,9 +11,11 @@ import errno
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
+
+from hublet.core.values import dataclass
 
 Client = Literal["cn", "jetbrains", "vscode"]
 Outcome = Literal[

@@ -8,10 +8,11 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from hublet.core.errors import ServiceError, UsageError
+from hublet.core.values import dataclass
 
 _SEAL = re.compile(r"hublet-sha256: ([0-9a-f]{64})")
 _BLANK = "0" * 64

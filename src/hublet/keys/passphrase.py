@@ -16,12 +16,12 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from hublet.core.envelope import Key, overhead, salt_size, unwrap, wrap
 from hublet.core.envelope import key_size as _key_size
 from hublet.core.errors import KeySourceError, StoreCorrupt, StoreFormat
 from hublet.core.secretstr import SecretStr
+from hublet.core.values import dataclass
 from hublet.keys.asking import Asker
 
 _salt_size = 16

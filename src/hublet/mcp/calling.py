@@ -7,13 +7,13 @@ be answered (no daemon, no such assistant) is a result that says so, for the mod
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mcp_types import Tool
 
 from hublet.core.errors import HubletError
 from hublet.core.instructions import one_line
+from hublet.core.values import dataclass
 from hublet.mcp.catalogue import Catalogue, Entry, Listing
 from hublet.mcp.schemas import Schema, array, fields, nullable, number_of, reading_tool, text
 from hublet.mcp.searching import search

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +16,7 @@ import anyio.to_thread
 from hublet.core import yamlwrite
 from hublet.core.errors import AdminError, HubletError
 from hublet.core.instructions import Instruction, instructions
+from hublet.core.values import dataclass
 from hublet.mcp.naming import named, uri_of
 
 Ask = Callable[[str], Mapping[str, Any]]

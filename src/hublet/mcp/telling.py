@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mcp.server.session import ServerSession
 from mcp.server.subscriptions import (
@@ -22,6 +22,7 @@ from mcp.server.subscriptions import (
 )
 
 from hublet.core.errors import HubletError
+from hublet.core.values import dataclass
 from hublet.mcp.catalogue import Catalogue
 
 _GATHERING = 0.2

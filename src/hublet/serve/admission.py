@@ -11,12 +11,13 @@ from __future__ import annotations
 import hmac
 import os
 import socket
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from math import inf
 from typing import NamedTuple
 
 from hublet.core.messages import Head, Response, error_response
+from hublet.core.values import dataclass
 from hublet.door import tokens
 from hublet.door.application import Admitted, Connection
 from hublet.door.audit import Who

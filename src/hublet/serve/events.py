@@ -10,10 +10,11 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import orjson
+
+from hublet.core.values import dataclass
 
 Kind = Literal[
     "revision",  # an assistant, package, organization list or policy is new or another

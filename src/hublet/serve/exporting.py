@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from hublet.config import Export
@@ -25,6 +25,7 @@ from hublet.core.records import Content, Record
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Snapshot
 from hublet.core.state import Change, members
+from hublet.core.values import dataclass
 from hublet.export import layout, skills
 from hublet.export.files import Written, write_beside, write_files
 from hublet.managed import load_managed

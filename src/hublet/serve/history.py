@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -19,6 +18,7 @@ from hublet.core.pins import pinned, pins
 from hublet.core.questions import Assistant, Block, Organizations, Policy, Question, Slug
 from hublet.core.records import Content, Record, View, render
 from hublet.core.snapshot import Snapshot
+from hublet.core.values import dataclass
 from hublet.serve.service import Service
 from hublet.store.archive import Archive
 from hublet.sync import Sync

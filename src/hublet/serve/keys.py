@@ -16,7 +16,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +24,7 @@ from hublet.core.envelope import Key, key_size
 from hublet.core.errors import HubletError, KeySourceError, StoreError
 from hublet.core.recovery import code_of, key_of
 from hublet.core.secretstr import SecretStr
+from hublet.core.values import dataclass
 from hublet.keys import source_names, source_of
 from hublet.keys.asking import Asker
 from hublet.keys.source import KeySource

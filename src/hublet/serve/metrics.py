@@ -13,7 +13,6 @@ import platform
 import resource
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +20,7 @@ from hublet import __version__
 from hublet.core import operations as ops
 from hublet.core.questions import LATEST, Block, Download, Icon, Pinned, Proposed, Question
 from hublet.core.records import Record
+from hublet.core.values import dataclass
 from hublet.serve.events import KINDS
 from hublet.serve.service import Service
 from hublet.serve.status import STATES, state_of

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 import orjson
@@ -22,6 +22,7 @@ from hublet.core.questions import Assistant, Question, Scope, Secret
 from hublet.core.records import Record
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Snapshot, overridden_by
+from hublet.core.values import dataclass
 from hublet.serve.service import Service
 
 log = logging.getLogger("hublet.secrets")

@@ -8,7 +8,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from hublet.core.address import folder_of
 from hublet.core.errors import HubletError, StoreCorrupt, StoreFormat
 from hublet.core.locking import is_restored
 from hublet.core.pace import Pace, Surroundings, pace_in
+from hublet.core.values import dataclass
 from hublet.door.tokens import Token
 from hublet.keys.asking import Asker
 from hublet.managed import MANAGED_FILE

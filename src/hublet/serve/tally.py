@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import TYPE_CHECKING, TypeAlias
+
+from hublet.core.values import dataclass
 
 if TYPE_CHECKING:
     from hublet.core import operations as ops

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from hublet.core.ledger import Ledger, Lock, ledger_from_plain, ledger_to_plain
 from hublet.core.questions import Question, to_text
 from hublet.core.records import Content, Known, decode_known, encode_known
 from hublet.core.state import Change, Put, State
+from hublet.core.values import dataclass
 from hublet.store.counting import Counter
 from hublet.store.place import StoreChanged, StoreMisplaced
 from hublet.store.rows import Corrupt, Row, Unopened, Write

@@ -13,11 +13,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from hublet.core.envelope import Envelope, salt_size
 from hublet.core.errors import StoreCorrupt, StoreError
+from hublet.core.values import dataclass
 from hublet.store import schema
 from hublet.store.failures import reporting
 from hublet.store.manifest import Manifest

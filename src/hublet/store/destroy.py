@@ -15,10 +15,11 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from hublet.core.errors import StoreError, StoreFormat
+from hublet.core.values import dataclass
 from hublet.store.failures import reporting, sync_directory
 from hublet.store.schema import beside, connect, database_name
 

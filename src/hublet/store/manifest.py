@@ -19,11 +19,11 @@ record that was changed in the file meanwhile is not blessed by the next commit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 
 from hublet.core.envelope import Envelope, id_size
 from hublet.core.errors import StoreCorrupt
+from hublet.core.values import dataclass
 from hublet.store.failures import reset_hint
 from hublet.store.rows import Corrupt, Row, Unopened
 

@@ -23,11 +23,11 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from hublet.core.envelope import uuid_size
 from hublet.core.errors import StoreCorrupt, StoreFormat
+from hublet.core.values import dataclass
 from hublet.store.failures import reset_hint, sync_directory
 
 database_name = "hublet.sqlite3"

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from hmac import compare_digest
 
 from hublet.core.errors import HubletError
 from hublet.core.messages import Head
+from hublet.core.values import dataclass
 
 CODE_LIFE = 300.0
 """Seconds: time to copy a link, not to find it later."""

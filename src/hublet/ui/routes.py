@@ -6,12 +6,12 @@ is not found; a body hands on only the words that its row names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import quote
 
 import orjson
 
 from hublet.core.messages import Malformed
+from hublet.core.values import dataclass
 
 ANY = "*"
 """Stands for one segment of a path that is a name."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Protocol, Self
@@ -21,6 +21,7 @@ from hublet.core import operations as ops
 from hublet.core.outcomes import Malformed, NotModified, Outcome, Refused, Throttled, Unreachable
 from hublet.core.records import Content
 from hublet.core.validators import Validator, Validators, can_be_conditional
+from hublet.core.values import dataclass
 from hublet.upstream.icons import fetch_icon
 from hublet.upstream.order import Hub
 from hublet.upstream.strict import NotStrict, loads

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Awaitable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -30,6 +30,7 @@ from hublet.core.validators import (
     validators_from_plain,
     validators_to_plain,
 )
+from hublet.core.values import dataclass
 
 if TYPE_CHECKING:
     from hublet.core.state import State
