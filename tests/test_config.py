@@ -8,13 +8,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
+import platformdirs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hublet.config import Config, find_config, judge_file, load_config, parse_config
 from hublet.core.errors import ConfigError
+from hublet.locating import user_place
 from hublet.settings import settings
 
 example = Path(__file__).parents[1] / "config.example.yaml"
@@ -338,6 +341,19 @@ def test_directories_are_the_platforms_unless_they_are_given(tmp_path: Path, mon
     (home / "config" / "hublet" / "config.yaml").symlink_to(home / "nowhere")
     with pytest.raises(ConfigError, match="can't be read"):
         load_config(find_config(None, {}))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the library is always asked")
+@pytest.mark.parametrize("home", [None, "/home/a", "relative", ""])
+@pytest.mark.parametrize("xdg", [None, "/x/y", "/x/y/", "relative", "", " ", "~/x"])
+@pytest.mark.parametrize("kind", ["config", "data", "state"])
+def test_a_place_is_the_same_with_and_without_the_library(
+    kind: Literal["config", "data", "state"], xdg: str | None, home: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("HOME", home), (f"XDG_{kind.upper()}_HOME", xdg)):
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    library = getattr(platformdirs, f"user_{kind}_path")("hublet", appauthor=False)
+    assert user_place(kind, "hublet") == library
 
 
 def test_the_defaults_need_no_yaml() -> None:

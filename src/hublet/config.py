@@ -12,7 +12,7 @@ from hublet import configfile
 from hublet.configfile import Node, Other, Report, Scalar, Sequence, Table
 from hublet.core.errors import ConfigError
 from hublet.core.values import dataclass
-from hublet.locating import system_runtime
+from hublet.locating import system_runtime, user_place
 from hublet.managed import Managed, load_managed
 from hublet.settings import Setting, settings
 
@@ -123,12 +123,10 @@ class Config:
 
     def locate(self) -> Places:
         """The configured places, or the platform's (XDG_ variables come from the environment). Nothing is created."""
-        import platformdirs
-
-        data = self.cache.directory or platformdirs.user_data_path("hublet", appauthor=False)
+        data = self.cache.directory or user_place("data", "hublet")
         runtime = self.cache.runtime_directory or system_runtime(os.environ) or data / "run"
         # A folder of its own: on macOS state and data share one, and the key is not to lie within the data.
-        key_file = self.keys.file or platformdirs.user_state_path("hublet-key", appauthor=False) / "kek"
+        key_file = self.keys.file or user_place("state", "hublet-key") / "kek"
         return Places(data, runtime, key_file)
 
 
@@ -166,9 +164,7 @@ def find_config(flag: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 def usual_config() -> Path:
     """Where the config file is when none is named; there may be none."""
-    import platformdirs
-
-    return platformdirs.user_config_path("hublet", appauthor=False) / "config.yaml"
+    return user_place("config", "hublet") / "config.yaml"
 
 
 def load_config(path: Path | None, managed: Managed | None = None) -> Config:

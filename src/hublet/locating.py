@@ -1,17 +1,32 @@
-"""Where a running daemon's admin socket is, found without the config's reader, which takes longer to load than to ask.
-
-Only for asking: whoever can't be reached there is looked for as the whole config has it.
-"""
+"""Where things are on this machine, found without loading what takes longer to load than to find them."""
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 _LARGEST = 64 * 1024
 _NOT_SET = re.compile(rb"\s*(#.*|runtime_directory:\s*(null|~)\s*(#.*)?)")
+
+
+_BELOW_HOME = {"config": ".config", "data": ".local/share", "state": ".local/state"}
+
+
+def user_place(kind: Literal["config", "data", "state"], name: str) -> Path:
+    """This user's directory of a kind for programs called `name`, as `platformdirs` has it. Nothing is created.
+
+    On Linux, with a usual home, that is what the XDG variables or their defaults say, and the library is not loaded.
+    """
+    given, home = os.environ.get(f"XDG_{kind.upper()}_HOME", ""), os.environ.get("HOME", "")
+    if sys.platform == "linux" and home.startswith("/") and given[:1] in ("", "/"):
+        return Path(given or f"{home}/{_BELOW_HOME[kind]}") / name
+    import platformdirs
+
+    return Path(getattr(platformdirs, f"user_{kind}_path")(name, appauthor=False))
 
 
 def system_runtime(environment: Mapping[str, str]) -> Path | None:
@@ -31,7 +46,8 @@ def system_runtime(environment: Mapping[str, str]) -> Path | None:
 
 
 def usual_socket(flag: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """The admin socket, where the config file surely does not put it elsewhere; None when that takes reading.
+    """A running daemon's admin socket, where the config file surely does not put it elsewhere; None when that takes
+    reading. Only for asking: whoever can't be reached there is looked for as the whole config has it.
 
     It does not if it never names `runtime_directory` but in comments or to say null (a value on the next line would
     make that another word, which is no path). A backslash could spell the name in another way.
