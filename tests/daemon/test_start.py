@@ -41,8 +41,8 @@ _FIRST = "import sys; sys.argv = ['hublet', 'run']; from hublet.host.lean import
 
 SPARED = importlib.util.find_spec("uvloop") is None
 """uvloop, where it is installed, insists on OpenSSL."""
-LIBRARIES = {"_cffi_backend", "_cython", "cryptography", "httptools", "orjson", "platformdirs", "uvloop", "yaml"}
-"""Whatever is not Python's own. (YAML and platformdirs because of the config.)"""
+LIBRARIES = {"_cffi_backend", "_cython", "cryptography", "httptools", "orjson", "uvloop"}
+"""Whatever is not Python's own. (A plain config needs no YAML, a usual home no platformdirs.)"""
 LATER = {
     "apscheduler", "click", "email", "httpx", "jeepney", "keyring", "multiprocessing", "rich", "ssl", "tzlocal",
     "watchdog", "zoneinfo", "_hashlib", "_ssl", "hublet.cli", "hublet.demo", "hublet.doctor", "hublet.export",
