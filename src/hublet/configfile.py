@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from hublet.core.values import dataclass
 
 if TYPE_CHECKING:
     import yaml
@@ -24,7 +26,8 @@ _LIMIT_OF_LIBYAML = "exceeded maximum nesting depth"
 """Newer ones have a limit of their own, which a bomb reaches before ours is looked at."""
 
 
-class Scalar(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Scalar:
     """A name or value as it stands in the file; `plain` is without quotes."""
 
     line: int
@@ -36,17 +39,20 @@ class Scalar(NamedTuple):
         return self.plain and self.text in ("", "~", "null")
 
 
-class Table(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Table:
     line: int
     entries: tuple[tuple[Scalar, Node], ...]
 
 
-class Sequence(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Sequence:
     line: int
     items: tuple[Node, ...]
 
 
-class Other(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Other:
     """Something that was reported already."""
 
     line: int

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 _LARGEST = 64 * 1024
-_NOT_SET = re.compile(rb"\s*(#.*|runtime_directory:\s*(null|~)\s*(#.*)?)")
+_NOT_SET = rb"\s*(#.*|runtime_directory:\s*(null|~)\s*(#.*)?)"
 
 
 _BELOW_HOME = {"config": ".config", "data": ".local/share", "state": ".local/state"}
@@ -65,6 +65,6 @@ def usual_socket(flag: Path | None, environment: Mapping[str, str]) -> Path | No
     except OSError:
         return None
     mentions = [line for line in text.splitlines() if b"runtime_directory" in line]
-    if len(text) > _LARGEST or b"\\" in text or not all(_NOT_SET.fullmatch(line) for line in mentions):
+    if len(text) > _LARGEST or b"\\" in text or not all(re.fullmatch(_NOT_SET, line) for line in mentions):
         return None
     return runtime / "admin.sock"

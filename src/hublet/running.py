@@ -30,7 +30,7 @@ def run(file: Path | None, *, debug: bool = False) -> None:
 
     Raises HubletError for what keeps it from starting.
     """
-    gc.disable()  # until all is loaded: looking for garbage among what is just being made takes 5 % of the start
+    gc.disable()  # until all is loaded
     hardened = harden()
     spare_arenas()
     spare_openssl()

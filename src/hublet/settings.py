@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
 from hublet.configfile import Scalar
 from hublet.core.units import parse_count, parse_duration, parse_size
+from hublet.core.values import dataclass
 
 Parser = Callable[[Scalar], object]
 
 
-class Setting(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Setting:
     """A key: how its value is read (ValueError says what is wrong), its default as a file has it, its meaning."""
 
     path: str

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hublet.__main__ import Plain, plain_run
+from hublet.__main__ import plain_run
 from hublet.cli.main import cli
 from hublet.core.secretstr import SecretStr
 from hublet.demo.data import DEMO_KEY
@@ -196,13 +196,14 @@ def test_a_plain_run_is_understood_as_the_cli_would(words: list[str]) -> None:
     name, command, rest = cli.resolve_command(context, context._protected_args + context.args)
     assert name == "run"
     assert isinstance(command, click.Command)
-    assert context.params["file"] == plain.file
-    assert command.make_context("run", rest, parent=context).params == {"debug": plain.debug}
+    file, debug = plain
+    assert context.params["file"] == (Path(file) if file is not None else None)
+    assert command.make_context("run", rest, parent=context).params == {"debug": debug}
 
 
 def test_the_usual_ways_to_run_are_plain() -> None:
-    assert plain_run(["run"]) == Plain(None, debug=False)
-    assert plain_run(["--config", "/x", "run", "--debug"]) == Plain(Path("/x"), debug=True)
+    assert plain_run(["run"]) == (None, False)
+    assert plain_run(["--config", "/x", "run", "--debug"]) == ("/x", True)
     assert plain_run(["run", "--help"]) is None
     assert plain_run(["status"]) is None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from http import HTTPStatus
 
 from hublet.core.messages import Headers, Response
 
@@ -21,7 +20,8 @@ _never = frozenset(
         *("upgrade", "date", "server", "set-cookie", "x-content-type-options", "content-security-policy"),
     )
 )
-_reasons = {status.value: status.phrase for status in HTTPStatus}
+_reasons = {200: "OK", 304: "Not Modified"}
+"""By status; the others are filled in when one of them is wanted."""
 _days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -51,6 +51,14 @@ def head_of(response: Response) -> bytes:
     return encoded
 
 
+def _reason(status: int) -> str:
+    if status not in _reasons:
+        from http import HTTPStatus
+
+        _reasons.update({each.value: each.phrase for each in HTTPStatus})
+    return _reasons.get(status, "")
+
+
 def of_a_page(response: Response, policy: str, *, cookie: str = "") -> Response:
     """The same response as one of a page of our own: with its content security policy, and with a cookie, neither of
     which any other answer can have. Raises ValueError as `head_of`."""
@@ -64,7 +72,7 @@ def _encoded(response: Response, ours: Headers) -> bytes:
     if not 200 <= response.status <= 599:
         raise ValueError("a final response has a status from 200 to 599")
     said = {name.lower() for name, _ in response.headers}
-    lines = [f"HTTP/1.1 {response.status} {_reasons.get(response.status, '')}"]
+    lines = [f"HTTP/1.1 {response.status} {_reason(response.status)}"]
     for name, value in response.headers:
         low = name.lower()
         if low in _never or low.startswith("access-control-"):

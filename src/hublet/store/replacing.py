@@ -10,7 +10,6 @@ A crash before the rename leaves the store as it was, one after it the new store
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -45,10 +44,12 @@ def keep_aside(path: Path) -> Path | None:
 
 def copied(source: Path, target: Path) -> None:
     """A private copy of a file, on disk when it returns; the target must be free. Raises OSError."""
+    from shutil import copyfileobj
+
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(target, flags, 0o600), "wb") as out, source.open("rb") as given:
         os.fchmod(out.fileno(), 0o600)
-        shutil.copyfileobj(given, out, 1 << 20)
+        copyfileobj(given, out, 1 << 20)
         out.flush()
         os.fsync(out.fileno())
 
@@ -72,7 +73,9 @@ def _undone(aside: Path | None) -> Iterator[None]:
         yield
     except BaseException:
         if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
+            from shutil import rmtree
+
+            rmtree(aside, ignore_errors=True)
         raise
 
 

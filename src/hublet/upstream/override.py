@@ -17,8 +17,8 @@ from pathlib import Path
 
 from hublet.core.secretstr import SecretStr
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
-_LINE = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*(.*)")
+_NAME = r"[A-Za-z_][A-Za-z0-9_.-]{0,127}"
+_LINE = r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*(.*)"
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 _LARGEST_FILE = 1024 * 1024
 _LONGEST_VALUE = 64 * 1024
@@ -34,7 +34,7 @@ class Hopeless(OverrideFailed):
 
 def is_name(text: str) -> bool:
     """Whether a secret of that name may be asked for: never an option, never a path to somewhere else."""
-    return _NAME.fullmatch(text) is not None and ".." not in text
+    return re.fullmatch(_NAME, text) is not None and ".." not in text
 
 
 def read_env_file(path: Path) -> dict[str, SecretStr]:
@@ -62,7 +62,7 @@ def read_env_file(path: Path) -> dict[str, SecretStr]:
         line = line.strip()
         if not line or line.startswith("#"):
             continue
-        match = _LINE.fullmatch(line)
+        match = re.fullmatch(_LINE, line)
         value = _unquoted(match[2]) if match is not None else None
         if match is None or value is None:
             raise OverrideFailed(f"{path}:{number}: not of the form NAME=value")
