@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -39,8 +38,6 @@ main()
 """
 _FIRST = "import sys; sys.argv = ['hublet', 'run']; from hublet.host.lean import spare_openssl; spare_openssl()\n"
 
-SPARED = importlib.util.find_spec("uvloop") is None
-"""uvloop, where it is installed, insists on OpenSSL."""
 LIBRARIES = {"_cffi_backend", "_cython", "cryptography", "httptools", "orjson", "uvloop"}
 """Whatever is not Python's own. (A plain config needs no YAML, a usual home no platformdirs.)"""
 LATER = {
@@ -71,7 +68,7 @@ def test_what_is_loaded_before_the_first_answer(logged_in: Home) -> None:
     others = {name.partition(".")[0] for name in names} - own - {"hublet", "__main__", "__mp_main__"}
     unknown = {name for name in others if not name.startswith(tuple(LIBRARIES)) and name not in ("sitecustomize",)}
     assert unknown <= {"_distutils_hack", "cython_runtime", "_openssl"}, unknown
-    assert not {name for name in names if within(name, LATER - (set() if SPARED else {"ssl", "_ssl"}))}
+    assert not {name for name in names if within(name, LATER)}
     assert len({name for name in names if name.startswith("hublet")}) <= MOST
 
 
@@ -85,7 +82,7 @@ def test_a_sleeping_daemon_has_neither_a_second_openssl_nor_the_commands(logged_
     assert "sqlite3" in maps
     assert "_rust" in maps
     for library in ("/libssl", "/libcrypto", "_ssl."):
-        assert (library in maps) is not SPARED, library
+        assert library not in maps
 
 
 def test_what_is_passed_through_goes_over_tls_all_the_same(tmp_path: Path) -> None:
@@ -179,6 +176,22 @@ import zipapp
 print(same is json, zipapp.__name__)
 """
     assert in_a_fresh_python(code).split() == ["hidden", "True", "zipapp"]
+
+
+def test_a_stand_in_for_ssl_is_gone_afterwards() -> None:
+    """Who imports `ssl` then has Python's own; and nobody who had it is given another one."""
+    code = """
+import sys
+from hublet.host.lean import spare_openssl, stand_in_for_ssl
+spare_openssl()
+with stand_in_for_ssl():
+    import ssl as hollow
+import ssl
+with stand_in_for_ssl():
+    import ssl as same
+print(hasattr(hollow, "OPENSSL_VERSION"), hasattr(ssl, "OPENSSL_VERSION"), same is ssl)
+"""
+    assert in_a_fresh_python(code).split() == ["False", "True", "True"]
 
 
 WORDS = st.sampled_from(

@@ -14,6 +14,7 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import ModuleType
 
 _M_ARENA_MAX = -8
 """Of glibc's mallopt(3)."""
@@ -65,3 +66,26 @@ def spare_openssl() -> None:
         import asyncio  # noqa: F401
         import hashlib  # noqa: F401
         import hmac  # noqa: F401
+
+
+_CLASSES_OF_SSL = (
+    *("SSLContext", "MemoryBIO", "create_default_context", "CertificateError"),
+    *("SSLError", "SSLWantReadError", "SSLSyscallError", "SSLZeroReturnError"),
+)
+_NUMBERS_OF_SSL = {"SSL_ERROR_WANT_READ": 2, "SSL_ERROR_WANT_WRITE": 3, "SSL_ERROR_SYSCALL": 5}
+
+
+@contextmanager
+def stand_in_for_ssl() -> Iterator[None]:
+    """Meanwhile `import ssl` gives a module with what uvloop takes from it when it is loaded, and with nothing in it: a
+    loop that is never asked for TLS keeps those names and does not use them. Afterwards `ssl` is Python's own again."""
+    if "ssl" in sys.modules:
+        yield
+        return
+    module = sys.modules["ssl"] = ModuleType("ssl")
+    vars(module).update(_NUMBERS_OF_SSL)
+    vars(module).update({name: type(name, (Exception,), {}) for name in _CLASSES_OF_SSL})
+    try:
+        yield
+    finally:
+        del sys.modules["ssl"]
