@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hublet.host.hardening import harden
-from hublet.host.lean import spare_arenas, spare_openssl, stand_in_for_ssl
+from hublet.host.lean import load_uvloop, spare_arenas, spare_openssl
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -69,12 +69,10 @@ def run(file: Path | None, *, debug: bool = False) -> None:
 def _loop() -> Callable[[], AbstractEventLoop] | None:
     """uvloop's where it is installed (`hublet[fast]`), else asyncio's own."""
     try:
-        with stand_in_for_ssl():
-            from uvloop import new_event_loop
+        load_uvloop()
+        from uvloop import new_event_loop
     except ImportError:
         return None
-    except AttributeError:  # one that wants more of `ssl` than the stand-in has: with OpenSSL, then
-        from uvloop import new_event_loop
     made: Callable[[], AbstractEventLoop] = new_event_loop
     return made
 

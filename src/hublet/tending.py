@@ -18,6 +18,7 @@ from hublet.core.address import folder_of
 from hublet.core.history import Retention
 from hublet.following import Follower
 from hublet.host.desktop import Desktop
+from hublet.host.lean import load_scheduler
 from hublet.host.notify import Notifier
 from hublet.host.wake import WakeDetector
 from hublet.opening import account_of, exporter_of, plan_of, terms_of
@@ -62,6 +63,7 @@ class Tending:
 
     def start(self) -> None:
         """Begin with all of it; the first pass among it."""
+        load_scheduler()  # here, in the loop's thread, and not where it is used: nothing else is being imported now
         service = self._service
         service.on_open.append(self._begin)
         service.reopen = self._reopening.now

@@ -178,20 +178,48 @@ print(same is json, zipapp.__name__)
     assert in_a_fresh_python(code).split() == ["hidden", "True", "zipapp"]
 
 
-def test_a_stand_in_for_ssl_is_gone_afterwards() -> None:
+def test_a_stand_in_is_gone_afterwards() -> None:
     """Who imports `ssl` then has Python's own; and nobody who had it is given another one."""
     code = """
 import sys
-from hublet.host.lean import spare_openssl, stand_in_for_ssl
+from hublet.host.lean import spare_openssl, standing_in
 spare_openssl()
-with stand_in_for_ssl():
+with standing_in({"ssl": {"SSLContext": object}}):
     import ssl as hollow
+    from ssl import SSLContext
 import ssl
-with stand_in_for_ssl():
+with standing_in({"ssl": {}}):
     import ssl as same
-print(hasattr(hollow, "OPENSSL_VERSION"), hasattr(ssl, "OPENSSL_VERSION"), same is ssl)
+print(SSLContext is object, hasattr(hollow, "OPENSSL_VERSION"), hasattr(ssl, "OPENSSL_VERSION"), same is ssl)
 """
-    assert in_a_fresh_python(code).split() == ["False", "True", "True"]
+    assert in_a_fresh_python(code).split() == ["True", "False", "True", "True"]
+
+
+def test_the_scheduler_calls_in_its_time_without_what_it_would_bring_along() -> None:
+    """Readers of packages' metadata, pools and time zones are not loaded by it, and can all be had afterwards."""
+    code = """
+import asyncio, sys
+from hublet.host.lean import load_scheduler, spare_openssl
+spare_openssl()
+load_scheduler()
+from hublet.passes import Scheduled
+
+async def main():
+    called, timer = asyncio.Event(), Scheduled()
+    timer.set(3600, lambda: print("an hour early"))
+    timer.set(0, called.set)
+    await called.wait()
+    timer.set(0, lambda: print("cleared"))
+    timer.clear()
+    timer.close()
+
+asyncio.run(main())
+print(*{"importlib.metadata", "email", "multiprocessing", "tzlocal", "zoneinfo"}.intersection(sys.modules))
+import importlib.metadata, zoneinfo
+from apscheduler.executors.pool import ThreadPoolExecutor
+print(importlib.metadata.version("apscheduler")[0], zoneinfo.ZoneInfo("UTC"), ThreadPoolExecutor.__name__)
+"""
+    assert in_a_fresh_python(code).splitlines() == ["", "3 UTC ThreadPoolExecutor"]
 
 
 WORDS = st.sampled_from(

@@ -12,9 +12,10 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import ModuleType
+from typing import NoReturn
 
 _M_ARENA_MAX = -8
 """Of glibc's mallopt(3)."""
@@ -68,24 +69,84 @@ def spare_openssl() -> None:
         import hmac  # noqa: F401
 
 
+Names = Mapping[str, object]
+
+
+@contextmanager
+def standing_in(modules: Mapping[str, Names]) -> Iterator[None]:
+    """Meanwhile importing one of these modules gives one that has just these names; afterwards it is the real one. One
+    that has been imported before stays as it is. Nobody else may import anything meanwhile: not for use with threads
+    that do."""
+    hollow = {name: names for name, names in modules.items() if name not in sys.modules}
+    for name, names in hollow.items():
+        module = sys.modules[name] = ModuleType(name)
+        vars(module).update(names)
+    try:
+        yield
+    finally:
+        for name in hollow:
+            del sys.modules[name]
+
+
 _CLASSES_OF_SSL = (
     *("SSLContext", "MemoryBIO", "create_default_context", "CertificateError"),
     *("SSLError", "SSLWantReadError", "SSLSyscallError", "SSLZeroReturnError"),
 )
-_NUMBERS_OF_SSL = {"SSL_ERROR_WANT_READ": 2, "SSL_ERROR_WANT_WRITE": 3, "SSL_ERROR_SYSCALL": 5}
+_OF_SSL: Names = {
+    **{name: type(name, (Exception,), {}) for name in _CLASSES_OF_SSL},
+    "SSL_ERROR_WANT_READ": 2,
+    "SSL_ERROR_WANT_WRITE": 3,
+    "SSL_ERROR_SYSCALL": 5,
+}
 
 
-@contextmanager
-def stand_in_for_ssl() -> Iterator[None]:
-    """Meanwhile `import ssl` gives a module with what uvloop takes from it when it is loaded, and with nothing in it: a
-    loop that is never asked for TLS keeps those names and does not use them. Afterwards `ssl` is Python's own again."""
-    if "ssl" in sys.modules:
-        yield
-        return
-    module = sys.modules["ssl"] = ModuleType("ssl")
-    vars(module).update(_NUMBERS_OF_SSL)
-    vars(module).update({name: type(name, (Exception,), {}) for name in _CLASSES_OF_SSL})
+def load_uvloop() -> None:
+    """uvloop without `ssl`, of which it keeps these names for a loop that is asked for TLS. Raises ImportError where it
+    is not installed."""
     try:
-        yield
-    finally:
-        del sys.modules["ssl"]
+        with standing_in({"ssl": _OF_SSL}):
+            import uvloop
+    except AttributeError:  # one that wants more of it shall have it
+        import uvloop  # noqa: F401
+
+
+def load_scheduler() -> None:
+    """APScheduler without what it does not use here: names of plug-ins (3 MB with all that reads a package's metadata),
+    pools of threads and of processes, and time zones: the times that it is given have theirs, its own are UTC's."""
+    from datetime import UTC, tzinfo
+
+    class Date:
+        """The one plug-in that is asked for by its name."""
+
+        name = "date"
+
+        @staticmethod
+        def load() -> type:
+            from apscheduler.triggers.date import DateTrigger
+
+            trigger: type = DateTrigger
+            return trigger
+
+    class NotFound(Exception):
+        pass
+
+    def version(_: str) -> NoReturn:
+        raise NotFound
+
+    def entry_points(group: str) -> list[type[Date]]:
+        return [Date] if group == "apscheduler.triggers" else []
+
+    metadata: Names = {"version": version, "PackageNotFoundError": NotFound, "entry_points": entry_points}
+    hollow: dict[str, Names] = {
+        "importlib.metadata": metadata,
+        "apscheduler.executors.pool": {"ThreadPoolExecutor": NotImplemented},
+        "tzlocal": {"get_localzone": lambda: UTC},
+        "zoneinfo": {"ZoneInfo": type("ZoneInfo", (tzinfo,), {})},
+    }
+    try:
+        with standing_in(hollow):
+            import apscheduler.schedulers.asyncio
+            import apscheduler.triggers.date
+    except (AttributeError, ImportError):  # one that wants more of them shall have it
+        import apscheduler.schedulers.asyncio
+        import apscheduler.triggers.date  # noqa: F401
