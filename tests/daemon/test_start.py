@@ -195,6 +195,38 @@ print(SSLContext is object, hasattr(hollow, "OPENSSL_VERSION"), hasattr(ssl, "OP
     assert in_a_fresh_python(code).split() == ["True", "False", "True", "True"]
 
 
+def test_what_wants_more_of_a_module_than_was_thought_is_given_the_real_one(tmp_path: Path) -> None:
+    """A later version of a library may use what an earlier one did not; and what is not there is not there."""
+    (tmp_path / "greedy.py").write_text("import zipapp\nfrom textwrap import dedent, indent\n")
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from hublet.host.lean import load
+load("greedy", hollow={{"zipapp": {{}}, "textwrap": {{"dedent": None}}}})
+import greedy
+print(hasattr(greedy.zipapp, "create_archive"), greedy.dedent is not None)
+try:
+    load("nowhere", hollow={{"zipapp": {{}}}})
+except ImportError as error:
+    print(error.name)
+"""
+    assert in_a_fresh_python(code).split() == ["True", "True", "nowhere"]
+
+
+def test_the_cipher_is_the_same_and_what_is_around_it_still_to_be_had() -> None:
+    code = """
+import sys
+from hublet.host.lean import load_cipher
+load_cipher()
+print("cryptography.hazmat.primitives.ciphers" in sys.modules)
+from hublet.core import envelope
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+print(envelope.AESGCM is AESGCM, algorithms.AES.name)
+"""
+    assert in_a_fresh_python(code).split() == ["False", "True", "AES"]
+
+
 def test_the_scheduler_calls_in_its_time_without_what_it_would_bring_along() -> None:
     """Readers of packages' metadata, pools and time zones are not loaded by it, and can all be had afterwards."""
     code = """

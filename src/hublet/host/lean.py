@@ -1,10 +1,13 @@
 """Staying small: no library that another one brings along and can do without, no memory kept that nobody uses.
 
+What can be written without a module is loaded as if that were not there (`without`); what insists on names of a module
+that it does not use here is given the names alone (`load`).
+
 asyncio brings in `ssl`, hashlib `_hashlib`, and each of them the system's OpenSSL, beside the one that `cryptography`
 has of its own: 5 MB of memory and 10 ms of every start. Both are written for Pythons that were built without OpenSSL;
 then hashlib computes the same digests by Python's own code. The daemon itself never speaks TLS: a pass is a child
-process, and httpx, which is loaded when something is passed through, imports `ssl` for itself and needs none of
-asyncio's. (uvloop insists on it: with `hublet[fast]` nothing is spared.)
+process, and httpx, which is loaded when something is passed through, imports `ssl` for itself and needs none of the
+loop's, neither asyncio's nor uvloop's.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import gc
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
 
@@ -75,8 +79,7 @@ Names = Mapping[str, object]
 @contextmanager
 def standing_in(modules: Mapping[str, Names]) -> Iterator[None]:
     """Meanwhile importing one of these modules gives one that has just these names; afterwards it is the real one. One
-    that has been imported before stays as it is. Nobody else may import anything meanwhile: not for use with threads
-    that do."""
+    that has been imported before stays as it is. No other thread may import them meanwhile."""
     hollow = {name: names for name, names in modules.items() if name not in sys.modules}
     for name, names in hollow.items():
         module = sys.modules[name] = ModuleType(name)
@@ -88,31 +91,45 @@ def standing_in(modules: Mapping[str, Names]) -> Iterator[None]:
             del sys.modules[name]
 
 
+def load(*wanted: str, hollow: Mapping[str, Names]) -> None:
+    """Import what is `wanted` while others stand in for what it imports and does not use here. A later version of it
+    that does use more is given the real ones. What has been imported before stays as it is. Raises ImportError."""
+    if sys.modules.keys() >= set(wanted):
+        return
+    try:
+        with standing_in(hollow):
+            for name in wanted:
+                import_module(name)
+    except (AttributeError, ImportError):
+        for name in wanted:
+            import_module(name)
+
+
 _CLASSES_OF_SSL = (
     *("SSLContext", "MemoryBIO", "create_default_context", "CertificateError"),
     *("SSLError", "SSLWantReadError", "SSLSyscallError", "SSLZeroReturnError"),
 )
-_OF_SSL: Names = {
-    **{name: type(name, (Exception,), {}) for name in _CLASSES_OF_SSL},
-    "SSL_ERROR_WANT_READ": 2,
-    "SSL_ERROR_WANT_WRITE": 3,
-    "SSL_ERROR_SYSCALL": 5,
-}
+_NUMBERS_OF_SSL = {"SSL_ERROR_WANT_READ": 2, "SSL_ERROR_WANT_WRITE": 3, "SSL_ERROR_SYSCALL": 5}
 
 
 def load_uvloop() -> None:
-    """uvloop without `ssl`, of which it keeps these names for a loop that is asked for TLS. Raises ImportError where it
-    is not installed."""
-    try:
-        with standing_in({"ssl": _OF_SSL}):
-            import uvloop
-    except AttributeError:  # one that wants more of it shall have it
-        import uvloop  # noqa: F401
+    """uvloop without OpenSSL: it keeps these names for a loop that is asked for TLS. Raises ImportError where it is not
+    installed."""
+    classes = {name: type(name, (Exception,), {}) for name in _CLASSES_OF_SSL}
+    load("uvloop", hollow={"ssl": {**classes, **_NUMBERS_OF_SSL}})
+
+
+def load_cipher() -> None:
+    """Authenticated encryption without the package around it, which describes every cipher that there has been."""
+    from cryptography.hazmat import primitives
+
+    package = f"{primitives.__name__}.ciphers"
+    load(f"{package}.aead", hollow={package: {"__path__": [f"{place}/ciphers" for place in primitives.__path__]}})
 
 
 def load_scheduler() -> None:
-    """APScheduler without what it does not use here: names of plug-ins (3 MB with all that reads a package's metadata),
-    pools of threads and of processes, and time zones: the times that it is given have theirs, its own are UTC's."""
+    """APScheduler without plug-ins (3 MB with all that reads a package's metadata), pools of threads and of processes,
+    and time zones: the times that it is given have theirs, its own are UTC's."""
     from datetime import UTC, tzinfo
 
     class Date:
@@ -121,11 +138,8 @@ def load_scheduler() -> None:
         name = "date"
 
         @staticmethod
-        def load() -> type:
-            from apscheduler.triggers.date import DateTrigger
-
-            trigger: type = DateTrigger
-            return trigger
+        def load() -> object:
+            return import_module("apscheduler.triggers.date").DateTrigger
 
     class NotFound(Exception):
         pass
@@ -136,17 +150,17 @@ def load_scheduler() -> None:
     def entry_points(group: str) -> list[type[Date]]:
         return [Date] if group == "apscheduler.triggers" else []
 
-    metadata: Names = {"version": version, "PackageNotFoundError": NotFound, "entry_points": entry_points}
     hollow: dict[str, Names] = {
-        "importlib.metadata": metadata,
+        "importlib.metadata": {
+            "version": version, "PackageNotFoundError": NotFound, "entry_points": entry_points,
+        },
         "apscheduler.executors.pool": {"ThreadPoolExecutor": NotImplemented},
         "tzlocal": {"get_localzone": lambda: UTC},
         "zoneinfo": {"ZoneInfo": type("ZoneInfo", (tzinfo,), {})},
-    }
-    try:
-        with standing_in(hollow):
-            import apscheduler.schedulers.asyncio
-            import apscheduler.triggers.date
-    except (AttributeError, ImportError):  # one that wants more of them shall have it
-        import apscheduler.schedulers.asyncio
-        import apscheduler.triggers.date  # noqa: F401
+    }  # fmt: skip
+    load("apscheduler.schedulers.asyncio", "apscheduler.triggers.date", hollow=hollow)
+
+
+def load_watcher() -> None:
+    """watchdog without `ctypes.util`, which it imports for nothing, and with which come shutil and tempfile."""
+    load("watchdog.observers", hollow={"ctypes.util": {}})

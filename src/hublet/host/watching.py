@@ -18,6 +18,8 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISLNK
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hublet.host.lean import load_watcher
+
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
     from watchdog.observers.api import BaseObserver, ObservedWatch
@@ -118,6 +120,7 @@ class Watch:
 
     def start(self) -> None:
         """Begin to watch. Takes a while the first time: watchdog is imported. Raises OSError when the kernel can't."""
+        load_watcher()
         from watchdog.observers import Observer
 
         with self._lock:
