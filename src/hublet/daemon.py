@@ -45,7 +45,7 @@ log = logging.getLogger("hublet")
 HEARTBEAT = 30.0
 _DRAIN = 5.0
 _ENDING = (signal.SIGTERM, signal.SIGINT)
-_LATER = ("hublet.serve.admin", "hublet.tending")
+_LATER = ("hublet.serve.admin", "hublet.store.check", "hublet.tending")
 """Modules that no first answer needs."""
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hublet.host.hardening import harden
-from hublet.host.lean import load_cipher, load_uvloop, spare_arenas, spare_openssl
+from hublet.host.lean import load_libraries, load_uvloop, spare_arenas
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -33,8 +33,7 @@ def run(file: Path | None, *, debug: bool = False) -> None:
     gc.disable()  # until all is loaded
     hardened = harden()
     spare_arenas()
-    spare_openssl()
-    load_cipher()
+    load_libraries()
     import asyncio
 
     from hublet.config import find_config, load_config, usual_config

@@ -9,7 +9,6 @@ on.) Where one period ends before the next begins, the Hub had taken it back.
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -133,12 +132,16 @@ def merged(timeline: Timeline, present: Record | None) -> tuple[tuple[str, float
 
 
 def encode_revision(question: Question, content: Content) -> bytes:
+    import zlib
+
     header = {"question": to_text(question), **content_to_header(without_values(content))}
     return frame(header, zlib.compress(content.template.text))
 
 
 def decode_revision(plaintext: bytes) -> tuple[Question, Content]:
     """Raises StoreCorrupt for what `encode_revision` does not write."""
+    import zlib
+
     try:
         header, packed = unframe(plaintext)
         return from_text(str(header.pop("question"))), content_from_header(header, zlib.decompress(packed))

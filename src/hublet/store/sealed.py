@@ -21,12 +21,10 @@ from typing import Self
 from hublet.core.envelope import Envelope, Key, salt_size
 from hublet.core.errors import HubletError, StoreCorrupt, StoreError
 from hublet.store import schema
-from hublet.store.check import is_sound
 from hublet.store.counting import Counter
 from hublet.store.failures import reporting, reset_hint
 from hublet.store.lock import Lock, lock_name, make_private
 from hublet.store.manifest import Manifest, refuse_replaced
-from hublet.store.migrations import upgrade
 from hublet.store.place import Place, StoreChanged
 from hublet.store.replacing import new_path, replace
 from hublet.store.rows import Corrupt, Row, Unopened, Write, drained
@@ -134,6 +132,8 @@ class Store:
         store = cls(path, lock, connection, header, envelope, manifest, randomness)
         if header.format == schema.format_version:
             return store
+        from hublet.store.migrations import upgrade
+
         with store:
             store.load()  # it proves itself before it is changed
             upgrade(path, header, envelope, randomness)
@@ -376,6 +376,8 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All of it or nothing. Until it has ended well, what the file holds counts as unknown."""
+        from hublet.store.check import is_sound
+
         self.place.check(lambda: is_sound(self.path, self.envelope, self.header, self.generation))
         connection = self._writable()
         self._marks = None  # a COMMIT that failed may be on disk all the same: the next commit looks at the file first

@@ -6,7 +6,6 @@ gzip become gigabytes before anybody can count them. We ask for one layer of gzi
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +26,8 @@ class Unreadable(Exception):
 
 async def read_body(response: httpx.Response, limit: int) -> bytes:
     """The whole body, at most `limit` bytes of it in memory. Raises TooLarge, Unreadable, and what httpx raises."""
+    import zlib
+
     declared = response.headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > limit:
         raise TooLarge
