@@ -41,7 +41,7 @@ _FIRST = "import sys; sys.argv = ['hublet', 'run']; from hublet.host.lean import
 LIBRARIES = {"_cffi_backend", "_cython", "cryptography", "httptools", "orjson", "uvloop"}
 """Whatever is not Python's own. (A plain config needs no YAML, a usual home no platformdirs.)"""
 LATER = {
-    "_hashlib", "_ssl", "apscheduler", "click", "cryptography.hazmat.primitives.ciphers.base", "email", "httpx",
+    "_hashlib", "_ssl", "apscheduler", "click", "email", "httpx",
     "jeepney", "keyring", "multiprocessing", "platform", "rich", "shutil", "ssl", "tzlocal", "watchdog", "zlib",
     "zoneinfo", "hublet.cli", "hublet.demo", "hublet.doctor", "hublet.export", "hublet.following", "hublet.host.bus",
     "hublet.host.desktop", "hublet.host.watching", "hublet.passes", "hublet.reload", "hublet.serve.admin",
@@ -212,20 +212,6 @@ except ImportError as error:
     print(error.name)
 """
     assert in_a_fresh_python(code).split() == ["True", "True", "nowhere"]
-
-
-def test_the_cipher_is_the_same_and_what_is_around_it_still_to_be_had() -> None:
-    code = """
-import sys
-from hublet.host.lean import load_cipher
-load_cipher()
-print("cryptography.hazmat.primitives.ciphers" in sys.modules)
-from hublet.core import envelope
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-print(envelope.AESGCM is AESGCM, algorithms.AES.name)
-"""
-    assert in_a_fresh_python(code).split() == ["False", "True", "AES"]
 
 
 def test_the_scheduler_calls_in_its_time_without_what_it_would_bring_along() -> None:

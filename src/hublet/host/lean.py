@@ -78,7 +78,6 @@ def load_libraries() -> None:
     """What the daemon needs before its first answer, each without what it can do without. Called before anything else
     imports them."""
     spare_openssl()
-    load_cipher()
     load_json()
 
 
@@ -131,14 +130,6 @@ def load_uvloop() -> None:
 def load_json() -> None:
     """orjson with `uuid`, which only asks the kernel's name of `platform`, a module of a dozen regular expressions."""
     load("orjson", hollow={"platform": {"system": lambda: os.uname().sysname}})
-
-
-def load_cipher() -> None:
-    """Authenticated encryption without the package around it, which describes every cipher that there has been."""
-    from cryptography.hazmat import primitives
-
-    package = f"{primitives.__name__}.ciphers"
-    load(f"{package}.aead", hollow={package: {"__path__": [f"{place}/ciphers" for place in primitives.__path__]}})
 
 
 def load_scheduler() -> None:

@@ -1,8 +1,7 @@
 """The sealed store: every record encrypted, one transaction a commit, a manifest over them all.
 
-A store is only ever read until it has proved itself: `open` and `load` use a read-only connection, and the first
-`commit` opens another one. So a store that a wrong key, a damaged header or a newer format keeps shut is left as it
-was, byte by byte.
+A store is only read until it has proved itself: `open` and `load` use a read-only connection, the first `commit` opens
+another one. So what a wrong key, a damaged header or a newer format keeps shut is left as it was, byte by byte.
 """
 
 from __future__ import annotations
@@ -352,9 +351,7 @@ class Store:
             found[id] = b""
             return Corrupt(id, str(kind))
         found[id] = mark_of(sealed)
-        if kind in unopened:
-            return Unopened(id, kind)
-        return opened_row(id, kind, sealed, self.envelope)
+        return Unopened(id, kind) if kind in unopened else opened_row(id, kind, sealed, self.envelope)
 
     def _stored_manifest(self) -> bytes:
         row = self._connection.execute("SELECT value FROM header WHERE name = 'manifest'").fetchone()
