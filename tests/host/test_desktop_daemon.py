@@ -67,7 +67,8 @@ def test_the_network_comes_back_and_the_hub_sees_one_pass(home: Home, hub_server
 
             power.set(OnBattery=("b", True))
             eventually(lambda: status(home)["pace"] == "slow")
-            assert "next in 5" in (said := home.hublet("status").stdout.decode()) or "next in 1 h" in said, said
+            said = home.hublet("status").stdout.decode()
+            assert "next in 1 h" in said or "next in 2 h" in said, said  # a tenth of the interval is left to chance
             assert "(on battery)" in said
             assert told(daemon) == passes(hub_server) == 2
 
