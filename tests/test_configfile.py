@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hublet import configfile
@@ -56,6 +56,7 @@ TRAPS = [
 """Where a careless reader would differ from the library."""
 
 
+@settings(deadline=None)
 @given(st.lists(LINES | OTHERS, max_size=8).map("\n".join))
 def test_what_is_read_without_the_library_is_what_it_reads(text: str) -> None:
     """Every name and word with its line; and where the library would complain it is asked."""

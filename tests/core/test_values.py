@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hublet.core import values
@@ -54,6 +54,7 @@ def outcome(what: Callable[[], object]) -> object:
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
+@settings(deadline=None)
 @given(words=st.dictionaries(st.sampled_from(["left", "right", "seen", "memo", "other"]), st.integers(0, 1)))
 def test_it_takes_and_shows_the_same_arguments(options: dict[str, bool], words: dict[str, Any]) -> None:
     """By name, what is refused included."""
