@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.in_process import HUB_URL, READER, Clock, HubTransport, InProcess, in_process, text
 
 from hublet.core import operations as ops
-from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome
+from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Throttled
 from hublet.core.questions import Assistant, Roster, Slug
 from hublet.core.records import Content, Fact, Template
 from hublet.core.secretstr import SecretStr
@@ -325,6 +325,15 @@ def ask(
             return await client.ask(operation)
 
     return asyncio.run(asking()), sent[0]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("17", 17.0), ("¹7", None), ("١٧", None), ("-17", None), ("soon", None)])
+def test_a_time_to_wait_is_told_in_digits_or_not_at_all(text: str, seconds: float | None) -> None:
+    """`str.isdigit` knows more of them than a number can be made of, and one bad head must not cost a pass."""
+    answer = httpx.Response(503, headers={"retry-after": text.encode("utf-8")})
+    assert ask(answer)[0] == Throttled(seconds)
+    answer = httpx.Response(503, headers={"retry-after": text.encode("latin-1", "replace")})
+    assert isinstance(ask(answer)[0], Throttled)
 
 
 def test_a_304_that_was_not_asked_for_is_malformed() -> None:

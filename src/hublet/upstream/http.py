@@ -198,7 +198,7 @@ def _because(error: BaseException) -> str:
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds (RFC 9110 section 10.2.3). A date is read against the Hub's own Date: its clock may be years off ours."""
     text = headers.get("retry-after", "").strip()
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return float(text)
     try:
         until, now = parsedate_to_datetime(text), parsedate_to_datetime(headers.get("date", ""))

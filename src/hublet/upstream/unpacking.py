@@ -29,7 +29,7 @@ async def read_body(response: httpx.Response, limit: int) -> bytes:
     import zlib
 
     declared = response.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isascii() and declared.isdigit() and int(declared) > limit:
         raise TooLarge
     packing = response.headers.get("content-encoding", "identity").strip().lower()
     if packing not in ("identity", "gzip", "x-gzip", ""):
