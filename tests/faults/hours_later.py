@@ -58,5 +58,8 @@ def daemon_of(home: Home) -> Iterator[Later]:
 
 
 def stale(answer: Answer) -> bool:
-    """Whether an answer says of itself that it is from the cache, and older than it should be."""
-    return "hublet; hit" in answer.headers["cache-status"] and "detail=stale" in answer.headers["cache-status"]
+    """Whether an answer says of itself that it is from the cache, and older than an interval: stale, unless it is one
+    of those that are good for longer."""
+    said = answer.headers["cache-status"]
+    good_for_longer = int(said.partition("ttl=")[2].partition(";")[0]) > 0
+    return "hublet; hit" in said and int(answer.headers["age"]) >= INTERVAL and good_for_longer != ("stale" in said)

@@ -7,7 +7,7 @@ import json
 import pytest
 from tests.daemon.asking import status
 from tests.faults.hours_later import INTERVAL, daemon_of, stale
-from tests.running import Home
+from tests.running import Home, eventually
 
 from hublet.demo.data import DEMO_KEY, Organization
 from hublet.demo.hub import Hub
@@ -37,6 +37,7 @@ def test_ten_thousand_assistants_over_a_hundred_organizations(tmp_path_factory: 
         home = Home.make(place / "home", server.url, settings={"hub": {"size_limit": "256KiB"}})
         home.login(DEMO_KEY)
         with daemon_of(home) as later:
+            eventually(lambda: " hublet: pass: " in later.daemon.log.read_text(), within=200)  # a sync would join it
             lists = [("GET", f"/ide/list-assistants?organizationId=org_{n}", None) for n in range(ORGANIZATIONS)]
             good = later.ask(lists)
             for number, answer in enumerate(good):
