@@ -136,9 +136,10 @@ class Passes:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="scheduled pass")
 
     def asked_for(self) -> bool:
-        """A client has found something older than the interval: begin a pass, unless the machine wants none by itself.
-        Whether one has begun."""
-        if self._timer is None or self.pace == "pause":
+        """A client has found something older than the interval: begin a pass, unless the machine wants none by itself,
+        or the Hub can't be asked now. Whether one has begun."""
+        sync = self._sync
+        if self._timer is None or self.pace == "pause" or sync is None or not sync.may_ask:
             return False
         self.soon()
         return True

@@ -19,24 +19,23 @@ from typing import Literal
 from hublet.core import operations as ops
 from hublet.core.judgement import judge
 from hublet.core.ledger import Ledger
-from hublet.core.lifetimes import is_due, rested, seldom_due
 from hublet.core.locking import accepted, anew, locked, unlocked
 from hublet.core.outcomes import Outcome, PassReport, Throttled, Unreachable
 from hublet.core.pace import LONGEST_STRETCHED, asked_to_wait
 from hublet.core.quarantine import accept, reject
-from hublet.core.questions import Assistant, Icon, Pinned, Question, Roster, Secret
+from hublet.core.questions import Assistant, Pinned, Question
 from hublet.core.records import Record
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Snapshot, Terms
 from hublet.core.standing import is_taken
-from hublet.core.state import Change, Drop, Put, State, Verdict, members
+from hublet.core.state import Change, Drop, Put, State, Verdict
 from hublet.core.values import dataclass
 from hublet.host.lean import collector_resting
 from hublet.refreshing import Refreshing
 from hublet.saving import Archive, Saving
 from hublet.settling import Before, Decide, Understand, let_go, settle
 from hublet.summary import Summary, summarise
-from hublet.upstream.order import Hub, Ordered, Word, WorkOrder, conditionally, fixed_blocks
+from hublet.upstream.order import Hub, Ordered, Word, WorkOrder, conditionally
 
 log = logging.getLogger("hublet.sync")
 
@@ -161,6 +160,11 @@ class Sync:
         """Ask the Hub for these, if it may be asked now; nobody waits for what it says."""
         if self._why_not() is None:
             await self._some(operations)
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether the Hub can be asked now: there is a key, it has not asked to wait, and was not away just now."""
+        return self._why_not() is None
 
     def is_idle(self, operation: ops.Operation) -> bool:
         """Whether nothing runs that asks for it."""
@@ -308,40 +312,10 @@ class Sync:
             say(word)
 
     def _order(self) -> WorkOrder:
-        """What this pass has to go over: what is known, and what it leads to; without what can rest, unless it is
-        thorough."""
-        records = self._state.records
-        rosters = {question for question in records if isinstance(question, Roster)}
-        listed = {
-            Assistant(roster.scope, roster.proxied, slug) for roster in rosters for slug in members(records[roster])
-        }
-        wanted = self.plan.proxied != "never"
-        direct: list[ops.Operation] = [
-            ops.GetAssistant(question.scope, question.proxied, question.slug)
-            for question, known in records.items()
-            if isinstance(question, Assistant) and isinstance(known, Record) and question not in listed
-            if wanted or not question.proxied
-        ]
-        now, seldom = self._clock(), 0.0 if self._thorough else self.terms.seldom
-        direct += seldom_due(self._state, now, seldom=seldom)
-        known_scopes = [id_ for id_, _, _ in self.snapshot.organizations()]
-        known_scopes += [r.scope for r in rosters if r.scope is not None and r.scope not in known_scopes]
-        order = WorkOrder(
-            hub=self.plan.hub,
-            ask=tuple(direct),
-            scopes=tuple(dict.fromkeys(known_scopes)),
-            proxied=frozenset(roster.scope for roster in rosters if roster.proxied and wanted),
-            every_proxied=self.plan.proxied == "always",
-            secrets=tuple(
-                (question.scope, question.fqsn)
-                for question in records
-                if isinstance(question, Secret) and is_due(self._state, question, now, seldom=seldom)
-            ),
-            rested=rested(self._state, now, scopes=known_scopes, seldom=seldom),
-            blocks=tuple(fixed_blocks(records)),
-            icons=frozenset(question.url for question in records if isinstance(question, Icon)),
-        )
-        return conditionally(order, self._state)
+        from hublet.ordering import order_of  # for passes alone, and so behind the first answers
+
+        seldom = 0.0 if self._thorough else self.terms.seldom
+        return order_of(self._state, self.plan, self._clock(), seldom=seldom)
 
     async def _judged(self, report: PassReport, started: float) -> Summary:
         self.asked_of_hub += len(report.outcomes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from hublet.core import operations as ops
 from hublet.core.pace import Surroundings
 from hublet.demo.data import ACME
+from hublet.demo.faults import Status
 from tests.daemon.test_when_to_try import HOUR, MINUTE, scheduled
 from tests.serve.test_api import fqsn
 
@@ -128,6 +130,45 @@ def test_on_battery_its_own_setting_decides_what_a_stale_answer_leads_to(tmp_pat
             await here.it.ask("GET", LIST)
             await here.quiet()
             assert [order.whole for order in here.it.orders] == [on_battery == "slow"]
+
+    asyncio.run(life())
+
+
+def test_a_hub_that_asked_to_wait_is_left_alone_however_old_an_answer_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor is anything said about it each time that a client comes."""
+
+    async def life() -> None:
+        async with scheduled(tmp_path, SLOW) as here:
+            storm = here.it.hub.inject(Status(429, "Slow down", retry_after=3000), "/ide/policy")
+            await here.next()
+            here.it.hub.heal(storm)
+            before, logged = len(here.it.orders), len(caplog.records)
+            for _ in range(20):
+                here.it.clock.advance(60)
+                await here.it.ask("GET", LIST)
+                await here.quiet()
+            assert len(here.it.orders) == before
+            assert len(caplog.records) == logged
+            here.it.clock.advance(1800)
+            await here.it.ask("GET", LIST)
+            await here.quiet()
+            assert len(here.it.orders) == before + 1
+
+    asyncio.run(life())
+
+
+def test_without_a_key_nothing_is_asked_however_old_an_answer_is(tmp_path: Path) -> None:
+    async def life() -> None:
+        async with scheduled(tmp_path, SLOW) as here:
+            plan = here.it.sync.plan
+            here.it.sync.configure(replace(plan, hub=replace(plan.hub, key=None)), here.it.sync.terms)
+            here.it.clock.advance(HOUR)
+            assert (await here.it.ask("GET", LIST)).status == 200
+            assert here.passes._task is None
+            await here.quiet()
+            assert here.wholes == 1
 
     asyncio.run(life())
 

@@ -1,0 +1,49 @@
+"""What a pass has to go over, from what is known: a pure function, called in a thread since it grows with all of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hublet.core import operations as ops
+from hublet.core.lifetimes import is_due, rested, seldom_due
+from hublet.core.questions import Assistant, Icon, Organizations, Roster, Secret
+from hublet.core.records import Record
+from hublet.core.state import State, members, organizations
+from hublet.upstream.order import WorkOrder, conditionally, fixed_blocks
+
+if TYPE_CHECKING:
+    from hublet.sync import Plan
+
+
+def order_of(state: State, plan: Plan, now: float, *, seldom: float) -> WorkOrder:
+    """The order for a whole pass: what is known, and what it leads to, without what can rest. `seldom` is for how long
+    that may, in seconds; with 0 nothing does."""
+    records = state.records
+    rosters = {question for question in records if isinstance(question, Roster)}
+    listed = {Assistant(roster.scope, roster.proxied, slug) for roster in rosters for slug in members(records[roster])}
+    wanted = plan.proxied != "never"
+    direct: list[ops.Operation] = [
+        ops.GetAssistant(question.scope, question.proxied, question.slug)
+        for question, known in records.items()
+        if isinstance(question, Assistant) and isinstance(known, Record) and question not in listed
+        if wanted or not question.proxied
+    ]
+    direct += seldom_due(state, now, seldom=seldom)
+    scopes = dict.fromkeys(id_ for id_, _, _ in organizations(records.get(Organizations())))
+    scopes |= dict.fromkeys(roster.scope for roster in rosters if roster.scope is not None)
+    order = WorkOrder(
+        hub=plan.hub,
+        ask=tuple(direct),
+        scopes=tuple(scopes),
+        proxied=frozenset(roster.scope for roster in rosters if roster.proxied and wanted),
+        every_proxied=plan.proxied == "always",
+        secrets=tuple(
+            (question.scope, question.fqsn)
+            for question in records
+            if isinstance(question, Secret) and is_due(state, question, now, seldom=seldom)
+        ),
+        rested=rested(state, now, scopes=scopes, seldom=seldom),
+        blocks=tuple(fixed_blocks(records)),
+        icons=frozenset(question.url for question in records if isinstance(question, Icon)),
+    )
+    return conditionally(order, state)
