@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,17 +16,18 @@ from hublet.core.messages import Response
 from hublet.door import http1, writing
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
+LOOPS: dict[str, Loop] = {"asyncio": asyncio.new_event_loop}
+if importlib.util.find_spec("uvloop") is not None:
+    LOOPS["uvloop"] = importlib.import_module("uvloop").new_event_loop
 SIZES = (10, writing.gather_from - 1, writing.gather_from, writing.join_below, 3_000_000)
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
+@pytest.fixture(params=LOOPS)
 def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Loop:
     """uvloop's; and asyncio's, taken for one that gathers, so that the way is walked where there is no uvloop."""
-    if request.param == "uvloop":
-        made: Loop = pytest.importorskip("uvloop").new_event_loop
-        return made
-    monkeypatch.setattr(http1, "gathers", lambda _: True)
-    return asyncio.new_event_loop
+    if request.param == "asyncio":
+        monkeypatch.setattr(http1, "gathers", lambda _: True)
+    return LOOPS[request.param]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -44,9 +47,9 @@ def test_an_answer_of_any_size_is_whole(loop: Loop, size: int) -> None:
     run(main(), loop=loop)
 
 
-def test_a_client_that_takes_nothing_is_answered_no_further() -> None:
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_client_that_takes_nothing_is_answered_no_further(name: str) -> None:
     """Whatever it goes on asking for: one answer waits for it, and no second one beside it."""
-    made: Loop = pytest.importorskip("uvloop").new_event_loop
 
     async def main() -> None:
         app = App(lambda _: Response(200, (), b"x" * 12_000_000))
@@ -60,13 +63,12 @@ def test_a_client_that_takes_nothing_is_answered_no_further() -> None:
                 await asyncio.sleep(0)  # a turn of the loop, in which two would be answered
             assert len(app.requests) == 1
 
-    run(main(), loop=made)
+    run(main(), loop=LOOPS[name])
 
 
-@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("name", LOOPS)
 def test_only_uvloop_is_taken_at_its_word(name: str, tmp_path: Path) -> None:
     """Over both kinds of sockets its transports are known, and asyncio's are not."""
-    made: Loop = asyncio.new_event_loop if name == "asyncio" else pytest.importorskip("uvloop").new_event_loop
     found: list[bool] = []
 
     class Accepted(asyncio.Protocol):
@@ -86,5 +88,5 @@ def test_only_uvloop_is_taken_at_its_word(name: str, tmp_path: Path) -> None:
             writer.close()
             server.close()
 
-    run(main(), loop=made)
+    run(main(), loop=LOOPS[name])
     assert found == [name == "uvloop"] * 2
