@@ -101,7 +101,8 @@ def test_a_token_of_scope_read_suffices_for_all_three(logged_in: Home) -> None:
 @pytest.mark.slow
 def test_the_heartbeat_finds_what_is_stale_and_shows_that_it_lives(logged_in: Home, hub_server: HubServer) -> None:
     """No timer but the daemon's own: here one that a watchdog wants soon."""
-    logged_in.configure(hub_server.url, settings={"sync": {"every": "1s"}, "hub": {"timeout": "8s"}})
+    each_second = {"every": "1s", "unasked": "normal", "on_battery": "normal"}
+    logged_in.configure(hub_server.url, settings={"sync": each_second, "hub": {"timeout": "8s"}})
     watchdog = {"NOTIFY_SOCKET": "/nobody/listens", "WATCHDOG_USEC": "600000"}
     with logged_in.daemon(env=watchdog) as daemon, Visitor(daemon) as stream:
         stream.send(_ASKING)
