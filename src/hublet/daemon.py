@@ -25,6 +25,7 @@ from hublet.door.binding import adopt_loopback
 from hublet.door.listeners import Listener, bind_loopback, bind_unix
 from hublet.host.descriptors import Exhausted, connections_allowed
 from hublet.host.notify import Notifier
+from hublet.host.signature import Signature, signature
 from hublet.opening import open_service, plan_of
 from hublet.serve.admission import Admission
 from hublet.serve.api import Api
@@ -60,14 +61,16 @@ class Daemon:
         run: Run = run_in_child,
         clock: Callable[[], float] = time.time,
         file: Path | None = None,
+        seen: Signature | None = None,
         notifier: Notifier | None = None,
         handed_over: Sequence[int] = (),
     ) -> None:
-        """`file` is the config's, to be read again when it changes; `handed_over` are descriptors to listen on; `run`
-        carries out passes."""
+        """`file` is the config's, to be read again when it changes from what it was (`seen`, its signature from before
+        it was read; as it is now, without); `handed_over` are descriptors to listen on; `run` carries out passes."""
         self._config = config
         self._environment, self._run, self._clock = environment, run, clock
         self._file, self._notifier, self._handed_over = file, notifier or Notifier(), handed_over
+        self._seen = signature(file) if seen is None and file is not None else seen
         self._pulse = min(HEARTBEAT, (self._notifier.interval or HEARTBEAT * 3) / 3)
         # Two servers share what the process may have open: the loopback port's, and that of the Unix sockets.
         self._limits = Limits(connections=max(1, connections_allowed(2 * Limits().connections) // 2))
@@ -119,6 +122,7 @@ class Daemon:
             self._front,
             environment=self._environment,
             file=self._file,
+            seen=self._seen,
             notifier=self._notifier,
             pulse=self._pulse,
             clock=self._clock,

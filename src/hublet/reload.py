@@ -17,6 +17,7 @@ from hublet.config import Config, load_config
 from hublet.core.errors import ConfigError, HubletError
 from hublet.host.calm import Calm
 from hublet.host.notify import Notifier
+from hublet.host.signature import Signature
 from hublet.host.watching import FileWatch
 from hublet.serve.service import Service
 
@@ -67,12 +68,13 @@ class Reloader:
         notifier: Notifier | None = None,
         status: Callable[[], str] = str,
         avoid: Iterable[Path] = (),
+        seen: Signature | None = None,
     ) -> None:
         self.file = file
         self._service, self._take, self._status = service, take, status
         self._notifier = notifier or Notifier()
         self._calm = Calm(self.look, settled=_SETTLED, longest=_LONGEST_UNREST)
-        self._watch = FileWatch(file, self._calm.nudge_from_a_thread, avoid=avoid)
+        self._watch = FileWatch(file, self._calm.nudge_from_a_thread, avoid=avoid, seen=seen)
         self._was_there = file.exists()
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()

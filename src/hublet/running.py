@@ -40,11 +40,14 @@ def run(file: Path | None, *, debug: bool = False) -> None:
     from hublet.daemon import Daemon
     from hublet.host.activation import handed_over
     from hublet.host.notify import Notifier
+    from hublet.host.signature import signature
     from hublet.redaction import watch
 
     # First of all: these variables are meant for this process and no child of it.
     notifier, descriptors = Notifier.from_environment(os.environ), handed_over(os.environ)
     found = find_config(file, os.environ)
+    path = found or usual_config()
+    seen = signature(path)  # before it is read: whatever is written from now on is a change
     config = load_config(found)
     redactor = log_to_stderr("debug" if debug else config.log.level)
     redactor.install()
@@ -53,7 +56,7 @@ def run(file: Path | None, *, debug: bool = False) -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL)
 
     async def serve() -> None:
-        daemon = Daemon(config, file=found or usual_config(), notifier=notifier, handed_over=descriptors)
+        daemon = Daemon(config, file=path, seen=seen, notifier=notifier, handed_over=descriptors)
         daemon.on_service.append(lambda service: watch(redactor, service))
         daemon.heed_signals()
         await daemon.start()

@@ -20,6 +20,7 @@ from hublet.following import Follower
 from hublet.host.desktop import Desktop
 from hublet.host.lean import load_scheduler
 from hublet.host.notify import Notifier
+from hublet.host.signature import Signature
 from hublet.host.wake import WakeDetector
 from hublet.opening import account_of, exporter_of, plan_of, terms_of
 from hublet.passes import Passes
@@ -45,6 +46,7 @@ class Tending:
         *,
         environment: Mapping[str, str],
         file: Path | None,
+        seen: Signature | None,
         notifier: Notifier,
         pulse: float,
         clock: Callable[[], float],
@@ -58,7 +60,7 @@ class Tending:
         self._passes = Passes(service, look=self._desktop.surroundings, told=self._tell_status)
         self._reopening = Reopening(service)
         self._follower = Follower(partial(self._passes.soon, afresh=True))
-        self._reloader = self._reloading(file) if file is not None else None
+        self._reloader = self._reloading(file, seen) if file is not None else None
         self._wake = WakeDetector(clock(), time.monotonic())
 
     def start(self) -> None:
@@ -163,7 +165,7 @@ class Tending:
 
     # A changed config
 
-    def _reloading(self, file: Path) -> Reloader:
+    def _reloading(self, file: Path, seen: Signature | None) -> Reloader:
         service = self._service
         places = service.config.locate()
         return Reloader(
@@ -173,6 +175,7 @@ class Tending:
             notifier=self._notifier,
             status=lambda: one_line(service),
             avoid=(places.data, places.runtime, places.key_file.parent),
+            seen=seen,
         )
 
     async def _reconfigure(self, config: Config, changed: frozenset[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from hublet.host.signature import signature
 from hublet.host.watching import FileWatch
 
 
@@ -153,3 +154,14 @@ def test_watchdog_is_not_imported_by_the_daemon() -> None:
     """It comes after the first answers, with `start`."""
     code = "import sys, hublet.daemon; sys.exit('watchdog' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_was_written_between_reading_a_file_and_watching_it_is_news(tmp_path: Path) -> None:
+    """By the signature from before it was read; a daemon that has just begun to answer watches a moment later."""
+    file = tmp_path / "config.yaml"
+    file.write_text("as it was read")
+    before = signature(file)
+    file.write_text("and a word more")
+    assert FileWatch(file, lambda: None, seen=before).look()
+    assert not FileWatch(file, lambda: None, seen=signature(file)).look()
+    assert not FileWatch(file, lambda: None).look()

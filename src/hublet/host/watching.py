@@ -19,6 +19,7 @@ from stat import S_ISDIR, S_ISLNK
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hublet.host.lean import load_watcher
+from hublet.host.signature import Signature, signature
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
@@ -100,15 +101,6 @@ def _known(paths: Iterable[str], folders: Mapping[str, os.stat_result]) -> froze
     return frozenset(found)
 
 
-def signature(path: Path) -> tuple[int, ...] | None:
-    """What changes whenever the file does (its owner and mode too); None when there is none."""
-    try:
-        info = path.stat()
-    except OSError:
-        return None
-    return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
-
-
 class Watch:
     """An observer of watchdog's and what it watches. Transitions: (made) → start → stop."""
 
@@ -144,15 +136,18 @@ class Watch:
 class FileWatch(Watch):
     """Calls `nudge` (from a thread of its own) when the file may have changed; `look` then tells whether it has.
 
-    Transitions: (made) → start → stop. `avoid` are folders that are not watched, nor is anything below them.
+    Transitions: (made) → start → stop. `avoid` are folders that are not watched, nor is anything below them. `seen` is
+    the file's signature from before it was read, where that was long ago: what has changed since then is news.
     """
 
-    def __init__(self, path: Path, nudge: Callable[[], None], *, avoid: Iterable[Path] = ()) -> None:
+    def __init__(
+        self, path: Path, nudge: Callable[[], None], *, avoid: Iterable[Path] = (), seen: Signature | None = None
+    ) -> None:
         self.path = path
         self._nudge = nudge
         self._avoid = tuple(os.path.realpath(folder) for folder in avoid)
         super().__init__()
-        self._seen = signature(path)
+        self._seen = seen if seen is not None else signature(path)
         self._watches: dict[tuple[Folder, bool], ObservedWatch] = {}
         self._steps: frozenset[str] = frozenset()
         self._followed: Trail | None = None

@@ -21,6 +21,7 @@ from hublet.core.records import Record
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import overridden_by
 from hublet.core.state import State
+from hublet.host.signature import Signature, signature
 from hublet.sync import Sync
 from hublet.upstream.override import Hopeless, OverrideFailed, ask_command, is_name, read_env_file
 
@@ -61,7 +62,7 @@ class Overrides:
         self._secrets = secrets
         self._kept: dict[str, tuple[SecretStr, float]] = {}
         self._failed: dict[str, str] = {}
-        self._signature: tuple[int, ...] | None = None
+        self._signature: Signature | None = None
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._watching = False
@@ -98,7 +99,7 @@ class Overrides:
 
     def look(self) -> None:
         """Read the file again if it is another than at the last look."""
-        if self._file is not None and _signature(self._file) != self._signature:
+        if self._file is not None and signature(self._file) != self._signature:
             self._keep(self.refresh())
 
     async def refresh(self) -> None:
@@ -131,7 +132,7 @@ class Overrides:
     # Within
 
     async def _read(self, path: Path) -> None:
-        self._signature = _signature(path)
+        self._signature = signature(path)
         try:
             found = await asyncio.to_thread(read_env_file, path)
         except OverrideFailed as error:
@@ -190,11 +191,3 @@ def _told(failed: Mapping[str, str]) -> tuple[str, ...]:
         f"{reason} for {', '.join(names[:_MOST_TOLD])}{' and others' if len(names) > _MOST_TOLD else ''}"
         for reason, names in by_reason.items()
     )
-
-
-def _signature(path: Path) -> tuple[int, ...] | None:
-    try:
-        info = path.stat()
-    except OSError:
-        return None
-    return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
