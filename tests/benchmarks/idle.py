@@ -69,7 +69,11 @@ def _worlds() -> tuple[tuple[str, World], ...]:
 def _before_and_after(stack: ExitStack, place: Path, world: World, name: str, report: Report) -> RunningDaemon:
     hub = stack.enter_context(hub_of(world, before=on_core(CLIENT_CORE)))
     home = Home.make(place, hub.url, settings={"hub": {"size_limit": "1GiB"}})
-    daemon = stack.enter_context(hublets.daemon_of(home))
+    if world is EMPTY and hublets.HAS_UVLOOP:
+        with hublets.daemon_of(home) as fast:
+            time.sleep(_SETTLE)
+            _tell(report, "hublet[fast] before a pass", memory(family(fast.process.pid)), aim=True)
+    daemon = stack.enter_context(hublets.daemon_of(home, fast=False))
     time.sleep(_SETTLE)  # what is put off at the start is loaded by then
     if world is EMPTY:
         _tell(report, "hublet before a pass", memory(family(daemon.process.pid)), aim=True)
