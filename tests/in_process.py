@@ -35,7 +35,8 @@ from hublet.opening import open_service, plan_of
 from hublet.serve.admission import SAME_USER, Admission, Identity
 from hublet.serve.api import Api
 from hublet.serve.service import Service
-from hublet.sync import Summary, Sync
+from hublet.summary import Summary
+from hublet.sync import Sync
 from hublet.upstream.forward import Forwarder
 from hublet.upstream.http import HubClient
 from hublet.upstream.order import Ordered, Told, Word, WorkOrder, made

@@ -14,15 +14,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hublet.core import operations as ops
-from hublet.core.judgement import judge
 from hublet.core.ledger import Ledger
 from hublet.core.locking import accepted, anew, locked, unlocked
 from hublet.core.outcomes import Outcome, PassReport, Throttled, Unreachable
 from hublet.core.pace import LONGEST_STRETCHED, asked_to_wait
-from hublet.core.quarantine import accept, reject
 from hublet.core.questions import Assistant, Pinned, Question
 from hublet.core.records import Record
 from hublet.core.secretstr import SecretStr
@@ -34,8 +32,10 @@ from hublet.host.lean import collector_resting
 from hublet.refreshing import Refreshing
 from hublet.saving import Archive, Saving
 from hublet.settling import Before, Decide, Understand, let_go, settle
-from hublet.summary import Summary, summarise
 from hublet.upstream.order import Hub, Ordered, Word, WorkOrder, conditionally
+
+if TYPE_CHECKING:
+    from hublet.summary import Summary
 
 log = logging.getLogger("hublet.sync")
 
@@ -110,7 +110,7 @@ class Sync:
         if self._pass is None or self._pass.done():
             wait = asked_to_wait(self._state.ledger, self._clock())
             if wait > 0 and not force:
-                return Summary(problems=(f"the Hub asked to wait {wait:.0f} s more",))
+                return _in_vain(f"the Hub asked to wait {wait:.0f} s more")
             self._thorough = force or self._all_due
             self._pass = asyncio.create_task(self._whole(), name="pass")
         if say is not None:
@@ -121,7 +121,7 @@ class Sync:
         except asyncio.CancelledError:
             if not running.cancelled() or _is_cancelled():
                 raise
-            return Summary(problems=("the pass was ended",))
+            return _in_vain("the pass was ended")
         finally:
             if say is not None:
                 self._listeners.discard(say)
@@ -186,10 +186,14 @@ class Sync:
 
     async def accept(self, question: Question) -> None:
         """Agree with what is held at a Question. Raises KeyError when nothing is."""
+        from hublet.core.quarantine import accept
+
         await self._settle(lambda state: accept(state, question, self._clock()))
 
     async def reject(self, question: Question) -> None:
         """Keep what there is. Raises KeyError when nothing is held at the Question."""
+        from hublet.core.quarantine import reject
+
         await self._settle(lambda state: reject(state, question))
 
     async def start_over(self) -> None:
@@ -282,7 +286,7 @@ class Sync:
         self.running_since = started
         try:
             if self.plan.hub.closed:
-                return Summary(problems=("no key is stored: run `hublet login`",))
+                return _in_vain("no key is stored: run `hublet login`")
             with collector_resting():
                 hub = self.plan.hub
                 ordering = asyncio.create_task(asyncio.to_thread(self._order), name="order")
@@ -318,6 +322,10 @@ class Sync:
         return order_of(self._state, self.plan, self._clock(), seldom=seldom)
 
     async def _judged(self, report: PassReport, started: float) -> Summary:
+        # For what the Hub has said alone, and so behind the first answers.
+        from hublet.core.judgement import judge
+        from hublet.summary import summarise
+
         self.asked_of_hub += len(report.outcomes)
         now = self._clock()
         outcomes = [outcome for _, outcome in report.outcomes]
@@ -369,3 +377,10 @@ def _is_cancelled() -> bool:
     """Whether it is the running task itself that is to end, and not what it waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _in_vain(problem: str) -> Summary:
+    """The summary of a pass that asked nothing, or was ended."""
+    from hublet.summary import Summary
+
+    return Summary(problems=(problem,))

@@ -140,7 +140,11 @@ def started(
     with log.open("wb") as out:
         began = time.perf_counter()
         process = subprocess.Popen(
-            home.command(*on_core(SERVER_CORE), *words), stdout=out, stderr=out, env=home.env(**(env or {})), cwd=home.path
+            home.command(*on_core(SERVER_CORE), *words),
+            stdout=out,
+            stderr=out,
+            env=home.env(**(env or {})),
+            cwd=home.path,
         )
     limit = threading.Timer(30, process.kill)
     limit.start()

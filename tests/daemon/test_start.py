@@ -41,18 +41,18 @@ _FIRST = "import sys; sys.argv = ['hublet', 'run']; from hublet.host.lean import
 LIBRARIES = {"_cffi_backend", "_cython", "cryptography", "httptools", "orjson", "uvloop"}
 """Whatever is not Python's own. (A plain config needs no YAML, a usual home no platformdirs.)"""
 LATER = {
-    "_hashlib", "_ssl", "apscheduler", "click", "email", "httpx",
-    "jeepney", "keyring", "multiprocessing", "platform", "rich", "shutil", "ssl", "tzlocal", "watchdog", "zlib",
-    "zoneinfo", "hublet.cli", "hublet.demo", "hublet.doctor", "hublet.export", "hublet.following", "hublet.host.bus",
-    "hublet.host.desktop", "hublet.host.watching", "hublet.passes", "hublet.reload", "hublet.serve.admin",
-    "hublet.serve.bundling", "hublet.serve.examining", "hublet.serve.exporting", "hublet.serve.forgetting",
-    "hublet.serve.history", "hublet.serve.metrics", "hublet.serve.quarantine", "hublet.serve.secrets",
-    "hublet.serve.sunset", "hublet.serve.upkeep", "hublet.store.check", "hublet.store.migrations", "hublet.tending",
-    "hublet.upstream.http", "hublet.upstream.worker",
+    "_hashlib", "_ssl", "apscheduler", "click", "email", "httpx", "jeepney", "keyring", "multiprocessing", "platform",
+    "rich", "shutil", "ssl", "tzlocal", "watchdog", "zlib", "zoneinfo", "hublet.cli", "hublet.core.judgement",
+    "hublet.demo", "hublet.doctor", "hublet.export", "hublet.following", "hublet.host.bus", "hublet.host.desktop",
+    "hublet.host.watching", "hublet.passes", "hublet.reload", "hublet.serve.admin", "hublet.serve.bundling",
+    "hublet.serve.examining", "hublet.serve.exporting", "hublet.serve.forgetting", "hublet.serve.history",
+    "hublet.serve.metrics", "hublet.serve.quarantine", "hublet.serve.secrets", "hublet.serve.sunset",
+    "hublet.serve.upkeep", "hublet.store.check", "hublet.store.migrations", "hublet.tending", "hublet.upstream.http",
+    "hublet.upstream.worker",
 }  # fmt: skip
 CHECKOUT = "/ide/get-models-add-on-checkout-url?profile_id=local"
 """Never cached: asked through each time."""
-MOST = 113
+MOST = 107
 """Modules of hublet. Each takes its millisecond: who adds one asks whether the first answer needs it."""
 
 

@@ -6,7 +6,7 @@ Fed by what goes on anyway (a change that is settled, a judged pass, a login, th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hublet.core.ledger import Ledger
 from hublet.core.outcomes import PassReport
@@ -30,8 +30,10 @@ from hublet.serve.service import Service
 from hublet.serve.status import see
 from hublet.serve.tally import Passed
 from hublet.settling import Tell
-from hublet.summary import Summary
 from hublet.sync import Sync
+
+if TYPE_CHECKING:
+    from hublet.summary import Summary
 
 _LATE = 1.25
 """Late is what is older than so many times what passes may leave between two askings: they keep a tenth of that to
