@@ -131,16 +131,16 @@ def terms_of(service: Service, archive: Archive) -> Terms:
         interval=config.sync.every,
         max_stale=config.secrets.max_stale,
         seldom=max(config.sync.every, min(SELDOM, _confirmed_within(config))),
-        longest=max(stretched(config.sync.every, pace, longest_of(config)) for pace in paces_of(config)),
+        longest=max(stretched(config.sync.every, pace, _longest(config)) for pace in _paces(config)),
     )
 
 
-def paces_of(config: Config) -> tuple[Pace, Pace]:
+def _paces(config: Config) -> tuple[Pace, Pace]:
     """The paces that passes may have on this machine."""
     return config.sync.on_battery, config.sync.unasked
 
 
-def longest_of(config: Config) -> float:
+def _longest(config: Config) -> float:
     """Seconds that a slow pace may leave between passes."""
     return min(LONGEST_STRETCHED, _confirmed_within(config))
 
@@ -165,7 +165,7 @@ def plan_of(config: Config, account: Account | None) -> Plan:
     return Plan(
         hub,
         interval=config.sync.every,
-        longest=longest_of(config),
+        longest=_longest(config),
         proxied=config.sync.proxied,
         hold_commands=config.sync.hold_commands,
     )

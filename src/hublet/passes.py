@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from hublet.core.outcomes import PassReport, is_answer
-from hublet.core.pace import Pace, Surroundings, calm, next_pass_in, pace_in
+from hublet.core.pace import Pace, Surroundings, calm, next_pass_in
 from hublet.serve.service import Service
 from hublet.summary import Summary
 from hublet.sync import Sync
@@ -94,8 +94,8 @@ class Passes:
 
     @property
     def pace(self) -> Pace:
-        """The pace of the machine, which the log tells of."""
-        return pace_in(self._service.surroundings, self._service.config.sync.on_battery)
+        """The pace of the machine."""
+        return self._service.machine_pace
 
     def begin(self) -> None:
         """Begin to sync, once the service's store is open."""

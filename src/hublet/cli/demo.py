@@ -150,7 +150,7 @@ async def _ask(url: str, question: _Question, token: str | None) -> _Said:
     def ask() -> _Said:
         request = urllib.request.Request(url + path, body, headers, method=method)  # noqa: S310  our own loopback URL
         try:
-            with urllib.request.urlopen(request, timeout=15) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=15) as response:  # noqa: S310  as above
                 return _Said(response.status, response.read(), response.headers.get("Age", ""))
         except urllib.error.HTTPError as error:
             with error:

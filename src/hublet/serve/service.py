@@ -114,6 +114,11 @@ class Service:
         return len(self.events) > 0 or self.config.export.directory is not None
 
     @property
+    def machine_pace(self) -> Pace:
+        """The pace that battery and connection allow; the log and the status tell of it."""
+        return pace_in(self.surroundings, self.config.sync.on_battery)
+
+    @property
     def pace(self) -> Pace:
         """The pace of the passes while the Hub answers."""
         sync = self.config.sync

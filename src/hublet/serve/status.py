@@ -9,7 +9,6 @@ from typing import Any, Literal, get_args
 
 from hublet import __version__
 from hublet.core.account import origin_of
-from hublet.core.pace import pace_in
 from hublet.core.pins import pins
 from hublet.core.questions import Assistant, Organizations, Policy, Question, Roster, Secret
 from hublet.core.records import Record
@@ -72,7 +71,7 @@ def status(service: Service) -> dict[str, object]:
         "next_pass_in": max(0.0, next_at - now) if next_at is not None else None,
         "on_battery": service.surroundings.on_battery,
         "metered": service.surroundings.metered,
-        "pace": pace_in(service.surroundings, service.config.sync.on_battery),
+        "pace": service.machine_pace,
         "watched": service.watched,
         "not_before": ledger.not_before or None,
         "lock": {"why": ledger.lock.why, "since": ledger.lock.since} if ledger.lock else None,
@@ -169,8 +168,7 @@ def one_line(service: Service) -> str:
         parts.append(f"offline since {_o_clock(ledger.last_success or service.started_at)}")
     elif ledger is not None and ledger.last_success is not None:
         parts.append(f"last sync {_o_clock(ledger.last_success)}")
-    pace = pace_in(service.surroundings, service.config.sync.on_battery)
-    sparing = f" ({service.surroundings})" if pace != "normal" else ""
+    sparing = f" ({service.surroundings})" if service.machine_pace != "normal" else ""
     if service.has_hub and service.next_pass_at is not None:
         parts.append(f"next sync {_o_clock(service.next_pass_at)}{sparing}")
     elif service.has_hub and sparing:
