@@ -1,7 +1,7 @@
 """The daemon, with a clock that somebody else moves: told on standard input what to do, a line each.
 
     tick SECONDS    so much later the machine wakes: the heartbeat finds out and a pass runs
-    sample          says what the process holds
+    sample          says what the process holds, at rest
 
 Every fourth pass is a process of its own as ever, the others run within this one to save time. Everything else is the
 real thing: the door on its port, the store, the watching of the config file.
@@ -73,9 +73,17 @@ async def main(config: Path) -> None:
             await daemon.service.sync.run_pass()  # joins the one that the waking has begun
             print("ok", flush=True)
         else:
+            await at_rest()
             gc.collect()
             print(json.dumps(sample(daemon)), flush=True)
     await daemon.stop()
+
+
+async def at_rest() -> None:
+    """Until nothing is going on: a pass that a client has begun, or a worker whose end nobody waits for."""
+    async with asyncio.timeout(30):
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)
 
 
 def sample(daemon: Daemon) -> dict[str, int]:
