@@ -268,7 +268,7 @@ def test_a_304_that_was_not_asked_for_is_malformed() -> None:
 
 
 def test_the_headers_that_ask() -> None:
-    """The ETag goes before the date; without a validator neither is sent; never with a POST."""
+    """The ETag goes before the date; without a validator neither is sent; never with a POST. And no line for nothing."""
     date = "Mon, 01 Jan 2024 00:00:00 GMT"
     fine = httpx.Response(200, json={"policy": None})
     for validator, etag, modified in (
@@ -279,6 +279,9 @@ def test_the_headers_that_ask() -> None:
         _, sent = ask(fine, validator)
         assert (sent.get("if-none-match"), sent.get("if-modified-since")) == (etag, modified)
         assert sent["accept-encoding"] == "gzip"
+        assert sent.keys() - {"if-none-match", "if-modified-since"} == {
+            "host", "user-agent", "accept", "accept-encoding", "authorization",
+        }  # fmt: skip
     secrets, _ = ask(httpx.Response(200, json=[], headers={"ETag": '"a"'}), operation=ops.SyncSecrets.of(None, ()))
     assert isinstance(secrets, Said)
     assert secrets.validator is None

@@ -71,6 +71,8 @@ class HubClient:
         self._client = httpx.AsyncClient(
             verify=trust(hub.ca_file), timeout=timeout, headers=headers, limits=limits, transport=transport
         )
+        # HTTP/1.1 keeps a connection without being told (RFC 9112 9.3); most questions are small, and this is in each.
+        del self._client.headers["Connection"]
 
     async def __aenter__(self) -> Self:
         return self
