@@ -15,6 +15,7 @@ from hublet.core.errors import ConfigError, HubletError
 from hublet.managed import MANAGED_FILE, Managed, load_managed
 from hublet.serve.admin import Admin
 from hublet.serve.service import Service
+from tests.in_process import in_process
 from tests.running import THROWAWAY_UID, Home
 
 OURS = os.getuid()
@@ -161,6 +162,30 @@ def test_unlocking_on_ones_own_can_be_forbidden(tmp_path: Path) -> None:
     path.chmod(0o666)
     with pytest.raises(ConfigError, match="can be changed by others"):
         asyncio.run(Admin(service).handle("POST", ("unlock",), b""))
+
+
+def test_a_lock_of_ones_own_is_lifted_by_the_hub_where_the_hub_must_agree(tmp_path: Path) -> None:
+    """Not at once: the user may have locked what the Hub had locked. Nor is there no way out."""
+
+    async def go() -> None:
+        async with in_process(tmp_path) as it:
+            it.service.managed_file, it.service.managed_owner = managed(tmp_path).file, OURS
+            await it.log_in()
+            with pytest.raises(HubletError, match="not allowed on this machine"):
+                await Admin(it.service).handle("POST", ("unlock",), b"")
+            await it.sync.lock()
+            await it.sync.run_pass(force=True)
+            assert it.sync.snapshot.locked
+            done = await Admin(it.service).handle("POST", ("unlock",), b"")
+            assert done.body == b'{"locked":true}'
+            it.network.up = False
+            await it.sync.run_pass(force=True)
+            assert it.sync.snapshot.locked
+            it.network.up = True
+            await it.sync.run_pass(force=True)
+            assert not it.sync.snapshot.locked
+
+    asyncio.run(go())
 
 
 COMMAND = """

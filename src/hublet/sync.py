@@ -175,9 +175,11 @@ class Sync:
         at = self._clock()
         await self._settle(lambda state: Verdict((), locked(state.ledger, at)))
 
-    async def unlock(self) -> None:
-        """Serve them again on the user's word. An older store that was put back stays locked (`accept_older`)."""
-        await self._settle(lambda state: Verdict((), unlocked(state.ledger)))
+    async def unlock(self, *, hub_must_agree: bool = False) -> None:
+        """Serve them again on the user's word, or as soon as the Hub takes the key after it. An older store that was put
+        back stays locked (`accept_older`)."""
+        at = self._clock()
+        await self._settle(lambda state: Verdict((), unlocked(state.ledger, at, hub_must_agree=hub_must_agree)))
 
     async def accept_older(self, *, hub_must_agree: bool) -> None:
         """Serve from an older store that was put back as from any other."""

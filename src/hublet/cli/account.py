@@ -69,5 +69,5 @@ def unlock(ctx: click.Context, offline: bool) -> None:
         if not sys.stdin.isatty():
             raise UsageError("unlocking needs a person at a terminal")
         click.confirm("Serve the cached secret values although the Hub has not agreed?", abort=True)
-        client.call("POST", "/unlock")
-    click.echo("Unlocked.")
+        locked = client.call("POST", "/unlock")["locked"]
+    click.echo("Unlocked." if not locked else "Unlocked as soon as the Hub takes the key: `hublet unlock` asks it.")

@@ -68,7 +68,7 @@ def _print(found: list[Line], facts: Any) -> None:
     if facts["is_folder"]:
         click.echo("Your Hub is a folder: it goes on, whatever becomes of Continue's.")
     elif facts["locked"]:
-        click.echo("The cache is locked: which values you have is not told. `hublet unlock`")
+        click.echo("The cache is locked: which values you have is not told. `hublet status` says what unlocks it.")
     elif all(not line.breaks for line in found):
         click.echo("Nothing would break.")
 

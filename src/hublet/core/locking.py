@@ -1,7 +1,7 @@
 """The lock under which no secret value is served: who sets it, and who may lift it.
 
 refused     set by two passes of 401; lifted by the Hub that takes the key, or by the user offline
-asked       set by the user; lifted by the user
+asked       set by the user; lifted by the user (where the Hub must agree to that: by the Hub, after the user)
 restored    set when an older store was put back; lifted by the user who accepts that store, by nothing else
 """
 
@@ -22,9 +22,12 @@ def locked(ledger: Ledger, now: float) -> Ledger:
     return ledger if is_restored(ledger) else replace(ledger, lock=Lock("asked", now))
 
 
-def unlocked(ledger: Ledger) -> Ledger:
-    """Unlocked by the user, unless it waits for an acceptance."""
-    return ledger if is_restored(ledger) else replace(ledger, lock=None, refused_at=None)
+def unlocked(ledger: Ledger, now: float, *, hub_must_agree: bool = False) -> Ledger:
+    """Unlocked by the user, unless it waits for an acceptance. Where the Hub must agree, it waits for the Hub from now on:
+    the user may have locked what the Hub had locked before."""
+    if ledger.lock is None or is_restored(ledger):
+        return ledger
+    return _left_to_the_hub(ledger, now) if hub_must_agree else replace(ledger, lock=None, refused_at=None)
 
 
 def accepted(ledger: Ledger, now: float, *, hub_must_agree: bool) -> Ledger:
@@ -32,7 +35,11 @@ def accepted(ledger: Ledger, now: float, *, hub_must_agree: bool) -> Ledger:
     the older store may be from before the Hub refused the key."""
     if not is_restored(ledger):
         return ledger
-    return replace(ledger, lock=Lock("refused", now) if hub_must_agree else None, refused_at=None)
+    return _left_to_the_hub(ledger, now) if hub_must_agree else replace(ledger, lock=None, refused_at=None)
+
+
+def _left_to_the_hub(ledger: Ledger, now: float) -> Ledger:
+    return replace(ledger, lock=Lock("refused", now), refused_at=None)
 
 
 def anew(ledger: Ledger) -> Ledger:

@@ -201,7 +201,7 @@ def _clients(facts: Mapping[str, Any], installed: Installed, files: Line) -> Ite
 def _from_cache(facts: Mapping[str, Any]) -> str:
     """Why the cache is not enough for the old clients; empty when it is."""
     if facts["locked"]:
-        return "the cache is locked: `hublet unlock`"
+        return "the cache is locked: `hublet status` says what unlocks it"
     if facts["max_stale"] >= _LONG or not _wants_values(facts):
         return ""
     late = duration(facts["max_stale"])

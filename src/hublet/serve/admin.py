@@ -141,17 +141,7 @@ class Admin:
                 await self._ready().lock()
                 return json_response(200, {})
             case "POST", ("unlock",), _:
-                managed = load_managed(service.managed_file, owner=service.managed_owner)
-                if not managed.unlock_offline:
-                    raise HubletError(
-                        f"unlocking without the Hub's word is not allowed on this machine: {managed.file} says so",
-                        hint="`hublet unlock` asks the Hub",
-                    )
-                if is_restored(self._ready().state.ledger):
-                    raise HubletError(_OLDER, hint="`hublet store accept`, if it was you who put it back")
-                log.warning("unlocked on the user's word")
-                await self._ready().unlock()
-                return json_response(200, {})
+                return await self._unlock()
             case "POST", ("quarantine", action), {"what": str(what)}:
                 from hublet.serve.quarantine import Quarantine
 
@@ -272,6 +262,23 @@ class Admin:
             yield orjson.dumps({"summary": summary.to_plain()}) + b"\n"
         finally:
             running.cancel()  # this listener only: the pass itself goes on
+
+    async def _unlock(self) -> Response:
+        """Serve secret values again on the user's word; where root wants the Hub's, a lock of the user's own is left to it."""
+        service = self._service
+        managed = load_managed(service.managed_file, owner=service.managed_owner)
+        lock = service.sync.state.ledger.lock if service.sync is not None else None
+        if not managed.unlock_offline and (lock is None or lock.why != "asked"):
+            raise HubletError(
+                f"unlocking without the Hub's word is not allowed on this machine: {managed.file} says so",
+                hint="`hublet unlock` asks the Hub",
+            )
+        sync = self._ready()
+        if is_restored(sync.state.ledger):
+            raise HubletError(_OLDER, hint="`hublet store accept`, if it was you who put it back")
+        log.warning("unlocked on the user's word%s", "" if managed.unlock_offline else ", as soon as the Hub takes the key")
+        await sync.unlock(hub_must_agree=not managed.unlock_offline)
+        return json_response(200, {"locked": sync.snapshot.locked})
 
     async def _accept_older(self) -> Response:
         """Agree with an older store that was put back."""

@@ -136,7 +136,8 @@ def _not_served(names: list[str]) -> HubletError:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return HubletError(
         f"nothing is written while values are not served: {', '.join(names[:3])}{more}",
-        hint="`hublet unlock`, if the cache is locked; else they are unconfirmed for longer than secrets.max_stale",
+        hint="`hublet status` says whether the cache is locked; else they are unconfirmed for longer than"
+        " secrets.max_stale",
     )
 
 

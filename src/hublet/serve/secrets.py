@@ -95,7 +95,7 @@ class Secrets:
         entry = min(found, key=lambda entry: order.index(state_of(entry, snapshot, now)))
         match state_of(entry, snapshot, now):
             case "locked":
-                raise HubletError("the cache is locked: no value is told", hint="`hublet login`, or `hublet unlock`")
+                raise HubletError("the cache is locked: no value is told", hint="`hublet status` says what unlocks it")
             case "expired":
                 raise HubletError(
                     f"the Hub has not confirmed {name} for too long: its value is not told", hint="run `hublet sync`"

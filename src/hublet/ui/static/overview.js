@@ -48,7 +48,7 @@ const STATES = {
   offline: ["The Hub does not answer.", "Your tools go on from the cache; hublet tries again by itself."],
   locked: [
     "The cache is locked.",
-    "Configs are served with references in place of secret values: `hublet login`, or `hublet unlock`.",
+    "Configs are served with references in place of secret values: `hublet status` says what unlocks it.",
   ],
   "logged-out": ["No Hub key is stored.", "Run `hublet login` in a terminal."],
   starting: ["hublet is starting.", ""],
