@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from hublet.core.outcomes import PassReport, is_answer
-from hublet.core.pace import Pace, Surroundings, calm, next_pass_in
+from hublet.core.pace import Pace, Surroundings, asked_to_wait, calm, next_pass_in
 from hublet.serve.service import Service
 from hublet.summary import Summary
 from hublet.sync import Sync
@@ -91,6 +91,8 @@ class Passes:
         self._back_at = float("-inf")
         self._by: float | None = None
         """When a pass is to begin at the latest, whatever the backoff says."""
+        self._owed = False
+        """Whether a pass was to begin while the Hub had asked to wait; it begins when that time is over."""
 
     @property
     def pace(self) -> Pace:
@@ -109,8 +111,8 @@ class Passes:
             sync.on_judged.append(self._heard)
         sync.refreshing.begin_pass = self.asked_for
         self._service.events.on_listen = self.arrange
-        self._since, self._chance = self._service.clock(), self._draw()
-        self.arrange()
+        self._owed = False
+        self._count_anew()
         if self.pace != "pause":
             self.soon()
 
@@ -133,6 +135,11 @@ class Passes:
             self._again, self._afresh = True, self._afresh or afresh
             return
         self._by = None
+        if self._wait() > 0:
+            self._owed = True
+            self.arrange()
+            return
+        self._owed = False
         self._task = asyncio.get_running_loop().create_task(self._run(), name="scheduled pass")
 
     def asked_for(self) -> bool:
@@ -145,10 +152,12 @@ class Passes:
         return True
 
     def woken(self) -> None:
-        """The machine was asleep, and whatever was due meanwhile is due now."""
+        """The machine was asleep, and whatever was due meanwhile is due now. Or its clock was set: no age is right."""
         if self.pace != "pause":
-            log.info("the machine was asleep: syncing")
+            log.info("the machine was asleep, or its clock was set: syncing")
             self.soon()
+        else:
+            self.arrange()  # the timer goes by the wall clock
 
     def network_back(self) -> None:
         """There is a network again: what failed without one does not count, and a pass begins."""
@@ -175,7 +184,9 @@ class Passes:
             ledger, self._since, interval=sync.plan.interval, chance=self._chance, pace=pace,
             longest=sync.plan.longest, forgiven=self._forgiven,
         )  # fmt: skip
-        if self._by is not None:
+        if self._owed:
+            wait = self._wait() + now - self._since
+        elif self._by is not None:
             wait = min(self._by - self._since, wait if wait is not None else float("inf"))
         if wait is None:
             service.next_pass_at = None
@@ -197,9 +208,18 @@ class Passes:
     def _logged_in(self) -> None:
         self.soon(afresh=True)
 
+    def _wait(self) -> float:
+        """For how many seconds the Hub has asked to be left alone."""
+        sync = self._sync
+        return asked_to_wait(sync.state.ledger, self._service.clock()) if sync is not None else 0.0
+
     def _heard(self, report: PassReport, _: Summary) -> None:
-        if not report.whole and any(is_answer(*told) for told in report.outcomes):
-            self.hub_back()
+        if not report.whole and not report.broken:
+            if any(is_answer(*told) for told in report.outcomes):
+                self.hub_back()
+        elif self._task is None:  # somebody else's pass, such as `hublet sync`: the next one is counted from it
+            self._owed = False
+            self._count_anew()
 
     def _back(self, why: str, *, forgiving: bool = False) -> None:
         """A pass now; or, where one that began for this reason was in vain, by and by."""
@@ -218,6 +238,11 @@ class Passes:
         self._in_vain += 1
         self._back_at = now
         self.soon()
+
+    def _count_anew(self) -> None:
+        """Set the time of the next pass, counted from now on."""
+        self._since, self._chance = self._service.clock(), self._draw()
+        self.arrange()
 
     def _notice(self, surroundings: Surroundings) -> None:
         service, before = self._service, self.pace
@@ -241,10 +266,9 @@ class Passes:
             log.exception("a pass failed")
         finally:
             self._task = None
-            self._since, self._chance = self._service.clock(), self._draw()
             again = self._afresh or (self._again and sync.state.ledger.failures > 0)
             self._again = self._afresh = False
-            self.arrange()
+            self._count_anew()
         if again:
             self.soon()
 

@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hublet.core import operations as ops
-from hublet.core.lifetimes import SPENDING, is_of_each_pass
-from hublet.core.outcomes import roots
+from hublet.core.lifetimes import AHEAD, SPENDING, is_of_each_pass
+from hublet.core.outcomes import root, roots
 from hublet.core.passing import Spending
+from hublet.core.records import Record
 from hublet.core.snapshot import Answer
 
 if TYPE_CHECKING:
@@ -72,9 +73,13 @@ class Refreshing:
             return
         if isinstance(operation, ops.ListFullSlugs):
             operation = ops.ListAssistants(operation.scope, False)  # what it is made of; itself is always refused
+        elif isinstance(operation, ops.SyncSecrets):
+            operation = sync.snapshot.to_ask(operation)
+            if not operation.asked:
+                return
         if operation in self._wanted or not sync.is_idle(operation) or self._asked_lately(operation):
             return
-        if is_of_each_pass(operation) and self._pass_is_old() and self.begin_pass():
+        if self._comes_with_a_pass(operation) and self._pass_is_old() and self.begin_pass():
             return
         self._wanted[operation] = None
         if self._task is None:
@@ -93,14 +98,29 @@ class Refreshing:
             self._wanted.clear()
             self._task = None
 
+    def _comes_with_a_pass(self, operation: ops.Operation) -> bool:
+        """Whether the next pass asks for it (`ordering.order_of`): not for what the Hub refused when a client asked,
+        nor for what the config wants no pass to ask."""
+        sync = self._sync
+        if getattr(operation, "proxied", False) and sync.plan.proxied == "never":
+            return False
+        if isinstance(operation, ops.GetAssistant) and not isinstance(sync.state.records.get(root(operation)), Record):
+            return False
+        return is_of_each_pass(operation)
+
     def _pass_is_old(self) -> bool:
         last = self._sync.state.ledger.last_pass
         return last is None or not 0 <= self._clock() - last < self._sync.plan.interval
 
     def _asked_lately(self, operation: ops.Operation) -> bool:
-        ledger, since = self._sync.state.ledger, self._clock() - min(_PAUSE, self._sync.plan.interval)
+        ledger, now = self._sync.state.ledger, self._clock()
+        pause = min(_PAUSE, self._sync.plan.interval)
         return all(
-            ledger.confirmed.get(question, since) > since
-            or (question in ledger.troubles and ledger.troubles[question].at > since)
+            _is_recent(ledger.confirmed.get(question), now, pause)
+            or (question in ledger.troubles and _is_recent(ledger.troubles[question].at, now, pause))
             for question in roots(operation)
         )
+
+
+def _is_recent(at: float | None, now: float, pause: float) -> bool:
+    return at is not None and -AHEAD < now - at < pause

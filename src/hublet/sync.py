@@ -176,8 +176,8 @@ class Sync:
         await self._settle(lambda state: Verdict((), locked(state.ledger, at)))
 
     async def unlock(self, *, hub_must_agree: bool = False) -> None:
-        """Serve them again on the user's word, or as soon as the Hub takes the key after it. An older store that was put
-        back stays locked (`accept_older`)."""
+        """Serve them again on the user's word, or as soon as the Hub takes the key after it. An older store that was
+        put back stays locked (`accept_older`)."""
         at = self._clock()
         await self._settle(lambda state: Verdict((), unlocked(state.ledger, at, hub_must_agree=hub_must_agree)))
 
@@ -279,7 +279,7 @@ class Sync:
             return Unreachable("no key is stored")
         if (pause := asked_to_wait(self._state.ledger, self._clock())) > 0:
             return Throttled(pause)
-        if self._clock() - self._unreachable_at < _OFFLINE_MEMORY:
+        if 0 <= self._clock() - self._unreachable_at < _OFFLINE_MEMORY:
             return Unreachable("the Hub could not be reached just now")
         return None
 
@@ -296,7 +296,7 @@ class Sync:
                     reports = [await self._run(ordering, self._tell)]
                 finally:
                     ordering.cancel()
-                self._all_due &= not (is_taken(reports[0]) and hub == self.plan.hub)
+                self._all_due &= not (reports[0].whole and is_taken(reports[0]) and hub == self.plan.hub)
                 summary = await self._judged(reports[0], started)
                 await asyncio.to_thread(let_go, reports)
             return summary

@@ -347,9 +347,12 @@ def test_grades_follow_the_clock(cache: Cache) -> None:
     assert snapshot.grade(q.Credits(), START) is None
 
 
-def test_a_clock_set_back_makes_nothing_older(cache: Cache) -> None:
-    """What was confirmed in our future is fresh."""
-    assert answer(cache.snapshot, ops.GetPolicy()).grade(START - 86400) == "fresh"
+def test_what_is_dated_in_the_future_is_stale(cache: Cache) -> None:
+    """The clock was set back since, and nobody knows how old it is. Small corrections of clocks don't count."""
+    policy = answer(cache.snapshot, ops.GetPolicy())
+    assert [policy.grade(START - ahead) for ahead in (1, 60, 61, DAY)] == ["fresh", "fresh", "stale", "stale"]
+    assert cache.snapshot is not None
+    assert cache.snapshot.grade(q.Policy(), START - DAY) == "stale"
 
 
 def test_icons_are_found_by_the_name_in_their_address(cache: Cache) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hublet.core import operations as ops
+from hublet.core.outcomes import PassReport, Unreachable
 from hublet.core.pace import Surroundings
 from hublet.demo.data import ACME
 from hublet.demo.faults import Status
+from hublet.upstream.order import Ordered, Word
 from tests.daemon.test_when_to_try import HOUR, MINUTE, scheduled
 from tests.serve.test_api import fqsn
 
@@ -201,5 +204,104 @@ def test_passes_come_in_time_for_what_has_to_be_confirmed(
                 shown = await here.it.ask("GET", "/readyz")
                 assert shown.status == 200
                 assert not here.it.sync.snapshot._expired
+
+    asyncio.run(life())
+
+
+# What somebody else's pass, or a time to wait, means for the schedule
+
+
+@pytest.mark.parametrize("unasked", ["slow", "pause"])
+def test_after_a_sync_that_failed_the_hub_is_looked_for_as_after_any_failure(tmp_path: Path, unasked: str) -> None:
+    """`hublet sync` is not the schedule's own pass. Clients begin none while the Hub is away; the schedule has to."""
+
+    async def life() -> None:
+        async with scheduled(tmp_path, {"sync": {"unasked": unasked}}) as here:
+            here.it.clock.advance(20 * MINUTE)
+            here.it.network.up = False
+            await here.it.sync.run_pass(force=True)
+            here.it.network.up = True
+            assert await here.next() <= MINUTE
+            assert here.it.sync.state.ledger.failures == 0
+
+    asyncio.run(life())
+
+
+def test_a_pass_that_has_to_wait_for_the_hub_comes_when_that_time_is_over(tmp_path: Path) -> None:
+    """Not an interval later, whether the machine woke or somebody logged in meanwhile."""
+
+    async def life() -> None:
+        async with scheduled(tmp_path, SLOW) as here:
+            with here.it.hub.failing(Status(429, retry_after=60), "/ide/policy"):
+                await here.next()
+            here.it.clock.advance(5)
+            before = here.wholes
+            here.passes.woken()
+            here.change(metered=True)
+            await here.quiet()
+            assert here.wholes == before
+            assert await here.next() == pytest.approx(55)
+            assert here.wholes == before + 1
+
+    asyncio.run(life())
+
+
+def test_a_clock_that_is_set_back_is_noticed_and_everything_asked_for(tmp_path: Path) -> None:
+    """What is dated in the future is not taken for new: a client's question begins a pass, if nothing else does."""
+
+    async def life() -> None:
+        async with scheduled(tmp_path, SLOW) as here:
+            here.it.clock.advance(-5 * HOUR)
+            here.it.hub.edit_assistant("dana/rust-smith", "Rust Smith", "Edited since")
+            assert "stale" in str((await here.it.ask("GET", LIST)).header("Cache-Status"))
+            await here.quiet()
+            assert b"Edited since" in (await here.it.ask("GET", LIST)).body  # type: ignore[operator]
+            assert here.wholes == 2
+            assert await here.next() <= 132 * MINUTE
+
+    asyncio.run(life())
+
+
+def test_a_pass_that_breaks_off_is_put_off_like_one_that_failed(tmp_path: Path) -> None:
+    """Its worker may end the same way each time (too large a list): clients that poll don't start one after another.
+    The next one that comes to its end asks for everything, if none had before."""
+
+    async def life() -> None:
+        async with scheduled(tmp_path, SLOW) as here:
+            run, begun = here.it.sync._run, 0
+
+            async def breaks_off(ordered: Ordered, say: Callable[[Word], None]) -> PassReport:
+                nonlocal begun
+                begun += 1
+                told = (await run(ordered, say)).outcomes[:1]
+                return PassReport((*told, (ops.GetPolicy(), Unreachable("it ended early"))), whole=False, broken=True)
+
+            here.it.sync._run, here.it.sync._all_due = breaks_off, True
+            here.it.clock.advance(20 * MINUTE)
+            for _ in range(240):
+                await here.it.ask("GET", LIST)
+                await here.quiet()
+                here.it.clock.advance(5)
+            assert begun == 1
+            assert here.it.sync.state.ledger.failures == 1
+            here.it.sync._run = run
+            await here.next()
+            assert here.it.orders[-1].secrets
+            assert here.it.orders[-1].rested == frozenset()
+
+    asyncio.run(life())
+
+
+def test_what_passes_ask_once_a_day_is_not_late_before(tmp_path: Path) -> None:
+    """What `cn` asks for without an assistant, too; and nobody waits for a variant that no pass asks for."""
+
+    async def life() -> None:
+        settings = {"sync": {"unasked": "slow", "proxied": "never"}}
+        async with scheduled(tmp_path, settings) as here:
+            await here.it.ask("GET", f"{LIST}?alwaysUseProxy=true")
+            for _ in range(16):
+                await here.next()
+                here.it.service.look()
+            assert [event for event in here.it.service.events.since(0) if event.kind == "stale"] == []
 
     asyncio.run(life())

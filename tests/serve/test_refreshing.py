@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 
 from hublet.core import operations as ops
 from hublet.core.passing import RULES, rule_for
-from hublet.demo.data import DEMO_KEY
-from tests.in_process import InProcess, in_process
+from hublet.demo.data import ACME, DEMO_KEY
+from hublet.serve.admission import SAME_USER
+from tests.in_process import READER, InProcess, in_process
+from tests.serve.test_api import fqsn
 
 TRIAL, CREDITS = "/ide/free-trial-status", "/ide/credits"
 CHAT = {"model": "acme/house", "messages": [], "stream": True}
@@ -106,3 +109,71 @@ def test_which_requests_spend(method: str, path: tuple[str, ...], spends: str) -
     rule = rule_for(method, path, "listed")
     assert rule in RULES
     assert rule.spends == spends
+
+
+# What is asked for when a client finds an answer old, whatever is shown of it
+
+LIST = "/ide/list-assistants"
+A_DAY = 86400.0
+
+
+@pytest.mark.parametrize("why", ["locked", "expired", "reader"])
+def test_what_is_shown_without_its_values_is_asked_for_like_any_other(tmp_path: Path, why: str) -> None:
+    """While the cache is locked, after secrets.max_stale, and for a token that may not see them."""
+
+    async def life() -> None:
+        async with in_process(tmp_path, settings={"secrets": {"max_stale": "1h"}}) as it:
+            await it.log_in()
+            if why == "locked":
+                await it.sync.lock()
+            it.orders.clear()
+            it.clock.advance(2 * 3600 if why == "expired" else 1000)
+            it.sync.republish_if_due()
+            response = await it.ask("GET", LIST, identity=READER if why == "reader" else SAME_USER)
+            assert "secrets withheld" in str(response.header("Cache-Status"))
+            while it.sync.refreshing.task is not None:
+                await asyncio.sleep(0)
+            assert asked(it) == [ops.ListAssistants(None, False)]
+
+    asyncio.run(life())
+
+
+def test_secrets_of_an_organization_by_its_slug_are_asked_for_in_that_organization(tmp_path: Path) -> None:
+    """And kept there: the personal scope's secret of the same name stays as it is. What nobody can read is not sent."""
+
+    async def life() -> None:
+        async with in_process(tmp_path) as it:
+            await it.log_in()
+            one = fqsn("", "ANTHROPIC_API_KEY")
+            personal: dict[str, object] = {"fqsns": [one], "orgScopeId": None}
+            of_acme: dict[str, object] = {"fqsns": [one, {"of": "another shape"}], "orgScopeSlug": "acme"}
+            before = await it.ask("POST", "/ide/sync-secrets", personal)
+            await it.ask("POST", "/ide/sync-secrets", of_acme)
+            it.orders.clear()
+            it.clock.advance(A_DAY + 3600)
+            assert "stale" in str((await it.ask("POST", "/ide/sync-secrets", of_acme)).header("Cache-Status"))
+            while it.sync.refreshing.task is not None:
+                await asyncio.sleep(0)
+            assert asked(it) == [ops.SyncSecrets(ACME, None, (json.dumps(one, separators=(",", ":")),))]
+            assert "stale" not in str((await it.ask("POST", "/ide/sync-secrets", of_acme)).header("Cache-Status"))
+            assert (await it.ask("POST", "/ide/sync-secrets", personal)).body == before.body
+
+    asyncio.run(life())
+
+
+def test_what_no_pass_asks_for_is_asked_for_alone(tmp_path: Path) -> None:
+    """A name that the Hub did not know when a client asked, and the proxied variant with sync.proxied: never."""
+
+    async def life() -> None:
+        async with in_process(tmp_path, settings={"sync": {"proxied": "never"}}) as it:
+            await it.log_in()
+            unknown, proxied = "/ide/get-assistant/acme/brand-new?alwaysUseProxy=false", f"{LIST}?alwaysUseProxy=true"
+            for path in (unknown, proxied):
+                await it.ask("GET", path)
+            it.sync.refreshing.begin_pass = lambda: True
+            it.orders.clear()
+            for path in (unknown, proxied):
+                await found(it, path, after=1000)
+            assert [type(each) for each in asked(it)] == [ops.GetAssistant, ops.ListAssistants]
+
+    asyncio.run(life())

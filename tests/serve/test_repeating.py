@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hublet.core.account import Account
+from hublet.core.lifetimes import AHEAD
 from hublet.core.messages import Head, Request, Response
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Answer
@@ -90,9 +91,10 @@ def test_within_its_span_an_answer_has_the_same_age_and_grade(
 ) -> None:
     """Whatever the clock says, set back or not; and `now` itself is in it."""
     answer = answer_at(confirmed, fresh_for)
-    for now in (confirmed + near / 4, confirmed + fresh_for + near / 4):
+    for about in (confirmed - AHEAD, confirmed, confirmed + fresh_for):
+        now = about + near / 4
         since, until = span(answer, now)
-        assert since <= now < until <= now + 1 or now < confirmed < until <= confirmed + 1
+        assert since <= now < until <= max(now, confirmed) + 1
         other = max(since, now - 1) + part / 4
         if other < until:
             assert max(0, int(other - confirmed)) == max(0, int(now - confirmed))

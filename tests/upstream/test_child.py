@@ -98,7 +98,7 @@ def test_one_without_an_end_leaves_what_it_had_said(
     """Nothing that it did not say is taken for gone: the pass was no whole one."""
     worker(monkeypatch, *lines)
     report = carried_out()
-    assert not report.whole
+    assert (report.whole, report.broken) == (False, True)
     assert report.outcomes == ((WORD.operation, WORD.outcome), (ops.GetPolicy(), Unreachable(failure)))
 
 
@@ -108,6 +108,20 @@ def test_one_that_hangs_is_ended_when_its_time_is_over(monkeypatch: pytest.Monke
     report = carried_out(limit=0.2)
     assert report.outcomes == ((ops.GetPolicy(), Unreachable("the pass took too long")),)
     assert not child._Ending._left
+
+
+def test_one_that_was_to_ask_a_few_questions_leaves_each_unanswered_one_unreachable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that each is known to have been asked just now, and what was not asked is left alone."""
+    worker(monkeypatch, f"out({SAID!r})")
+    order = WorkOrder(ORDER.hub, whole=False, ask=(ops.GetPolicy(), ops.GetCredits()))
+    report = asyncio.run(child.run_in_child(order, lambda _: None))
+    assert (report.whole, report.broken) == (False, False)
+    assert report.outcomes == (
+        (WORD.operation, WORD.outcome),
+        (ops.GetCredits(), Unreachable("the worker ended early (exit 0)")),
+    )
 
 
 def test_a_pass_that_is_broken_off_takes_its_worker_along(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

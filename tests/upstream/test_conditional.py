@@ -268,7 +268,7 @@ def test_a_304_that_was_not_asked_for_is_malformed() -> None:
 
 
 def test_the_headers_that_ask() -> None:
-    """The ETag goes before the date; without a validator neither is sent; never with a POST; and nothing superfluous."""
+    """The ETag goes before the date; without a validator neither is sent; never with a POST. Nothing is superfluous."""
     date = "Mon, 01 Jan 2024 00:00:00 GMT"
     fine = httpx.Response(200, json={"policy": None})
     for validator, etag, modified in (

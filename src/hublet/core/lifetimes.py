@@ -35,6 +35,8 @@ from hublet.core.state import State, confirmed_at
 
 SELDOM = 86400.0
 """Between two askings for what passes ask seldom."""
+AHEAD = 60.0
+"""An answer may be dated so many seconds in the future and still count as new: clocks are corrected all the time."""
 SPENDING = 300.0
 """For how long what is being used up (credits, the trial's requests) is fresh."""
 
@@ -50,6 +52,12 @@ def fresh_for(question: Question, known: Known | None, *, interval: float, seldo
             # One that has no value may get one at any moment: somebody may be waiting for it.
             return seldom if location_of(content)[0] != "not_found" else interval
     return interval
+
+
+def is_fresh(confirmed_at: float, lifetime: float, now: float) -> bool:
+    """Whether an answer is still within its freshness lifetime, in seconds. One that is dated further in the future
+    than clocks are corrected by is not: the clock was set back since, and nobody knows how old it is."""
+    return confirmed_at == inf or (confirmed_at - AHEAD <= now and now - confirmed_at < lifetime)
 
 
 def rested(state: State, now: float, *, scopes: Iterable[Scope], seldom: float) -> frozenset[ops.Operation]:

@@ -23,8 +23,8 @@ def locked(ledger: Ledger, now: float) -> Ledger:
 
 
 def unlocked(ledger: Ledger, now: float, *, hub_must_agree: bool = False) -> Ledger:
-    """Unlocked by the user, unless it waits for an acceptance. Where the Hub must agree, it waits for the Hub from now on:
-    the user may have locked what the Hub had locked before."""
+    """Unlocked by the user, unless it waits for an acceptance. Where the Hub must agree, it waits for the Hub from now
+    on: the user may have locked what the Hub had locked before."""
     if ledger.lock is None or is_restored(ledger):
         return ledger
     return _left_to_the_hub(ledger, now) if hub_must_agree else replace(ledger, lock=None, refused_at=None)

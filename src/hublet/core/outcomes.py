@@ -102,11 +102,13 @@ def knows_account(operation: ops.Operation, outcome: Outcome) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PassReport:
-    """What one pass brought back. `whole` when it went over everything, not for one question asked in between."""
+    """What one pass brought back. `whole` when it went over everything, not for one question asked in between. `broken`
+    when it was to go over everything and its worker did not come to the end."""
 
     outcomes: tuple[tuple[ops.Operation, Outcome], ...]
     icons: tuple[Fact, ...] = ()
     whole: bool = True
+    broken: bool = False
 
 
 def root(operation: ops.Operation) -> Question:

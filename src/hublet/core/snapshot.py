@@ -14,7 +14,7 @@ from typing import Literal
 import orjson
 
 from hublet.core import operations as ops
-from hublet.core.lifetimes import fresh_for
+from hublet.core.lifetimes import fresh_for, is_fresh
 from hublet.core.locations import location_of
 from hublet.core.messages import type_json
 from hublet.core.outcomes import root
@@ -71,10 +71,14 @@ class Answer:
     pinned: bool = False
     """It is, or its list holds, a revision that the user has pinned."""
 
+    def is_fresh(self, now: float) -> bool:
+        """Whether the Hub need not be asked for it again, whatever may be shown of it."""
+        return is_fresh(self.confirmed_at, self.fresh_for, now)
+
     def grade(self, now: float) -> Grade:
         if self.withheld:
             return "expired"
-        return "fresh" if now - self.confirmed_at < self.fresh_for else "stale"
+        return "fresh" if self.is_fresh(now) else "stale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,7 @@ class Snapshot:
             return None
         if question in self._expired:
             return "expired"
-        return "fresh" if now - at < self._fresh_for(question) else "stale"
+        return "fresh" if is_fresh(at, self._fresh_for(question), now) else "stale"
 
     def _fresh_for(self, question: Question) -> float:
         terms = self.terms
@@ -304,16 +308,25 @@ class Snapshot:
     def _secrets(self, operation: ops.SyncSecrets, clear: bool) -> Answer | Unknown:
         """What is known of each; Unknown with only those that never were asked."""
         scope = self.scope_of(operation)
-        missing = tuple(
-            text
-            for text, fqsn in zip(operation.asked, operation.fqsns, strict=True)
-            if fqsn is not None
-            and fqsn.name not in self.overrides
-            and not isinstance(self.records.get(Secret(scope, fqsn)), Record)
+        missing = {
+            text: None
+            for text, fqsn in self._for_the_hub(operation)
+            if not isinstance(self.records.get(Secret(scope, fqsn)), Record)
+        }
+        return (
+            Unknown(ops.SyncSecrets(scope, None, tuple(missing))) if missing else self.secrets(operation, clear=clear)
         )
-        if missing:
-            return Unknown(ops.SyncSecrets(scope, None, tuple(dict.fromkeys(missing))))
-        return self.secrets(operation, clear=clear)
+
+    def to_ask(self, operation: ops.SyncSecrets) -> ops.SyncSecrets:
+        """What to ask the Hub so that this answer is fresh again: the scope that is meant is named by its id."""
+        asked = dict.fromkeys(text for text, _ in self._for_the_hub(operation))
+        return ops.SyncSecrets(self.scope_of(operation), None, tuple(asked))
+
+    def _for_the_hub(self, operation: ops.SyncSecrets) -> Iterator[tuple[str, Fqsn]]:
+        """The elements that only the Hub can answer: they can be read, and no value of the user's own answers them."""
+        for text, fqsn in zip(operation.asked, operation.fqsns, strict=True):
+            if fqsn is not None and fqsn.name not in self.overrides:
+                yield text, fqsn
 
     def _overridden(self, asked: str, name: str) -> bytes:
         """As the Hub tells a user's secret."""

@@ -36,8 +36,11 @@ def judge_account(ledger: Ledger, report: PassReport, now: float) -> Ledger:
     """The ledger with what a pass says of the account: how long to leave the Hub alone, failures in a row, the lock."""
     outcomes = [outcome for _, outcome in report.outcomes]
     waits = [o.retry_after for o in outcomes if isinstance(o, Throttled) and o.retry_after is not None]
-    not_before = max([ledger.not_before, *(now + min(wait, LONGEST_WAIT) for wait in waits)])
+    before = ledger.not_before if ledger.not_before <= now + LONGEST_WAIT else 0.0  # else the clock was set back since
+    not_before = max([before, *(now + min(wait, LONGEST_WAIT) for wait in waits)])
     ledger = replace(ledger, not_before=not_before)
+    if report.broken:  # the Hub may be well, but the next pass would end the same way: it waits as after a failure
+        return replace(ledger, failures=ledger.failures + 1, last_pass=now)
     if not report.whole:
         return ledger
     reached = any(isinstance(outcome, Answered | NotModified | Refused) for outcome in outcomes)

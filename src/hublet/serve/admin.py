@@ -264,7 +264,8 @@ class Admin:
             running.cancel()  # this listener only: the pass itself goes on
 
     async def _unlock(self) -> Response:
-        """Serve secret values again on the user's word; where root wants the Hub's, a lock of the user's own is left to it."""
+        """Serve secret values again on the user's word. Where root wants the Hub's word, a lock that the user had asked
+        for is left to the Hub."""
         service = self._service
         managed = load_managed(service.managed_file, owner=service.managed_owner)
         lock = service.sync.state.ledger.lock if service.sync is not None else None
@@ -276,7 +277,9 @@ class Admin:
         sync = self._ready()
         if is_restored(sync.state.ledger):
             raise HubletError(_OLDER, hint="`hublet store accept`, if it was you who put it back")
-        log.warning("unlocked on the user's word%s", "" if managed.unlock_offline else ", as soon as the Hub takes the key")
+        log.warning(
+            "unlocked on the user's word%s", "" if managed.unlock_offline else ", as soon as the Hub takes the key"
+        )
         await sync.unlock(hub_must_agree=not managed.unlock_offline)
         return json_response(200, {"locked": sync.snapshot.locked})
 

@@ -135,7 +135,7 @@ class Api:
         service.tally.answers[key] += 1
         if audit is not None:
             audit.note(now, identity.who, operation, "answered", grade)
-        if grade == "stale":
+        if not answer.is_fresh(now):  # whatever the grade: values that are withheld may be back with a new answer
             sync.refreshing.want(operation)
         response = _reply(answer, head, now, f"hublet; hit; ttl={_ttl(answer, now)}{_detail(answer, grade)}")
         if isinstance(basis, Basis) and basis.snapshot is sync.snapshot:

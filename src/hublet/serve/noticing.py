@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from hublet.core.ledger import Ledger
+from hublet.core.operations import GetAssistant, is_default
 from hublet.core.outcomes import PassReport
 from hublet.core.questions import (
     LATEST,
@@ -22,7 +23,7 @@ from hublet.core.questions import (
     Scope,
 )
 from hublet.core.records import Known, Record, Withdrawn
-from hublet.core.snapshot import Snapshot
+from hublet.core.snapshot import Snapshot, Terms
 from hublet.core.state import Change, Drop, Put, State, members, organizations
 from hublet.serve.auditing import name_of_operation
 from hublet.serve.events import Kind
@@ -150,17 +151,18 @@ class Seen(NamedTuple):
     expired: frozenset[Question]
 
 
-def seen(snapshot: Snapshot, now: float) -> Seen:
-    """Look all records over: what takes as long as there are many, and is done once for each Snapshot and lateness."""
-    ledger, terms = snapshot.state.ledger, snapshot.terms
-    often, seldom = terms.longest * _LATE, (terms.seldom + terms.longest) * _LATE
+def seen(snapshot: Snapshot, now: float, *, proxied: bool = True) -> Seen:
+    """Look all records over: what takes as long as there are many, and is done once for each Snapshot and lateness.
+    `proxied` is whether passes ask for the proxied variant."""
+    ledger = snapshot.state.ledger
     late, expired, until = set(), set(), float("inf")
     for question, known in snapshot.state.records.items():
         if isinstance(known, Record) and known.content.bindings and snapshot.grade(question, now) == "expired":
             expired.add(question)
-        if not _is_asked_for(question, known) or question in ledger.held or question in ledger.absent:
+        patience = _patience(question, known, snapshot.terms, proxied)
+        if patience is None or question in ledger.held or question in ledger.absent:
             continue
-        at, patience = snapshot.confirmed_at(question), seldom if isinstance(question, Block) else often
+        at = snapshot.confirmed_at(question)
         if at is not None and now - at >= patience:
             late.add(question)
         elif at is not None:
@@ -168,15 +170,19 @@ def seen(snapshot: Snapshot, now: float) -> Seen:
     return Seen(snapshot, now, until, frozenset(late), frozenset(expired))
 
 
-def _is_asked_for(question: Question, known: Known) -> bool:
+def _patience(question: Question, known: Known, terms: Terms, proxied: bool) -> float | None:
+    """How old an answer may get before passes are late with it, in seconds; None if they don't ask for it by itself."""
+    often, seldom = terms.longest * _LATE, (terms.seldom + terms.longest) * _LATE
     match question, known:
-        case ((Roster() | Organizations() | Policy()), Record()):
-            return True
+        case ((Organizations() | Policy()), Record()):
+            return often
+        case Roster(proxied=variant), Record():
+            return often if proxied or not variant else None
         case Block(version=version), Record():
-            return version == LATEST
-        case Assistant(), Record(source=source):
-            return source == question
-    return False
+            return seldom if version == LATEST else None
+        case Assistant(scope, variant, slug), Record(source=source) if source == question and (proxied or not variant):
+            return seldom if is_default(GetAssistant(scope, variant, slug)) else often
+    return None
 
 
 class Observer:
@@ -184,7 +190,7 @@ class Observer:
 
     def __init__(self, service: Service, sync: Sync) -> None:
         self._service, self._sync = service, sync
-        self._seen = seen(sync.snapshot, service.clock())
+        self._seen = self._seen_in(sync.snapshot)
         sync.on_settled.append(self._understand)
         sync.on_judged.append(self._judged)
         service.on_login.append(self._see)
@@ -195,10 +201,13 @@ class Observer:
         """What only time has changed: called by the heartbeat."""
         snapshot, now = self._sync.snapshot, self._service.clock()
         if snapshot is not self._seen.snapshot or not self._seen.at <= now < self._seen.until:
-            self._take(seen(snapshot, now))
+            self._take(self._seen_in(snapshot))
         self._see()
 
     # Within
+
+    def _seen_in(self, snapshot: Snapshot) -> Seen:
+        return seen(snapshot, self._service.clock(), proxied=self._sync.plan.proxied != "never")
 
     def _take(self, now: Seen) -> None:
         """Tell of what was not so when it was last looked at."""
@@ -223,7 +232,7 @@ class Observer:
     def _understand(self, before: State, after: Snapshot, changes: tuple[Change, ...]) -> Tell:
         """In a thread, for a change that is being settled."""
         notices = noticed(before, after.state, changes)
-        now = seen(after, self._service.clock())
+        now = self._seen_in(after)
 
         def tell() -> None:
             for notice in notices:

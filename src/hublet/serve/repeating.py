@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hublet.config import Config
 from hublet.core.account import Account
+from hublet.core.lifetimes import AHEAD
 from hublet.core.snapshot import Answer, Snapshot
 from hublet.door.tokens import Token
 from hublet.serve.tally import AnswerKey
@@ -40,8 +41,10 @@ def span(answer: Answer, now: float) -> tuple[float, float]:
     confirmed = answer.confirmed_at
     if confirmed == float("inf"):
         return now, now + 1
+    if now < confirmed - AHEAD:
+        return float("-inf"), confirmed - AHEAD
     age = int(now - confirmed)
-    since, until = (confirmed + age, confirmed + age + 1) if now >= confirmed else (float("-inf"), confirmed + 1)
+    since, until = (confirmed + age, confirmed + age + 1) if now >= confirmed else (confirmed - AHEAD, confirmed + 1)
     turns_stale = confirmed + answer.fresh_for
     return (since, min(until, turns_stale)) if now < turns_stale else (max(since, turns_stale), until)
 

@@ -6,13 +6,13 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
 from hublet.core import operations as ops
 from hublet.core.outcomes import Outcome, PassReport, Unreachable
 from hublet.core.records import Fact
-from hublet.upstream.order import Ordered, Reader, Told, Word, made, order_to_json
+from hublet.upstream.order import Ordered, Reader, Told, Word, WorkOrder, made, order_to_json
 
 log = logging.getLogger("hublet.upstream")
 
@@ -49,11 +49,7 @@ async def run_in_child(ordered: Ordered, say: Callable[[Word], None], *, limit: 
     except OSError as error:  # this machine has no file descriptor, process or memory left
         failure = f"no worker could be started: {error.strerror}"
         log.error("%s", failure)
-        order = await made(ordered)
-        asked = [(operation, Unreachable(failure)) for operation in order.ask] or [
-            (ops.GetPolicy(), Unreachable(failure))
-        ]
-        return PassReport(tuple(asked), whole=False)
+        return _broken(await made(ordered), failure)
     stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
     assert stdin is not None
     assert stdout is not None
@@ -90,8 +86,21 @@ async def run_in_child(ordered: Ordered, say: Callable[[Word], None], *, limit: 
     # Of a traceback only the last line's exception name: texts can quote what was being parsed.
     last = said.decode(errors="replace").strip().rpartition("\n")[2].partition(":")[0][:80]
     log.error("%s%s", failure, f": {last}" if last else "")
-    outcomes.append((ops.GetPolicy(), Unreachable(failure)))
-    return PassReport(tuple(outcomes), tuple(icons), whole=False)
+    return _broken(order, failure, outcomes, icons)
+
+
+def _broken(
+    order: WorkOrder,
+    failure: str,
+    outcomes: list[tuple[ops.Operation, Outcome]] | None = None,
+    icons: Iterable[Fact] = (),
+) -> PassReport:
+    """The report of a worker that did not come to its end: what it had told, and the failure for what it had not."""
+    told = outcomes or []
+    answered = {operation for operation, _ in told}
+    missing = (ops.GetPolicy(),) if order.whole else tuple(each for each in order.ask if each not in answered)
+    failed = ((operation, Unreachable(failure)) for operation in missing)
+    return PassReport((*told, *failed), tuple(icons), whole=False, broken=order.whole)
 
 
 async def _last_of(stream: asyncio.StreamReader) -> bytes:
