@@ -33,6 +33,7 @@ from hublet.core.questions import (
     Slug,
 )
 from hublet.core.records import Bindings, Known, Record, View, Withdrawn, render
+from hublet.core.secretanswers import not_found, overridden
 from hublet.core.secretstr import SecretStr
 from hublet.core.state import State, confirmed_at, members, organizations
 from hublet.core.values import dataclass
@@ -328,14 +329,6 @@ class Snapshot:
             if fqsn is not None and fqsn.name not in self.overrides:
                 yield text, fqsn
 
-    def _overridden(self, asked: str, name: str) -> bytes:
-        """As the Hub tells a user's secret."""
-        location = orjson.dumps({"secretType": "user", "userSlug": "", "secretName": name})
-        value = orjson.dumps(self.overrides[name].reveal())
-        return (
-            b'{"found":true,"fqsn":' + asked.encode() + b',"secretLocation":' + location + b',"value":' + value + b"}"
-        )
-
     def _secret(self, scope: Scope, fqsn: Fqsn) -> Secret | None:
         """The Secret that answers a name: its own, else one of the same name that is the organization's or the user's.
 
@@ -372,7 +365,7 @@ class Snapshot:
             question = self._secret(scope, fqsn) if fqsn is not None else None
             known = self.records.get(question) if question is not None else None
             if fqsn is not None and fqsn.name in self.overrides and clear and not self.locked:
-                results.append(self._overridden(text, fqsn.name))
+                results.append(overridden(text, fqsn.name, self.overrides[fqsn.name]))
                 continue
             if fqsn is None or question is None or not isinstance(known, Record):
                 results.append(not_found(text, fqsn.name if fqsn is not None else ""))
@@ -400,9 +393,3 @@ def _etag(body: bytes, key: bytes) -> str:
 def overridden_by(binding: str) -> str:
     """The name of the user's own value that goes before a binding's; of a binding without a name there is none."""
     return "" if binding.startswith("unnamed/") else binding.rpartition("/")[2]
-
-
-def not_found(asked: str, name: str) -> bytes:
-    """The Hub's own way to say that a secret has no value: clients then look into their own `.env` files."""
-    location = orjson.dumps({"secretType": "not_found", "secretName": name})
-    return b'{"found":false,"fqsn":' + asked.encode() + b',"secretLocation":' + location + b"}"
