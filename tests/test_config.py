@@ -59,6 +59,11 @@ def test_the_example_is_exactly_the_defaults_and_names_every_key() -> None:
     assert found == {setting.path: (setting.default, setting.doc) for setting in settings}
 
 
+def test_the_example_says_above_each_section_what_it_is_about() -> None:
+    sections = {field.name for field in dataclasses.fields(defaults)}
+    assert set(re.findall(r"^# [^\n]+\.\n(\w+):$", example.read_text(), re.MULTILINE)) == sections
+
+
 def test_the_table_and_the_values_have_the_same_keys() -> None:
     """A key in one of them alone would be read and never used, or used and never read."""
     assert list(flat(defaults)) == [setting.path for setting in settings]
