@@ -107,6 +107,8 @@ class Sync:
         """
         while force and self._pass is not None and not self._pass.done() and not self._thorough:
             await asyncio.wait({self._pass})
+        from hublet.joining import joined  # behind the first answers
+
         if self._pass is None or self._pass.done():
             wait = asked_to_wait(self._state.ledger, self._clock())
             if wait > 0 and not force:
@@ -115,13 +117,8 @@ class Sync:
             self._pass = asyncio.create_task(self._whole(), name="pass")
         if say is not None:
             self._listeners.add(say)
-        running = self._pass
         try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            if not running.cancelled() or _is_cancelled():
-                raise
-            return _in_vain("the pass was ended")
+            return await joined(self._pass, lambda: _in_vain("the pass was ended"))
         finally:
             if say is not None:
                 self._listeners.discard(say)
@@ -131,6 +128,8 @@ class Sync:
 
         The asking goes on when the client's patience has ended: its answer is kept for the next one.
         """
+        from hublet.joining import joined  # behind the first answers
+
         task = self._asking.get(operation)
         if task is None:
             if (why_not := self._why_not()) is not None:
@@ -139,22 +138,9 @@ class Sync:
             self._asking[operation] = task
             task.add_done_callback(lambda _: self._asking.pop(operation, None))
         try:
-            return await asyncio.wait_for(asyncio.shield(task), wait)
+            return await asyncio.wait_for(joined(task, lambda: Unreachable("the asking was ended")), wait)
         except TimeoutError:
             return Unreachable("the Hub takes too long")
-        except asyncio.CancelledError:
-            if not task.cancelled() or _is_cancelled():
-                raise
-            return Unreachable("the asking was ended")
-
-    async def probe(self, operation: ops.Operation) -> Outcome:
-        """Ask the Hub and keep nothing of what it says."""
-        if self.plan.hub.closed:
-            return Unreachable("no key is stored")
-        if (pause := asked_to_wait(self._state.ledger, self._clock())) > 0:
-            return Throttled(pause)
-        report = await self._run(WorkOrder(self.plan.hub, whole=False, ask=(operation,)), lambda _: None)
-        return next((outcome for _, outcome in report.outcomes), Unreachable("the asking broke off"))
 
     async def ask_together(self, operations: tuple[ops.Operation, ...]) -> None:
         """Ask the Hub for these, if it may be asked now; nobody waits for what it says."""
@@ -213,9 +199,9 @@ class Sync:
         )
         await self._settle(lambda state: Verdict(changes, state.ledger))
 
-    async def read(self, hub: Hub) -> PassReport:
-        """A whole pass over another Hub, of which nothing is kept."""
-        return await self._run(WorkOrder(hub), lambda _: None)
+    async def read(self, order: WorkOrder) -> PassReport:
+        """Carry out an order, and keep nothing of what the Hub says."""
+        return await self._run(order, lambda _: None)
 
     async def take_over(self, decide: Decide) -> int:
         """Take over what another cache knows; how many records that changed."""
@@ -373,12 +359,6 @@ class Sync:
 
     def _publish(self) -> None:
         self.snapshot = Snapshot(self._state, self.terms, self._clock(), self.snapshot, self.overrides)
-
-
-def _is_cancelled() -> bool:
-    """Whether it is the running task itself that is to end, and not what it waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _in_vain(problem: str) -> Summary:

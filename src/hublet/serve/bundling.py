@@ -37,7 +37,7 @@ from hublet.store.archive import Archive, Loaded
 from hublet.store.schema import database_name
 from hublet.store.sealed import Store
 from hublet.store.unlocking import peek
-from hublet.upstream.order import Hub
+from hublet.upstream.order import Hub, WorkOrder
 
 log = logging.getLogger("hublet.bundle")
 
@@ -121,7 +121,7 @@ class Bundling:
         """Take over the assistants of a folder, once; a line for each that can't be used."""
         sync = opened(self._service)
         now = self._service.clock()
-        report = await sync.read(Hub(url=f"file://{quote(path)}", key=None))
+        report = await sync.read(WorkOrder(Hub(url=f"file://{quote(path)}", key=None)))
         if not any(isinstance(outcome, Answered) for _, outcome in report.outcomes):
             why = next((getattr(outcome, "reason", "") for _, outcome in report.outcomes), "")
             raise HubletError(f"{path} can't be taken over: {why or 'nothing in it could be read'}")

@@ -17,11 +17,14 @@ from typing import Any, assert_never
 from hublet.core import operations as ops
 from hublet.core.errors import HubletError
 from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Refused, Throttled, Unreachable
+from hublet.core.pace import asked_to_wait
 from hublet.door.peer import token_required_because
 from hublet.host.hardening import is_dumpable
 from hublet.serve.secrets import entries, state_of
 from hublet.serve.service import Service
 from hublet.serve.status import status
+from hublet.sync import Sync
+from hublet.upstream.order import WorkOrder
 
 NETWORK = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """The variables that lead to the network; those in lower case count first, as in other programs."""
@@ -43,7 +46,17 @@ async def probe(service: Service) -> dict[str, object]:
     if service.sync is None:
         why = service.unavailable
         raise HubletError(why.reason if why else "hublet is starting", hint=why.hint if why else "try again")
-    return _told(await service.sync.probe(ops.ListOrganizations()))
+    return _told(await _asked(service.sync, ops.ListOrganizations(), service.clock()))
+
+
+async def _asked(sync: Sync, operation: ops.Operation, now: float) -> Outcome:
+    """What the Hub says to one Operation, if it may be asked; nothing of that is kept."""
+    if sync.plan.hub.closed:
+        return Unreachable("no key is stored")
+    if (pause := asked_to_wait(sync.state.ledger, now)) > 0:
+        return Throttled(pause)
+    report = await sync.read(WorkOrder(sync.plan.hub, whole=False, ask=(operation,)))
+    return next((outcome for _, outcome in report.outcomes), Unreachable("the asking broke off"))
 
 
 def _told(outcome: Outcome) -> dict[str, object]:
