@@ -46,6 +46,8 @@ Run = Callable[[Ordered, Say], Awaitable[PassReport]]
 _OFFLINE_MEMORY = 10.0
 """Seconds for which a Hub that could not be reached is not tried again for a waiting client."""
 
+_OF_BEFORE = "the account or the Hub is another one now: nothing of this pass was kept"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -85,12 +87,15 @@ class Sync:
         self._settling = asyncio.Lock()
         self._settles: set[asyncio.Task[Verdict]] = set()
         self._pass: asyncio.Task[Summary] | None = None
-        self._asking: dict[ops.Operation, asyncio.Task[Outcome]] = {}
+        self._asking: dict[tuple[int, ops.Operation], asyncio.Task[Outcome]] = {}
         self._listeners: set[Say] = set()
         self._all_due = True
         """Whether the next pass asks for everything: this Hub has told this process nothing with this key."""
         self._thorough = False
         """Whether the running pass does."""
+        self._epoch = self._pass_epoch = 0
+        """A number for the account and the Hub that are asked now, and the one that the running pass began with. What
+        was asked for in an earlier epoch is dropped: it is about another account, or of another Hub."""
         self._unreachable_at = float("-inf")
         self.snapshot = Snapshot(state, terms, clock())
         self.refreshing = Refreshing(self, clock)
@@ -103,18 +108,20 @@ class Sync:
         """Go over the whole Hub; a second call while one runs joins it. `say` hears every word as it comes.
 
         Before a Retry-After only `force` (a person's own sync) asks, and it alone asks for what can rest, too: it joins
-        only such a pass, and waits for another.
+        only such a pass, and waits for another. A pass of an earlier epoch is waited for and never joined.
         """
-        while force and self._pass is not None and not self._pass.done() and not self._thorough:
-            await asyncio.wait({self._pass})
         from hublet.joining import joined  # behind the first answers
 
+        while self._pass is not None and not self._pass.done():
+            if self._pass_epoch == self._epoch and (self._thorough or not force):
+                break
+            await asyncio.wait({self._pass})
         if self._pass is None or self._pass.done():
             wait = asked_to_wait(self._state.ledger, self._clock())
             if wait > 0 and not force:
                 return _in_vain(f"the Hub asked to wait {wait:.0f} s more")
-            self._thorough = force or self._all_due
-            self._pass = asyncio.create_task(self._whole(), name="pass")
+            self._thorough, self._pass_epoch = force or self._all_due, self._epoch
+            self._pass = asyncio.create_task(self._whole(self._epoch), name="pass")
         if say is not None:
             self._listeners.add(say)
         try:
@@ -130,13 +137,14 @@ class Sync:
         """
         from hublet.joining import joined  # behind the first answers
 
-        task = self._asking.get(operation)
+        key = (self._epoch, operation)
+        task = self._asking.get(key)
         if task is None:
             if (why_not := self._why_not()) is not None:
                 return why_not
             task = asyncio.create_task(self._one(operation), name="ask")
-            self._asking[operation] = task
-            task.add_done_callback(lambda _: self._asking.pop(operation, None))
+            self._asking[key] = task
+            task.add_done_callback(lambda _: self._asking.pop(key, None))
         try:
             return await asyncio.wait_for(joined(task, lambda: Unreachable("the asking was ended")), wait)
         except TimeoutError:
@@ -154,7 +162,7 @@ class Sync:
 
     def is_idle(self, operation: ops.Operation) -> bool:
         """Whether nothing runs that asks for it."""
-        return operation not in self._asking and (self._pass is None or self._pass.done())
+        return (self._epoch, operation) not in self._asking and (self._pass is None or self._pass.done())
 
     async def lock(self) -> None:
         """Stop serving secret values now."""
@@ -185,7 +193,8 @@ class Sync:
         await self._settle(lambda state: reject(state, question))
 
     async def start_over(self) -> None:
-        """Drop everything known of the account: another account is to take its place."""
+        """Drop everything known of the account, and what is being asked for it: another is to take its place."""
+        self._turn()
         self.saving.anew = True
         await self._settle(
             lambda state: Verdict(tuple(Drop(question) for question in state.records), anew(state.ledger))
@@ -230,8 +239,10 @@ class Sync:
             self._publish()
 
     def configure(self, plan: Plan, terms: Terms) -> None:
-        """Take over a new config: from the next pass and the next answer on."""
-        self._all_due |= plan.hub != self.plan.hub
+        """Take over a new config: from the next pass and the next answer on. What is being asked with another key, or
+        of another Hub, is dropped."""
+        if plan.hub.asker != self.plan.hub.asker:
+            self._turn()
         self.plan, self.terms = plan, terms
         self._unreachable_at = float("-inf")
         self._publish()
@@ -269,21 +280,27 @@ class Sync:
             return Unreachable("the Hub could not be reached just now")
         return None
 
-    async def _whole(self) -> Summary:
+    def _turn(self) -> None:
+        """Begin another epoch, and end the pass of the one before: nothing that it brings is kept."""
+        self._epoch += 1
+        self._all_due = True
+        if self._pass is not None:
+            self._pass.cancel()
+
+    async def _whole(self, epoch: int) -> Summary:
         started = self._clock()
         self.running_since = started
         try:
             if self.plan.hub.closed:
                 return _in_vain("no key is stored: run `hublet login`")
             with collector_resting():
-                hub = self.plan.hub
                 ordering = asyncio.create_task(asyncio.to_thread(self._order), name="order")
                 try:
                     reports = [await self._run(ordering, self._tell)]
                 finally:
                     ordering.cancel()
-                self._all_due &= not (reports[0].whole and is_taken(reports[0]) and hub == self.plan.hub)
-                summary = await self._judged(reports[0], started)
+                self._all_due &= not (reports[0].whole and is_taken(reports[0]) and epoch == self._epoch)
+                summary = await self._judged(reports[0], started, epoch)
                 await asyncio.to_thread(let_go, reports)
             return summary
         finally:
@@ -294,10 +311,11 @@ class Sync:
         return outcome if outcome is not None else Unreachable("the asking broke off")
 
     async def _some(self, operations: tuple[ops.Operation, ...]) -> Mapping[ops.Operation, Outcome]:
+        epoch = self._epoch
         order = conditionally(WorkOrder(self.plan.hub, whole=False, ask=operations), self._state)
         report = await self._run(order, self._tell)
-        await self._judged(report, self._clock())
-        return dict(report.outcomes)
+        await self._judged(report, self._clock(), epoch)
+        return dict(report.outcomes) if epoch == self._epoch else {}
 
     def _tell(self, word: Word) -> None:
         for say in tuple(self._listeners):
@@ -309,23 +327,28 @@ class Sync:
         seldom = 0.0 if self._thorough else self.terms.seldom
         return order_of(self._state, self.plan, self._clock(), seldom=seldom)
 
-    async def _judged(self, report: PassReport, started: float) -> Summary:
+    async def _judged(self, report: PassReport, started: float, epoch: int) -> Summary:
+        """Judge a report and keep what follows. One of an earlier epoch is dropped, also if the epoch has ended while
+        the report waited to be judged."""
         # For what the Hub has said alone, and so behind the first answers.
         from hublet.core.judgement import judge
         from hublet.summary import summarise
 
         self.asked_of_hub += len(report.outcomes)
-        now = self._clock()
+        now, before, plan = self._clock(), self._state, self.plan
+
+        def decide(state: State) -> Verdict:
+            if epoch != self._epoch:
+                return Verdict((), state.ledger)
+            return judge(state, report, now, interval=plan.interval, hold_commands=plan.hold_commands)
+
+        verdict = await self._settle(decide)
+        if epoch != self._epoch:
+            return _in_vain(_OF_BEFORE)
         outcomes = [outcome for _, outcome in report.outcomes]
-        if outcomes and all(isinstance(outcome, Unreachable) for outcome in outcomes):
-            self._unreachable_at = now
-        elif outcomes:
-            self._unreachable_at = float("-inf")
-        before = self._state
-        plan = self.plan
-        verdict = await self._settle(
-            lambda state: judge(state, report, now, interval=plan.interval, hold_commands=plan.hold_commands)
-        )
+        if outcomes:
+            away = all(isinstance(outcome, Unreachable) for outcome in outcomes)
+            self._unreachable_at = now if away else float("-inf")
         summary = summarise(report, verdict, before, took=now - started)
         if self.saving.failed_since is not None:
             summary = replace(summary, problems=(*summary.problems, f"not saved to disk: {self.saving.reason}"))

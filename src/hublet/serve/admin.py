@@ -302,9 +302,16 @@ class Admin:
         if folder_of(self._service.config.hub.url) is not None:
             raise HubletError("the Hub is a folder: it takes no key", hint="hublet syncs with it by itself")
         account = Account(check_key(key), origin_of(self._service.config.hub.url))
-        if fresh:
-            await sync.start_over()
-        await self._service.keep_account(account)
+        before = sync.plan
+        try:
+            if fresh:
+                # Nothing is asked with the old key meanwhile: its answers would become the new account's.
+                sync.configure(replace(before, hub=replace(before.hub, key=None)), sync.terms)
+                await sync.start_over()
+            await self._service.keep_account(account)
+        except BaseException:
+            sync.configure(before, sync.terms)
+            raise
         log.info("logged in to %s", account.origin)
         return json_response(200, {"origin": account.origin})
 
