@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from hublet.config import Config
 from hublet.core.account import Account, check_key, origin_of
-from hublet.core.address import folder_of
 from hublet.core.errors import CredentialError, KeySourceError, StoreError, StoreLocked
 from hublet.core.history import Retention
 from hublet.core.lifetimes import SELDOM
@@ -153,9 +152,10 @@ def _confirmed_within(config: Config) -> float:
 
 
 def plan_of(config: Config, account: Account | None) -> Plan:
+    """The plan for passes: the Hub at hub.url, with the account's key only if it belongs to the origin of that URL."""
     hub = Hub(
         url=config.hub.url,
-        key=account.key if account is not None and folder_of(config.hub.url) is None else None,
+        key=account.key_for(config.hub.url) if account is not None else None,
         ca_file=str(config.hub.ca_file) if config.hub.ca_file else None,
         timeout=config.hub.timeout,
         connect_timeout=config.hub.connect_timeout,

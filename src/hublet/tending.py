@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hublet.config import Config
+from hublet.core.account import Account, origin_of
 from hublet.core.address import folder_of
 from hublet.core.history import Retention
 from hublet.following import Follower
@@ -29,6 +30,7 @@ from hublet.serve.front import Front
 from hublet.serve.reopening import Reopening
 from hublet.serve.service import Service
 from hublet.serve.status import one_line
+from hublet.store.archive import Archive
 
 log = logging.getLogger("hublet")
 
@@ -179,8 +181,15 @@ class Tending:
         )
 
     async def _reconfigure(self, config: Config, changed: frozenset[str]) -> tuple[str, ...]:
-        """Run with another config from now on. Raises PortTaken; then nothing has changed."""
+        """Run with another config from now on. Raises PortTaken, StoreError, CredentialError; then nothing has changed.
+
+        The account is found before anything changes: from the moment that the config is the running one, the URL in it
+        and the account belong together.
+        """
         service, front = self._service, self._front
+        before = service.archive
+        elsewhere = origin_of(config.hub.url) != origin_of(service.config.hub.url)
+        account = await self._account_at(config, before) if elsewhere and before is not None else None
         held = front.fixed and config.serve.port not in (0, service.port)
         if "serve.port" in changed and not front.fixed:
             await front.move(config.serve.port)
@@ -188,13 +197,13 @@ class Tending:
         if "log.level" in changed:
             logging.getLogger().setLevel(config.log.level.upper())
         sync, archive = service.sync, service.archive
+        if elsewhere and archive is before:  # of another store, or of none any more, this account is not
+            service.account = account
         if archive is not None:
             archive.retention = Retention(config.history.keep, config.history.max_age)
         if sync is not None and archive is not None and changed:
             if "hub.url" in changed:
                 self._follower.follow(folder_of(config.hub.url))
-                kept = (await asyncio.to_thread(archive.load)).documents.get("account")
-                service.account = account_of(config, self._environment, kept)
             sync.configure(plan_of(config, service.account), terms_of(service, archive))
             if service.overrides is not None and any(name.startswith("secrets.") for name in changed):
                 service.overrides.configure(config.secrets)
@@ -208,6 +217,11 @@ class Tending:
         moved = config.serve.socket != self._own_socket
         late = ("serve.socket: takes effect after a restart",) if moved else ()
         return (self._held_port(), *late) if held else late
+
+    async def _account_at(self, config: Config, archive: Archive) -> Account | None:
+        """The account for the Hub of a config that is about to run. Raises StoreError, CredentialError."""
+        kept = (await asyncio.to_thread(archive.load)).documents.get("account")
+        return account_of(config, self._environment, kept)
 
     def _held_port(self) -> str:
         return (

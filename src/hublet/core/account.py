@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from hublet.core.address import folder_of
 from hublet.core.errors import CredentialError
 from hublet.core.secretstr import SecretStr
 from hublet.core.values import dataclass
@@ -20,6 +21,11 @@ class Account:
     key: SecretStr
     origin: str
     from_environment: bool = False
+
+    def key_for(self, url: str) -> SecretStr | None:
+        """The key, if it may be sent to the Hub at this URL; None for another origin, and for a folder, which takes no
+        key."""
+        return self.key if folder_of(url) is None and self.origin == origin_of(url) else None
 
     def to_plain(self) -> dict[str, str]:
         """For sealing only."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hublet.config import Config
-from hublet.core.account import Account
+from hublet.core.account import Account, origin_of
 from hublet.core.address import folder_of
 from hublet.core.errors import HubletError, StoreCorrupt, StoreFormat
 from hublet.core.locking import is_restored
@@ -142,7 +142,8 @@ class Service:
     @property
     def has_hub(self) -> bool:
         """Whether there is a Hub to ask: an account is logged in, or the Hub is a folder, which takes no key."""
-        return self.account is not None or folder_of(self.config.hub.url) is not None
+        url = self.config.hub.url
+        return folder_of(url) is not None or (self.account is not None and self.account.key_for(url) is not None)
 
     def proof(self, nonce: str) -> str:
         """What only this process answers to a random word, at every one of its doors: so a command can tell who listens
@@ -150,9 +151,16 @@ class Service:
         return hmac.digest(self.proof_key, nonce.encode(), "sha256").hex()
 
     async def keep_account(self, account: Account) -> None:
-        """Seal the key with its origin and use it from now on. Raises StoreError; then nothing has changed."""
-        assert self.archive is not None
-        await asyncio.to_thread(self.archive.keep, "account", account.to_plain())
+        """Seal the key with its origin and use it from now on. Raises StoreError; then nothing has changed.
+
+        While it is sealed, hub.url may get another origin: the key then stays in the store only. Or the store may be
+        forgotten: nothing of it may come back into memory.
+        """
+        archive = self.archive
+        assert archive is not None
+        await asyncio.to_thread(archive.keep, "account", account.to_plain())
+        if self.archive is not archive or account.origin != origin_of(self.config.hub.url):
+            return
         self.account = account
         for listener in self.on_login:
             listener()
