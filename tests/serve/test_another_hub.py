@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -85,10 +86,11 @@ class Gate:
         real = getattr(archive, name)
 
         def held(*given: Any) -> Any:
-            done = real(*given)
-            self.reached.set()
-            assert self._open.wait(10)
-            return done
+            try:
+                return real(*given)
+            finally:
+                self.reached.set()
+                assert self._open.wait(10)
 
         monkeypatch.setattr(archive, name, held)
 
@@ -198,6 +200,38 @@ def test_a_login_that_the_url_overtakes_is_of_the_old_one(tmp_path: Path, monkey
             hublet.change(HUB_URL)
             await until(lambda: hublet.url == HUB_URL)
             assert hublet.asked == hublet.lent == (HUB_URL, OTHER_KEY)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_login_that_fails_does_not_bring_the_old_url_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: bool
+) -> None:
+    """The config that has come meanwhile stays; where none has come, the old key goes on."""
+
+    async def scenario() -> None:
+        async with tended(tmp_path) as hublet:
+
+            def full(*_: object) -> None:
+                raise StoreError("the disk is full")
+
+            body = json.dumps({"key": OTHER_KEY, "fresh": fresh}).encode()
+            with monkeypatch.context() as patch:
+                patch.setattr(hublet.archive, "keep", full)
+                with pytest.raises(StoreError):
+                    await Admin(hublet.it.service).handle("POST", ("login",), body)
+                assert hublet.asked == hublet.lent == (HUB_URL, DEMO_KEY)
+
+                gate = Gate(hublet.archive, "keep", patch)
+                login = asyncio.create_task(Admin(hublet.it.service).handle("POST", ("login",), body))
+                await until(gate.reached.is_set)
+                hublet.change(ELSEWHERE)
+                await until(lambda: hublet.url == ELSEWHERE)
+                gate.open()
+                with pytest.raises(StoreError):
+                    await login
+            assert hublet.asked == hublet.lent == (ELSEWHERE, None)
 
     asyncio.run(scenario())
 

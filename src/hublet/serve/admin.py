@@ -303,14 +303,16 @@ class Admin:
             raise HubletError("the Hub is a folder: it takes no key", hint="hublet syncs with it by itself")
         account = Account(check_key(key), origin_of(self._service.config.hub.url))
         before = sync.plan
+        keyless = replace(before, hub=replace(before.hub, key=None))
         try:
             if fresh:
                 # Nothing is asked with the old key meanwhile: its answers would become the new account's.
-                sync.configure(replace(before, hub=replace(before.hub, key=None)), sync.terms)
+                sync.configure(keyless, sync.terms)
                 await sync.start_over()
             await self._service.keep_account(account)
         except BaseException:
-            sync.configure(before, sync.terms)
+            if sync.plan is keyless:  # else another config has come, or the cache was forgotten
+                sync.configure(before, sync.terms)
             raise
         log.info("logged in to %s", account.origin)
         return json_response(200, {"origin": account.origin})
