@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -205,3 +206,31 @@ def test_the_worker_knows_no_store() -> None:
     assert "httpx" in found
     assert not {name for name in found if name in ("sqlite3", "hublet.daemon") or name.startswith("hublet.store")}
     assert not {name for name in found if name.startswith(("hublet.keys", "hublet.serve", "hublet.door"))}
+
+
+def pythons(module: Module) -> Iterator[bool]:
+    """Each place where a module names the interpreter: whether it is a command line that goes on with -P."""
+    safe: set[ast.expr] = set()
+    for node in ast.walk(module.tree):
+        words = node.elts if isinstance(node, ast.List | ast.Tuple) else node.args if isinstance(node, ast.Call) else []
+        safe |= {one for one, then in pairwise(words) if isinstance(then, ast.Constant) and then.value == "-P"}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and node.attr == "executable" and ast.unparse(node.value) == "sys":
+            yield node in safe
+        elif isinstance(node, ast.ImportFrom) and node.module == "sys":
+            yield from (False for alias in node.names if alias.name == "executable")
+
+
+def test_a_python_that_is_started_imports_nothing_from_the_current_folder() -> None:
+    """Without -P the folder that a person happens to be in comes first: a click.py in it would be run."""
+    found = {name: list(pythons(module)) for name, module in MODULES.items()}
+    assert [name for name, places in found.items() if not all(places)] == []
+    assert sum(map(len, found.values())) >= 3
+
+
+@pytest.mark.parametrize("folder", ["systemd", "launchd"])
+def test_a_service_starts_the_installed_script(folder: str) -> None:
+    """It imports from its own folder; `python -m` would from the current one."""
+    units = [path for path in (ROOT / folder).rglob("*") if path.is_file()]
+    assert units
+    assert not [path for path in units if "python" in path.read_text(encoding="utf-8").lower()]

@@ -1,7 +1,8 @@
 """The checks of `hublet doctor` and what is in the audit log, for the page.
 
 The checks run as the command itself, in a child process: what they load is gone with it, one that hangs can be ended,
-and the page says word for word what the command says.
+and the page says word for word what the command says. Python's -P keeps the child from importing modules out of the
+current folder: `hublet ui` may have been started in one that holds somebody else's files.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Doctor:
 
     async def examine(self, *, sunset: bool) -> dict[str, Any]:
         """What `hublet doctor --json` prints, or with `sunset` the other one. Raises HubletError."""
-        words = (sys.executable, "-m", "hublet.cli.main", "doctor", "--json", *(["--sunset"] if sunset else []))
+        words = (sys.executable, "-P", "-m", "hublet.cli.main", "doctor", "--json", *(["--sunset"] if sunset else []))
         environment = os.environ | ({"HUBLET_CONFIG": str(self._file)} if self._file is not None else {})
         async with self._one_at_a_time:
             pipe = asyncio.subprocess.PIPE
