@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -112,10 +113,32 @@ def test_a_folder_that_others_can_change_is_refused(folder: Path) -> None:
     assert texts(folder) == OLD
 
 
-@pytest.mark.parametrize("path", ["../x", "a/../x", "/etc/x", "a/b/c/d", "a//x", "", ".", "a/", LIST, "a\0b"])
+OUTSIDE = ["../x", "a/../x", "/etc/x", "a/b/c/d", "a//x", "", ".", "a/", LIST, "a\0b", "a\ud800"]
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
 def test_no_path_leads_out_of_the_folder(folder: Path, path: str) -> None:
     with pytest.raises(ValueError, match="not a path inside"):
         write_files(folder, {path: "x"})
+
+
+def test_no_path_of_a_list_leads_out_of_the_folder(folder: Path, tmp_path: Path) -> None:
+    """The list may have come with the folder, from somebody who knows the bytes of a file outside of it."""
+    (tmp_path / "mine").write_text("mine\n")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "known").touch()
+    lists = json.loads((folder / LIST).read_text())
+    digests = [hashlib.sha256(text).hexdigest() for text in (b"mine\n", b"")]
+    outside = [*OUTSIDE, "../mine", "agents/../../mine", str(tmp_path / "mine"), "../empty/known"]
+    lists["files"] |= dict.fromkeys(outside, digests)
+    (folder / LIST).write_text(json.dumps(lists))
+    assert compare(folder, OLD) == Compared()
+    done = write_files(folder, NEW)
+    assert done.removed == ["agents/b.yaml"]
+    assert texts(folder) == NEW
+    assert (tmp_path / "mine").read_text() == "mine\n"
+    assert (tmp_path / "empty" / "known").exists()
+    assert set(json.loads((folder / LIST).read_text())["files"]) == set(NEW)
 
 
 def test_a_folder_of_ours_that_is_empty_goes_with_its_last_file(tmp_path: Path) -> None:
@@ -137,7 +160,7 @@ def test_a_folder_of_ours_that_is_empty_goes_with_its_last_file(tmp_path: Path) 
 
 
 def test_a_list_that_cant_be_read_makes_nothing_ours(folder: Path) -> None:
-    for text in ("", "[]", '{"files": 7}', "{"):
+    for text in ("", "[]", '{"files": 7}', "{", "[" * 100_000):
         (folder / LIST).write_text(text)
         done = write_files(folder, {**OLD, "config.yaml": f"a: {text!r}\n"})
         assert "config.yaml" in done.kept

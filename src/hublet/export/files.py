@@ -79,8 +79,7 @@ def compare(directory: Path, files: Mapping[str, str], *, beside: bool = False) 
 def _write(directory: Path, which: str, files: Mapping[str, bytes], *, remove: bool) -> Written:
     done = Written()
     for path in files:
-        parts = path.split("/")
-        if len(parts) > 3 or any(not part or part in (".", "..", LIST) for part in parts) or "\0" in path:
+        if not _is_inside(path):
             raise ValueError(f"not a path inside the folder: {path!r}")
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -109,6 +108,18 @@ def _write(directory: Path, which: str, files: Mapping[str, bytes], *, remove: b
             f"{directory} can't be written: {error.strerror}", hint="check the folder's rights and its disk"
         ) from error
     return done
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a relative path stays in the folder, with at most two `/`, and is a name that a file can have."""
+    parts = path.split("/")
+    if len(parts) > 3 or any(not part or part in (".", "..", LIST) for part in parts) or "\0" in path:
+        return False
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can write
+        return False
+    return True
 
 
 def _put(folder: _Folder, path: str, text: bytes, ours: list[str], done: Written) -> None:
@@ -165,15 +176,21 @@ class _Folder:
         self.replace(LIST, json.dumps(lists, indent=1, sort_keys=True).encode() + b"\n")
 
     def _lists(self) -> dict[str, dict[str, list[str]]]:
+        """The list, without the paths that no export can have written: the folder may have come with its list from
+        somebody else, and what is listed may be removed."""
         data = self._read(LIST)
         try:
             value = json.loads(data) if data is not None else {}
             return {
-                which: {str(path): [str(digest) for digest in digests] for path, digests in value[which].items()}
+                which: {
+                    path: [str(digest) for digest in digests]
+                    for path, digests in value[which].items()
+                    if _is_inside(path)
+                }
                 for which in ("files", "besides")
                 if which in value
             }
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             return {}  # edited: then nothing here is known for ours, and nothing is replaced
 
     def digest(self, path: str) -> str | None:
