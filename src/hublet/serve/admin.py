@@ -318,24 +318,31 @@ class Admin:
         return json_response(200, {"origin": account.origin})
 
     async def _make_token(self, name: str, scope: tokens.Scope, expires_in: object) -> Response:
+        def with_it(before: tuple[tokens.Token, ...]) -> tuple[tokens.Token, ...]:
+            self._ready()
+            if any(one.name == name for one in before):
+                raise HubletError(f"there is a token of the name {name} already", hint=f"`hublet token revoke {name}`")
+            return (*before, token)
+
         if is_restored(self._ready().state.ledger):
             raise HubletError(_OLDER, hint="its tokens count again after `hublet store accept`")
         if not name or not name.isprintable() or len(name) > 64:
             raise HubletError("a token's name has 1 to 64 printable characters")
-        if any(token.name == name for token in self._service.tokens):
-            raise HubletError(f"there is a token of the name {name} already", hint=f"`hublet token revoke {name}`")
         now = self._service.clock()
         until = datetime.fromtimestamp(now + expires_in, UTC) if isinstance(expires_in, int | float) else None
         text, token = tokens.make(name, scope, os.urandom(32), datetime.fromtimestamp(now, UTC), until)
-        await self._service.keep_tokens((*self._service.tokens, token))
+        await self._service.change_tokens(with_it)
         return json_response(200, {"token": text} | _shown(token))
 
     async def _revoke_token(self, name: str) -> Response:
-        self._ready()
-        kept = tuple(token for token in self._service.tokens if token.name != name)
-        if len(kept) == len(self._service.tokens):
-            raise HubletError(f"there is no token of the name {name}", hint="see `hublet token list`")
-        await self._service.keep_tokens(kept)
+        def without_it(before: tuple[tokens.Token, ...]) -> tuple[tokens.Token, ...]:
+            self._ready()
+            kept = tuple(token for token in before if token.name != name)
+            if len(kept) == len(before):
+                raise HubletError(f"there is no token of the name {name}", hint="see `hublet token list`")
+            return kept
+
+        await self._service.change_tokens(without_it)
         return json_response(200, {})
 
 

@@ -104,6 +104,9 @@ class Service:
     take: Callable[[Archive], None] = lambda _: None
     """Serve from this archive: one that could not be opened before, or the one in use after its key was replaced."""
 
+    _changing_tokens: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
+    _token_changes: set[asyncio.Task[None]] = field(default_factory=set, init=False, repr=False)
+
     def __post_init__(self) -> None:
         self.events = Events(self.clock)
 
@@ -165,10 +168,25 @@ class Service:
         for listener in self.on_login:
             listener()
 
-    async def keep_tokens(self, tokens: tuple[Token, ...]) -> None:
-        assert self.archive is not None
-        await asyncio.to_thread(self.archive.keep, "tokens", [token_to_plain(token) for token in tokens])
-        self.tokens = tokens
+    async def change_tokens(self, change: Callable[[tuple[Token, ...]], tuple[Token, ...]]) -> None:
+        """Seal what `change` makes of the local tokens, and honour those from now on. Raises StoreError, and whatever
+        `change` raises; then nothing has changed.
+
+        One change waits for the other: made from tokens that are being replaced, it would bring a revoked one back. For
+        the same reason a change that has begun goes to its end, also when the client that wanted it has gone.
+        """
+        task = asyncio.create_task(self._change_tokens(change), name="tokens")
+        self._token_changes.add(task)
+        task.add_done_callback(self._token_changes.discard)
+        await asyncio.shield(task)
+
+    async def _change_tokens(self, change: Callable[[tuple[Token, ...]], tuple[Token, ...]]) -> None:
+        async with self._changing_tokens:
+            tokens, archive = change(self.tokens), self.archive
+            assert archive is not None
+            await asyncio.to_thread(archive.keep, "tokens", [token_to_plain(token) for token in tokens])
+            if self.archive is archive:  # else it was forgotten meanwhile
+                self.tokens = tokens
 
 
 def token_to_plain(token: Token) -> dict[str, object]:
