@@ -117,9 +117,9 @@ def pin(ctx: click.Context, revision: str, duration: str | None) -> None:
     with connected(config_of(ctx)) as client:
         answer: Any = client.call("POST", "/pins", value)
     until = f" until {_when(answer['until'])}" if answer["until"] else ""
-    click.echo(f"{what} is pinned to {answer['revision']}{until}.")
+    click.echo(printable(f"{what} is pinned to {answer['revision']}{until}."))
     for left in answer["left"]:
-        click.echo(f"  not in {left}: no revision of that time is known there")
+        click.echo(printable(f"  not in {left}: no revision of that time is known there".replace("\n", " ")))
 
 
 @click.command()

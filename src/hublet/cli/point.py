@@ -11,6 +11,7 @@ import click
 
 from hublet.cli.client import Client, connected
 from hublet.cli.main import config_of
+from hublet.cli.printing import printable
 from hublet.core.errors import NotRunning, UsageError
 from hublet.host import pointing
 
@@ -48,7 +49,7 @@ def point(
     if check:
         report = list(_check(port))
         for line in report:
-            click.echo(line.text)
+            click.echo(printable(line.text.replace("\n", " ")))
         raise SystemExit(0 if all(line.works for line in report) else 1)
     for name in clients or ("cn",):
         try:

@@ -10,6 +10,7 @@ import click
 from hublet.cli import known
 from hublet.cli.client import connected
 from hublet.cli.main import config_of
+from hublet.cli.printing import printable
 from hublet.core.errors import UsageError
 
 
@@ -50,7 +51,11 @@ def get(ctx: click.Context, name: str, scope: str | None) -> None:
         )
     with connected(config_of(ctx)) as client:
         answer = client.call("POST", "/secrets/get", {"name": name, "scope": scope}, patience=300.0)
-    click.echo(answer["value"])
+    value = str(answer["value"])
+    shown = "\t".join(map(printable, value.split("\t")))
+    click.echo(shown)
+    if shown != value:
+        click.echo("Characters that would steer the terminal are shown as marks.", err=True)
 
 
 def _table(found: list[dict[str, Any]]) -> None:
@@ -58,7 +63,7 @@ def _table(found: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from hublet.cli.printing import duration, printable
+    from hublet.cli.printing import duration
 
     table = Table("secret", "scope")
     table.add_column("state", no_wrap=True)
