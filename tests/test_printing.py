@@ -130,3 +130,17 @@ def got(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> Result:
     monkeypatch.setattr("hublet.cli.secrets.sys", SimpleNamespace(stdin=terminal, stdout=terminal))
     answering(monkeypatch, "secrets", {"value": value})
     return run(tmp_path, "secrets", "get", "KEY")
+
+
+@pytest.mark.parametrize("command", ["log", "quarantine show x", "status"])
+def test_json_is_the_same_value_and_harmless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """Also what JSON would let through: controls above ASCII, and what turns the writing round."""
+    said = {"what": HOSTILE, "title": "Stra\u00dfe \u2601"}
+    words = command.split()
+    module = {"log": "history"}.get(words[0], words[0])
+    answering(monkeypatch, module, {"entries": said, "held": said, "status": said})
+    done = run(tmp_path, *words, "--json")
+    assert_harmless(done.stdout)
+    found = json.loads(done.stdout)
+    assert said in (found, found.get("status"))
+    assert "Stra\u00dfe" in done.stdout

@@ -12,6 +12,7 @@ import click
 
 from hublet.cli.client import connected
 from hublet.cli.main import config_of
+from hublet.cli.printing import json_of, printable
 from hublet.core.errors import StoreError, UsageError
 
 _KNOWN_NAMES = 3
@@ -66,15 +67,11 @@ def _names(line: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
 
 
 def _as_json(line: dict[str, Any], names: Mapping[str, str]) -> str:
-    import orjson
-
-    return orjson.dumps(line | ({"names": _names(line, names)} if "ids" in line else {})).decode()
+    return json_of(line | ({"names": _names(line, names)} if "ids" in line else {}), indented=False)
 
 
 def _for_people(line: dict[str, Any], names: Mapping[str, str]) -> str:
     """`2026-01-02 03:04:05  answered (fresh)  get-assistant acme/dev  same-user (uid 1000) at api  12 times`."""
-    from hublet.cli.printing import printable
-
     at = datetime.fromisoformat(str(line.get("time", line.get("last")))).astimezone()
     outcome = f"{line.get('outcome')}" + (f" ({line['detail']})" if line.get("detail") else "")
     known = _names(line, names)

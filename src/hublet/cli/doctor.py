@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hublet.cli.printing import in_columns, json_of, printable
+
 if TYPE_CHECKING:
     from hublet.doctor.findings import Check, Finding
     from hublet.doctor.scene import Ask, Scene
@@ -52,10 +54,8 @@ def doctor(ctx: click.Context, *, as_json: bool, bundle: Path | None, sunset: bo
 
         write(bundle, scene, findings)
     if as_json:
-        import orjson
-
         value = {"problems": _count(findings, "problem"), "findings": [finding.to_plain() for finding in findings]}
-        click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+        click.echo(json_of(value))
     else:
         _print(findings)
         if bundle is not None:
@@ -96,8 +96,6 @@ def _print(findings: list[Finding]) -> None:
     if sys.stdout.isatty():
         _draw(findings)
     else:
-        from hublet.cli.printing import in_columns
-
         rows = [row for one in findings for row in ((one.grade, one.check, one.message), ("", "", _fix(one))) if row[2]]
         click.echo("\n".join(in_columns(rows)))
     click.echo(f"{_number(problems, 'problem')}, {_number(warnings, 'warning')}.")
@@ -107,8 +105,6 @@ def _draw(findings: list[Finding]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
-
-    from hublet.cli.printing import printable
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)

@@ -9,7 +9,7 @@ import click
 
 from hublet.cli.client import connected
 from hublet.cli.main import config_of
-from hublet.cli.printing import printable
+from hublet.cli.printing import json_of, printable
 from hublet.core.errors import UsageError
 
 
@@ -59,10 +59,8 @@ def export(
     if env is not None:
         _add(done, env.absolute().parent, write_beside(env.absolute(), answer["env"]))
     if as_json:
-        import orjson
-
         result = {name: getattr(done, name) for name in Written.__dataclass_fields__}
-        click.echo(orjson.dumps({**result, "report": answer["report"]}, option=orjson.OPT_INDENT_2).decode())
+        click.echo(json_of({**result, "report": answer["report"]}))
         return
     click.echo(f"{len(done.written)} written, {len(done.unchanged)} unchanged, {len(done.removed)} removed")
     for name, beside in done.kept.items():

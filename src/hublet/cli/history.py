@@ -12,7 +12,7 @@ import click
 from hublet.cli import known
 from hublet.cli.client import connected
 from hublet.cli.main import config_of
-from hublet.cli.printing import printable
+from hublet.cli.printing import json_of, printable
 from hublet.core.errors import UsageError
 
 _SLUG = "OWNER/PACKAGE"
@@ -133,9 +133,7 @@ def unpin(ctx: click.Context, what: str) -> None:
 
 
 def _as_json(value: object) -> None:
-    import orjson
-
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    click.echo(json_of(value))
 
 
 def _when(at: float) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from hublet.core.units import duration as duration
 
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_ESCAPED = {ord(c): f"\\u{ord(c):04x}" for c in (*map(chr, range(0x7F, 0xA0)), *_TURNING)}
+"""How JSON writes what `printable` marks, as far as it is free to write it otherwise (RFC 8259, section 7)."""
 
 
 def printable(text: str) -> str:
@@ -17,6 +19,14 @@ def printable(text: str) -> str:
         return (ord(c) < 0x20 and c != "\n") or 0x7F <= ord(c) < 0xA0 or c in _TURNING
 
     return "".join("\ufffd" if hostile(c) else c for c in text)
+
+
+def json_of(value: object, *, indented: bool = True) -> str:
+    """A value as JSON that a terminal shows as text, too: what could move its cursor or turn the writing round is
+    escaped, so that a program still reads the same value."""
+    import orjson
+
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else None).decode().translate(_ESCAPED)
 
 
 def together(lines: list[tuple[str, str]], *, most: int = 3) -> list[str]:

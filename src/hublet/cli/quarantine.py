@@ -9,7 +9,7 @@ import click
 from hublet.cli import known
 from hublet.cli.client import connected
 from hublet.cli.main import config_of
-from hublet.cli.printing import printable
+from hublet.cli.printing import json_of, printable
 
 
 @click.group(invoke_without_command=True)
@@ -61,9 +61,7 @@ def show(ctx: click.Context, what: str, as_json: bool) -> None:
     with connected(config_of(ctx)) as client:
         held: Any = client.call("POST", "/quarantine/show", {"what": what}, patience=120.0)["held"]
     if as_json:
-        import orjson
-
-        click.echo(orjson.dumps(held, option=orjson.OPT_INDENT_2).decode())
+        click.echo(json_of(held))
         return
     for one in held:
         click.echo(printable(f"{one['what']}{' in ' + one['scope'] if one['scope'] else ''}"))

@@ -10,7 +10,7 @@ import click
 from hublet.cli import known
 from hublet.cli.client import connected
 from hublet.cli.main import config_of
-from hublet.cli.printing import printable
+from hublet.cli.printing import json_of, printable
 from hublet.core.errors import UsageError
 
 
@@ -28,9 +28,7 @@ def secrets(ctx: click.Context, as_json: bool) -> None:
     with connected(config_of(ctx)) as client:
         found = client.call("GET", "/secrets", patience=300.0)["secrets"]
     if as_json:
-        import orjson
-
-        click.echo(orjson.dumps({"secrets": found}, option=orjson.OPT_INDENT_2).decode())
+        click.echo(json_of({"secrets": found}))
         return
     if not isinstance(found, list) or not found:
         click.echo("No secret is cached.")

@@ -12,7 +12,7 @@ import click
 
 from hublet.cli.client import Client, SocketClient, connected, is_listening
 from hublet.cli.main import config_of
-from hublet.cli.printing import duration, in_columns, printable, together
+from hublet.cli.printing import duration, in_columns, json_of, printable, together
 from hublet.core.errors import ConfigError
 from hublet.locating import usual_socket
 
@@ -28,9 +28,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
     with _reached(ctx) as client:
         value: dict[str, Any] = client.call("GET", "/status") | {"running_daemon": client.running}
     if as_json:
-        import orjson
-
-        click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+        click.echo(json_of(value))
         return
     for line in headline(value):
         click.echo(printable(line))

@@ -10,7 +10,7 @@ import click
 
 from hublet.cli.client import connected
 from hublet.cli.main import config_of
-from hublet.cli.printing import printable
+from hublet.cli.printing import json_of, printable
 
 if TYPE_CHECKING:
     from hublet.doctor.sunset import Line
@@ -38,8 +38,6 @@ def tell(ctx: click.Context, *, as_json: bool) -> None:
     found = lines(facts, look(scene))
     breaks = [line for line in found if line.breaks]
     if as_json:
-        import orjson
-
         kinds = {kind: [line.to_plain() for line in found if line.kind == kind] for kind in ("files", "client")}
         value = {
             "breaks": bool(breaks),
@@ -50,7 +48,7 @@ def tell(ctx: click.Context, *, as_json: bool) -> None:
             "files": kinds["files"][0],
             "clients": kinds["client"],
         }
-        click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+        click.echo(json_of(value))
     else:
         _print(found, facts)
     if breaks:

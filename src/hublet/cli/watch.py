@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from hublet.cli.main import config_of
+from hublet.cli.printing import json_of, printable
 from hublet.core.errors import NotRunning
 
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -68,15 +69,11 @@ def following(
 
 
 def _as_json(event: dict[str, Any]) -> str:
-    import orjson
-
-    return orjson.dumps(event).decode()
+    return json_of(event, indented=False)
 
 
 def _for_people(event: dict[str, Any]) -> str:
     """`2026-01-02 03:04:05  revision  acme/dev [org_1]  changed`."""
-    from hublet.cli.printing import printable
-
     at = datetime.fromtimestamp(event["at"]).astimezone()
     what = event["what"] + (f" [{event['scope']}]" if event["scope"] else "")
     words = [f"{at:%Y-%m-%d %H:%M:%S}", f"{event['kind']:<9}", what, event["detail"]]
