@@ -46,6 +46,8 @@ REPEAT, REPEATING = "tests/door/test_repeat.py", "tests/serve/test_repeating.py"
 CONFIRMING = "tests/core/test_confirming.py"
 PAGE_ADMISSION, PAGE_GUARD = "tests/ui/test_admission.py", "tests/ui/test_guard.py"
 PAGE_ROUTES, PAGE_FILES = "tests/ui/test_routes.py", "tests/ui/test_files.py"
+ANOTHER_HUB, CHANGING = "tests/serve/test_another_hub.py", "tests/serve/test_changing_tokens.py"
+EXPORTED = "tests/export/test_files.py"
 
 BREAKAGES = (
     # what is judged
@@ -198,6 +200,10 @@ BREAKAGES = (
         "an answer outlives its second", "serve/repeating.py", "confirmed + age + 1)", "confirmed + age + 2)", REPEATING
     ),
     Breakage("nobody asks whether it holds", "door/http1.py", "if again():", "if True:", REPEAT),
+    # where a key may go, and which files are ours
+    Breakage("a key goes to any origin", "core/account.py", " and self.origin == origin_of(url)", "", ANOTHER_HUB),
+    Breakage("a list leads out of its folder", "export/files.py", "if _is_inside(path)\n", "\n", EXPORTED),
+    Breakage("tokens change at once", "serve/service.py", "async with self._changing_tokens:", "if True:", CHANGING),
     # what is shown on the page, and to whom
     Breakage("half a session is enough", "ui/admission.py", " & compare_digest", " | compare_digest", PAGE_ADMISSION),
     Breakage(
