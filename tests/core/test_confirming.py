@@ -25,7 +25,7 @@ from hublet.core.records import Content, Fact, Record, Template
 from hublet.core.state import Drop, Put, State, Verdict, apply, confirmed_at
 from hublet.core.validators import Validator, asker_of, validators_from_plain, validators_to_plain
 
-ASKER = asker_of("https://hub.example", "con_a")
+ASKER = asker_of("https://hub.example", "con_a", "1.0")
 LIST, ROSTER = ops.ListAssistants(None), Roster(None, False)
 
 
@@ -119,7 +119,7 @@ def test_a_304_confirms_and_writes_no_record() -> None:
 
 def test_a_304_of_another_validator_says_nothing() -> None:
     """Or of none: it came late, or nobody asked for it."""
-    for validator in (None, Validator(ASKER, '"other"'), Validator(asker_of("https://x", "con_b"), '"other"')):
+    for validator in (None, Validator(ASKER, '"other"'), Validator(asker_of("https://x", "con_b", "1.0"), '"other"')):
         world = good()
         before = confirmed_at(world.state, ROSTER)
         world.now += INTERVAL
@@ -214,10 +214,14 @@ def test_a_pin_takes_nothing_away() -> None:
 
 
 def test_nobody_else_and_nowhere_else() -> None:
-    """Another key, another Hub, another account after a fresh start."""
+    """Another key, another Hub, another version of hublet, another account after a fresh start."""
     world = good()
-    for url, key in (("https://hub.example", "con_b"), ("https://other.example", "con_a")):
-        assert usable(world.state, asker_of(url, key)) == {}
+    for url, key, version in (
+        ("https://hub.example", "con_b", "1.0"),
+        ("https://other.example", "con_a", "1.0"),
+        ("https://hub.example", "con_a", "1.1"),
+    ):
+        assert usable(world.state, asker_of(url, key, version)) == {}
     assert anew(world.state.ledger).validators == {}
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.in_process import Clock, InProcess, text
+from tests.in_process import Clock, InProcess, in_process, text
 from tests.upstream.test_conditional import ACMES, LIST, Counting, passed, told
 
+from hublet.core import secretrefs
 from hublet.core.outcomes import Answered, NotModified, PassReport
+from hublet.core.records import Record
 from hublet.core.validators import validator_from_plain, validator_to_plain, validators_from_plain, validators_to_plain
 from hublet.demo.hub import Hub
 from hublet.upstream.validating import digest_of
@@ -94,6 +98,38 @@ def test_a_change_is_found_all_the_same_and_known_again_afterwards(tmp_path: Pat
         assert len(await passed(it, network)) == 5
 
     told(tmp_path, story, hub=Hub(clock=Clock()))
+
+
+@pytest.mark.parametrize("validators", [False, True])
+def test_another_version_of_hublet_reads_every_answer_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validators: bool
+) -> None:
+    """What it takes for a secret is taken out of answers, too, that are the same as before the upgrade. That costs one
+    whole pass."""
+    clock = Clock()
+    hub = Hub(clock=clock, validators=validators)
+
+    def holes(it: InProcess) -> int:
+        records = it.sync.state.records.values()
+        return sum(len(known.content.template.holes) for known in records if isinstance(known, Record))
+
+    async def life() -> None:
+        async with in_process(tmp_path, hub=hub, clock=clock) as it:
+            await it.log_in()
+            before = holes(it)
+        monkeypatch.setattr(secretrefs, "_ALWAYS", secretrefs._ALWAYS | {"title", "description", "command"})
+        async with in_process(tmp_path, hub=hub, clock=clock) as it:
+            clock.advance(900)
+            await it.sync.run_pass()
+            assert holes(it) == before
+        monkeypatch.setattr("hublet.upstream.order.__version__", "99.0", raising=False)
+        async with in_process(tmp_path, hub=hub, clock=clock, transport=Counting) as it:
+            assert isinstance(it.network, Counting)
+            assert 304 not in {status for status, _ in (await passed(it, it.network)).values()}
+            assert holes(it) > before
+            assert (await passed(it, it.network))[LIST][0] == (304 if validators else 200)
+
+    asyncio.run(life())
 
 
 def test_ledgers_from_before_there_were_digests_are_read() -> None:

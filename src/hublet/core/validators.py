@@ -14,8 +14,8 @@ from hublet.core.values import dataclass
 @dataclass(frozen=True, slots=True)
 class Validator:
     """Of one Operation's answer: an `etag`, or without one a `modified` date, as the Hub wrote it, if it did; and the
-    `digest` of what it said, ours and never sent. `asker` is for whom and where it was given (`asker_of`): it is good
-    for nobody else, and nowhere else."""
+    `digest` of what it said, ours and never sent. `asker` is for whom and where it was given, and which version of
+    hublet read the answer (`asker_of`): it is good for nobody else, nowhere else, and for no other version."""
 
     asker: str
     etag: str | None = None
@@ -33,9 +33,15 @@ class Validator:
         return etag is None or self.etag is None or etag.removeprefix("W/") == self.etag.removeprefix("W/")
 
 
-def asker_of(url: str, key: str) -> str:
-    """A word for a Hub and a key, by which neither can be found out. It is kept sealed all the same."""
-    return hashlib.sha256(b"hublet/1/asker\0%b\0%b" % (url.encode(), key.encode())).hexdigest()[:32]
+def asker_of(url: str, key: str, version: str) -> str:
+    """A word for a Hub, a key and the version of hublet that takes the Hub's answers apart. None of the three can be
+    found out by it; it is kept sealed all the same.
+
+    The version is in it because another one may take the same answer apart otherwise: it may find a secret that the one
+    before left in the text. After an upgrade no validator fits, and the first pass reads every answer as a whole.
+    """
+    said = b"\0".join((b"hublet/2/asker", url.encode(), key.encode(), version.encode()))
+    return hashlib.sha256(said).hexdigest()[:32]
 
 
 Validators = Mapping[ops.Operation, Validator]

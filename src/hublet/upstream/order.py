@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from hublet import __version__
 from hublet.core import operations as ops
 from hublet.core.address import folder_of
 from hublet.core.messages import Head
@@ -56,8 +57,8 @@ class Hub:
 
     @property
     def asker(self) -> str:
-        """A word for the Hub and the account, for which alone a validator is good."""
-        return asker_of(self.url, self.key.reveal() if self.key is not None else "")
+        """A word for the Hub, the account and this version of hublet, for which alone a validator is good."""
+        return asker_of(self.url, self.key.reveal() if self.key is not None else "", __version__)
 
     @property
     def closed(self) -> bool:
