@@ -9,7 +9,7 @@ from hublet.core.lifetimes import is_due, rested, seldom_due
 from hublet.core.questions import Assistant, Icon, Organizations, Roster, Secret
 from hublet.core.records import Record
 from hublet.core.state import State, members, organizations
-from hublet.upstream.order import WorkOrder, conditionally, fixed_blocks
+from hublet.upstream.order import WorkOrder, fixed_blocks
 
 if TYPE_CHECKING:
     from hublet.sync import Plan
@@ -31,7 +31,7 @@ def order_of(state: State, plan: Plan, now: float, *, seldom: float) -> WorkOrde
     direct += seldom_due(state, now, seldom=seldom)
     scopes = dict.fromkeys(id_ for id_, _, _ in organizations(records.get(Organizations())))
     scopes |= dict.fromkeys(roster.scope for roster in rosters if roster.scope is not None)
-    order = WorkOrder(
+    return WorkOrder(
         hub=plan.hub,
         ask=tuple(direct),
         scopes=tuple(scopes),
@@ -46,4 +46,3 @@ def order_of(state: State, plan: Plan, now: float, *, seldom: float) -> WorkOrde
         blocks=tuple(fixed_blocks(records)),
         icons=frozenset(question.url for question in records if isinstance(question, Icon)),
     )
-    return conditionally(order, state)

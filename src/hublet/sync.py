@@ -93,6 +93,8 @@ class Sync:
         """Whether the next pass asks for everything: this Hub has told this process nothing with this key."""
         self._thorough = False
         """Whether the running pass does."""
+        self._doubting = False
+        """Whether the running pass has every answer sent as a whole: a person wants to be sure."""
         self._epoch = self._pass_epoch = 0
         """A number for the account and the Hub that are asked now, and the one that the running pass began with. What
         was asked for in an earlier epoch is dropped: it is about another account, or of another Hub."""
@@ -107,8 +109,9 @@ class Sync:
     async def run_pass(self, say: Say | None = None, *, force: bool = False) -> Summary:
         """Go over the whole Hub; a second call while one runs joins it. `say` hears every word as it comes.
 
-        Before a Retry-After only `force` (a person's own sync) asks, and it alone asks for what can rest, too: it joins
-        only such a pass, and waits for another. A pass of an earlier epoch is waited for and never joined.
+        Before a Retry-After only `force` (a person's own sync) asks, and it alone asks for what can rest, too, and for
+        everything as a whole: it joins only a pass that lets nothing rest, and waits for another. A pass of an earlier
+        epoch is waited for and never joined.
         """
         from hublet.joining import joined  # behind the first answers
 
@@ -120,7 +123,7 @@ class Sync:
             wait = asked_to_wait(self._state.ledger, self._clock())
             if wait > 0 and not force:
                 return _in_vain(f"the Hub asked to wait {wait:.0f} s more")
-            self._thorough, self._pass_epoch = force or self._all_due, self._epoch
+            self._thorough, self._doubting, self._pass_epoch = force or self._all_due, force, self._epoch
             self._pass = asyncio.create_task(self._whole(self._epoch), name="pass")
         if say is not None:
             self._listeners.add(say)
@@ -312,7 +315,7 @@ class Sync:
 
     async def _some(self, operations: tuple[ops.Operation, ...]) -> Mapping[ops.Operation, Outcome]:
         epoch = self._epoch
-        order = conditionally(WorkOrder(self.plan.hub, whole=False, ask=operations), self._state)
+        order = conditionally(WorkOrder(self.plan.hub, whole=False, ask=operations), self._state, self._clock())
         report = await self._run(order, self._tell)
         await self._judged(report, self._clock(), epoch)
         return dict(report.outcomes) if epoch == self._epoch else {}
@@ -325,7 +328,8 @@ class Sync:
         from hublet.ordering import order_of  # for passes alone, and so behind the first answers
 
         seldom = 0.0 if self._thorough else self.terms.seldom
-        return order_of(self._state, self.plan, self._clock(), seldom=seldom)
+        order = order_of(self._state, self.plan, self._clock(), seldom=seldom)
+        return order if self._doubting else conditionally(order, self._state, self._clock())
 
     async def _judged(self, report: PassReport, started: float, epoch: int) -> Summary:
         """Judge a report and keep what follows. One of an earlier epoch is dropped, also if the epoch has ended while

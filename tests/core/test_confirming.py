@@ -23,7 +23,14 @@ from hublet.core.quarantine import accept, reject
 from hublet.core.questions import Assistant, Fqsn, Icon, Organizations, Pinned, Policy, Roster, Secret
 from hublet.core.records import Content, Fact, Record, Template
 from hublet.core.state import Drop, Put, State, Verdict, apply, confirmed_at
-from hublet.core.validators import Validator, asker_of, validators_from_plain, validators_to_plain
+from hublet.core.validators import (
+    LONGEST_BELIEVED,
+    Validator,
+    asker_of,
+    is_believed,
+    validators_from_plain,
+    validators_to_plain,
+)
 
 ASKER = asker_of("https://hub.example", "con_a", "1.0")
 LIST, ROSTER = ops.ListAssistants(None), Roster(None, False)
@@ -68,8 +75,8 @@ class World:
 
     def _said(self, operation: ops.Operation, outcome: Outcome) -> Told:
         if self.conditional and isinstance(outcome, Answered):
-            sent = usable(self.state, ASKER).get(operation)
-            if sent is not None and sent == outcome.validator:
+            sent = usable(self.state, ASKER, self.now).get(operation)
+            if sent is not None and outcome.validator is not None and sent.etag == outcome.validator.etag:
                 self.spared += 1
                 return operation, NotModified(sent)
         return operation, outcome
@@ -82,7 +89,7 @@ class World:
     @property
     def asks(self) -> set[ops.Operation]:
         """What would be asked conditionally now."""
-        return set(usable(self.state, ASKER))
+        return set(usable(self.state, ASKER, self.now))
 
 
 GOOD = (
@@ -200,7 +207,7 @@ def test_a_record_that_was_lost_on_the_disk_is_asked_for() -> None:
     world = good()
     for question in (asst("a03"), ROSTER):
         records = {other: known for other, known in world.state.records.items() if other != question}
-        assert LIST not in usable(State(records, world.state.ledger), ASKER)
+        assert LIST not in usable(State(records, world.state.ledger), ASKER, world.now)
 
 
 def test_a_pin_takes_nothing_away() -> None:
@@ -221,8 +228,39 @@ def test_nobody_else_and_nowhere_else() -> None:
         ("https://other.example", "con_a", "1.0"),
         ("https://hub.example", "con_a", "1.1"),
     ):
-        assert usable(world.state, asker_of(url, key, version)) == {}
+        assert usable(world.state, asker_of(url, key, version), world.now) == {}
     assert anew(world.state.ledger).validators == {}
+
+
+def test_every_answer_is_asked_as_a_whole_within_a_week_and_not_all_in_one_pass() -> None:
+    """A 304 makes no validator younger; an answer that comes as a whole is good for as long again."""
+    world = World(conditional=True)
+    world.pass_(*GOOD)
+    times: list[int] = []
+    for _ in range(2 * 7 * 24):
+        world.pass_(*GOOD, after=3600)
+        assert all(world.now - v.at <= LONGEST_BELIEVED for v in world.state.ledger.validators.values())
+        times.append(len(GOOD) - world.spared)
+        world.spared = 0
+    assert max(times) < len(GOOD)
+    assert 2 * len(GOOD) <= sum(times) <= 4 * len(GOOD)
+
+
+@given(st.builds(ops.GetBlock, st.builds(slug, st.text("abc", min_size=1)), st.just("latest")), st.floats(0, 1))
+def test_how_long_a_validator_is_believed(operation: ops.Operation, share: float) -> None:
+    """At least half a week and at most a week; not when a clock that was set back has put it ahead, nor when nobody
+    knows how old it is."""
+    validator = Validator(ASKER, at=START)
+    assert is_believed(operation, validator, START + share * (LONGEST_BELIEVED / 2 - 1))
+    assert not is_believed(operation, validator, START + LONGEST_BELIEVED)
+    assert not is_believed(operation, validator, START - 1)
+    assert not is_believed(operation, Validator(ASKER), START)
+
+
+def test_the_limits_of_answers_are_spread() -> None:
+    """So that no pass has to ask for all of them."""
+    at, asked = START + 0.75 * LONGEST_BELIEVED, [ops.ListAssistants(f"org_{n}") for n in range(100)]
+    assert 30 < sum(is_believed(operation, Validator(ASKER, at=START), at) for operation in asked) < 70
 
 
 def test_a_list_is_put_together_with_its_members_first() -> None:
@@ -317,7 +355,13 @@ operations: st.SearchStrategy[ops.Operation] = st.one_of(
 )
 
 
-@given(st.dictionaries(operations, st.builds(Validator, texts, st.none() | texts, st.none() | texts), max_size=5))
+@given(
+    st.dictionaries(
+        operations,
+        st.builds(Validator, texts, st.none() | texts, st.none() | texts, texts, st.floats(0, 2 * START)),
+        max_size=5,
+    )
+)
 def test_validators_are_read_as_they_were_written(validators: dict[ops.Operation, Validator]) -> None:
     plain = orjson.loads(orjson.dumps(validators_to_plain(validators)))
     assert validators_from_plain(plain) == validators

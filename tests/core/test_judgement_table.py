@@ -6,7 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
-from tests.core.judged import INTERVAL, Account, Told, asst, content, directly, listing, many, orgs, policy, slug, trial
+from tests.core.judged import (
+    INTERVAL,
+    START,
+    Account,
+    Told,
+    asst,
+    content,
+    directly,
+    listing,
+    many,
+    orgs,
+    policy,
+    slug,
+    trial,
+)
 
 from hublet.core import operations as ops
 from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Refused, Throttled, Unreachable
@@ -33,7 +47,10 @@ GOOD = tuple(
         directly("default", content()),
     )
 )
-UNCHANGED, OF_ANOTHER = NotModified(Validator("us", '"1"')), NotModified(Validator("us", '"2"'))
+FIRST = START + INTERVAL
+"""When the good pass is."""
+UNCHANGED = NotModified(Validator("us", '"1"', at=FIRST))
+OF_ANOTHER = NotModified(Validator("us", '"2"', at=FIRST))
 LIST, DEFAULT = ops.ListAssistants(None), ops.GetAssistant(None, False, slug("default"))
 ROSTER = Roster(None, False)
 NO, NOT_FOUND = Refused(401, "Unauthorized"), Refused(404, "Assistant not found")

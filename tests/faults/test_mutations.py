@@ -43,7 +43,7 @@ ENVELOPE, LISTENERS, TOKENS = "tests/core/test_envelope.py", "tests/door/test_li
 STREAMS = "tests/door/test_streams.py"
 SNAPSHOT = "tests/core/test_snapshot.py"
 REPEAT, REPEATING = "tests/door/test_repeat.py", "tests/serve/test_repeating.py"
-CONFIRMING = "tests/core/test_confirming.py"
+CONFIRMING, DOUBTING = "tests/core/test_confirming.py", "tests/upstream/test_doubting.py"
 PAGE_ADMISSION, PAGE_GUARD = "tests/ui/test_admission.py", "tests/ui/test_guard.py"
 PAGE_ROUTES, PAGE_FILES = "tests/ui/test_routes.py", "tests/ui/test_files.py"
 ANOTHER_HUB, CHANGING = "tests/serve/test_another_hub.py", "tests/serve/test_changing_tokens.py"
@@ -105,6 +105,22 @@ BREAKAGES = (
     Breakage(
         "another account's validator is sent", "core/confirming.py", "and validator.asker == asker ", "", CONFIRMING
     ),
+    Breakage(
+        "what is unchanged is believed for ever",
+        "core/validators.py",
+        "return 0 <= now - validator.at < LONGEST_BELIEVED * (1 - share / 2)",
+        "return True",
+        CONFIRMING,
+    ),
+    Breakage("what was lost stays lost", "store/archive.py", "        if lost:", "        if False:", DOUBTING),
+    Breakage(
+        "a repair keeps what is lost",
+        "store/check.py",
+        "plaintext = mended(kept[id])",
+        "plaintext = kept[id].plaintext",
+        DOUBTING,
+    ),
+    Breakage("a person's sync doubts nothing", "sync.py", "return order if self._doubting else", "return", DOUBTING),
     # what is shown
     Breakage(
         "a lock hides nothing",

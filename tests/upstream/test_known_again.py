@@ -137,9 +137,11 @@ def test_ledgers_from_before_there_were_digests_are_read() -> None:
     plain = {
         "/ide/policy": ["us", '"a"', None],
         "/ide/credits": ["us", None, None, "ab"],
+        "/ide/free-trial-status": ["us", None, None, "ab", 17],
         "/ide/list-organizations": [1],
     }
     found = validators_from_plain(plain)
-    assert [v.header() for v in found.values()] == [("If-None-Match", '"a"'), None]
+    assert [v.header() for v in found.values()] == [("If-None-Match", '"a"'), None, None]
+    assert [v.at for v in found.values()] == [0.0, 0.0, 17.0]
     assert validators_from_plain(validators_to_plain(found)) == found
     assert validator_from_plain(validator_to_plain(next(iter(found.values())))) in found.values()

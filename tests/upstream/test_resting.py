@@ -26,7 +26,8 @@ def test_a_pass_with_nothing_changed_asks_for_the_lists_the_policy_and_the_organ
         everything = await passed(it, network, force=True)
         assert len(everything) > 15
         it.clock.advance(86400)
-        assert (await passed(it, network)).keys() == everything.keys()
+        gone = {target for target in everything if "gone-" in target}  # only a list that comes as a whole leads there
+        assert (await passed(it, network)).keys() == everything.keys() - gone
         assert {method for method, *_ in network.seen} == {"GET", "POST"}
         assert (await passed(it, network)).keys() == often
 

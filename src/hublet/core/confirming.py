@@ -6,7 +6,7 @@ what was held would never be looked at again. So
 
     earned      by a 200 of which every word was kept, and whose other parts (secrets, icons) came in too
     lost        with the first change of anything that it covers, whoever made it (core/state.py: `apply`)
-    sent        while what it covers can still be put together from the records
+    sent        while what it covers can still be put together from the records, and for a week at most
 
 and a 304 is judged as if the same words had been said again: every rule holds for it as for a 200.
 """
@@ -21,15 +21,16 @@ from hublet.core.outcomes import Answered, NotModified, Outcome, PassReport, Ref
 from hublet.core.questions import Assistant, Icon, Roster
 from hublet.core.records import Fact, Record
 from hublet.core.state import State, members
-from hublet.core.validators import Validator, Validators
+from hublet.core.validators import Validator, Validators, is_believed
 
 
-def usable(state: State, asker: str, only: Collection[ops.Operation] | None = None) -> Validators:
-    """The validators that may be sent as this asker; with `only`, of these Operations."""
+def usable(state: State, asker: str, now: float, only: Collection[ops.Operation] | None = None) -> Validators:
+    """The validators that may be sent as this asker at this time; with `only`, of these Operations."""
     return {
         operation: validator
         for operation, validator in state.ledger.validators.items()
-        if (only is None or operation in only) and validator.asker == asker and kept(state, operation) is not None
+        if (only is None or operation in only) and validator.asker == asker and is_believed(operation, validator, now)
+        if kept(state, operation) is not None
     }
 
 
@@ -62,8 +63,9 @@ def said_again(state: State, report: PassReport) -> PassReport:
     return replace(report, outcomes=tuple(outcomes))
 
 
-def earned(before: State, after: State, report: PassReport) -> dict[ops.Operation, Validator]:
-    """The validators after a pass; `report` is as it was told, with its 304s. `after` has the pass's changes."""
+def earned(before: State, after: State, report: PassReport, now: float) -> dict[ops.Operation, Validator]:
+    """The validators after a pass; `report` is as it was told, with its 304s. `after` has the pass's changes, `now` is
+    when a new one was earned: a 304 makes none younger."""
     found = dict(before.ledger.validators)
     complete = report.whole and all(
         isinstance(outcome, Answered)
@@ -75,7 +77,7 @@ def earned(before: State, after: State, report: PassReport) -> dict[ops.Operatio
             case Answered(facts, validator):
                 found.pop(operation, None)
                 if validator is not None and (complete or not _leads_on(operation)) and _all_kept(after, facts):
-                    found[operation] = validator
+                    found[operation] = replace(validator, at=now)
             case NotModified(validator) if found.get(operation) == validator and kept(after, operation) is not None:
                 pass  # it stands, as what it is of does
             case NotModified() | Refused():

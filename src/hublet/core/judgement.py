@@ -93,7 +93,7 @@ class _Judgement:
             self.changes |= {icon: Drop(icon) for icon in icons_not_shown(after.records) if icon in self.state.records}
         self._forget_beyond_bounds()
         changes = tuple(self.changes.values())
-        validators = earned(self.state, apply(self.state, Verdict(changes, self.state.ledger)), self.told)
+        validators = earned(self.state, apply(self.state, Verdict(changes, self.state.ledger)), self.told, self.now)
         ledger = replace(self._ledger(), validators=validators)
         return Verdict(changes, judge_account(ledger, self.report, self.now))
 

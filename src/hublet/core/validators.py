@@ -15,12 +15,14 @@ from hublet.core.values import dataclass
 class Validator:
     """Of one Operation's answer: an `etag`, or without one a `modified` date, as the Hub wrote it, if it did; and the
     `digest` of what it said, ours and never sent. `asker` is for whom and where it was given, and which version of
-    hublet read the answer (`asker_of`): it is good for nobody else, nowhere else, and for no other version."""
+    hublet read the answer (`asker_of`): it is good for nobody else, nowhere else, and for no other version. `at` is
+    when the answer came as a whole, in seconds of our own wall clock; 0 when nobody knows."""
 
     asker: str
     etag: str | None = None
     modified: str | None = None
     digest: str = ""
+    at: float = 0.0
 
     def header(self) -> tuple[str, str] | None:
         """The header that asks conditionally (RFC 9110 section 13.1), if the Hub gave anything to ask with."""
@@ -46,8 +48,23 @@ def asker_of(url: str, key: str, version: str) -> str:
 
 Validators = Mapping[ops.Operation, Validator]
 
+LONGEST_BELIEVED = 7 * 86400.0
+"""The longest that the Hub is believed that an answer is still the same, in seconds."""
 
-def validators_to_plain(validators: Validators) -> dict[str, list[str | None]]:
+
+def is_believed(operation: ops.Operation, validator: Validator, now: float) -> bool:
+    """Whether a validator may still stand for an answer. A Hub, or a proxy before it, that says 304 to everything would
+    else be believed for ever, and what was lost here of an answer would never come back.
+
+    Each operation has a limit of its own, between half of LONGEST_BELIEVED and all of it: what came in one pass is not
+    all asked for as a whole in one pass again. A validator of the future (the clock was set back) is not believed.
+    """
+    name = hashlib.sha256(ops.write(operation).target.encode()).digest()
+    share = int.from_bytes(name[:4], "big") / 2**32
+    return 0 <= now - validator.at < LONGEST_BELIEVED * (1 - share / 2)
+
+
+def validators_to_plain(validators: Validators) -> dict[str, list[str | float | None]]:
     """A JSON value, by the targets that are asked; the inverse is `validators_from_plain`."""
     return {ops.write(operation).target: validator_to_plain(v) for operation, v in validators.items()}
 
@@ -66,17 +83,19 @@ def validators_from_plain(plain: object) -> dict[ops.Operation, Validator]:
     return found
 
 
-def validator_to_plain(validator: Validator) -> list[str | None]:
-    return [validator.asker, validator.etag, validator.modified, validator.digest]
+def validator_to_plain(validator: Validator) -> list[str | float | None]:
+    return [validator.asker, validator.etag, validator.modified, validator.digest, validator.at]
 
 
 def validator_from_plain(fields: object) -> Validator | None:
-    """The inverse; None for anything else. Those from before there were digests have none."""
+    """The inverse; None for anything else. The later fields are missing in what an earlier hublet has written."""
     match fields:
         case [str(asker), str() | None as etag, str() | None as modified]:
             return Validator(asker, etag, modified)
         case [str(asker), str() | None as etag, str() | None as modified, str(digest)]:
             return Validator(asker, etag, modified, digest)
+        case [str(asker), str() | None as etag, str() | None as modified, str(digest), float() | int() as at]:
+            return Validator(asker, etag, modified, digest, float(at))
     return None
 
 

@@ -20,7 +20,7 @@ from hublet.keys import source_of
 from hublet.keys.source import KeySource
 from hublet.serve.service import Service, Unavailable
 from hublet.store import backup, schema
-from hublet.store.archive import makes_sense
+from hublet.store.archive import makes_sense, without_validators
 from hublet.store.check import Found, check, repair
 from hublet.store.failures import reporting
 from hublet.store.lock import Lock
@@ -128,6 +128,7 @@ class Upkeep:
                 os.urandom,
                 at_least=at_least,
                 accept_missing=accept_missing,
+                mended=without_validators,
             )
         finally:
             lock.release()

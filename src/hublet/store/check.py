@@ -89,10 +89,12 @@ def repair(
     *,
     at_least: int,
     accept_missing: bool,
+    mended: Callable[[Row], bytes] = lambda row: row.plaintext,
 ) -> Repaired:
     """A whole store of what can be read of a damaged one, under the same key; that one is copied aside first.
 
-    `at_least` is the count of commits outside the store. Raises StoreCorrupt, and changes nothing, when records may be
+    `at_least` is the count of commits outside the store, `mended` gives the plaintext that a record is to have where
+    others are left out. Raises StoreCorrupt, and changes nothing, when records may be
     missing and that is not accepted; StoreError for the disk.
     """
     seen = check(path, envelope, header)
@@ -103,13 +105,16 @@ def repair(
             f"records may be missing, or older than the last ones: {seen.unproved}",
             hint="`hublet store repair --accept-missing` goes on with what is there",
         )
-    kept = {row.id for row in seen.rows}
+    kept = {row.id: row for row in seen.rows}
     marks: dict[bytes, bytes] = {}
     rows = []
     with reporting("the cache can't be repaired"):
         with closing(schema.connect(path, writable=False)) as connection:
             for id, kind, sealed in _every(connection):
                 if id in kept and id not in marks:
+                    plaintext = mended(kept[id])
+                    if plaintext != kept[id].plaintext:
+                        sealed = envelope.seal(kind, id, plaintext, randomness(salt_size))
                     marks[id] = mark_of(sealed)
                     rows.append((id, kind, sealed))
         generation = max(seen.generation or 0, at_least) + 1

@@ -99,11 +99,12 @@ async def made(order: Ordered) -> WorkOrder:
     return order if isinstance(order, WorkOrder) else await order
 
 
-def conditionally(order: WorkOrder, state: State) -> WorkOrder:
-    """The order with the validators of everything that it asks and the state still has as it was said."""
+def conditionally(order: WorkOrder, state: State, now: float) -> WorkOrder:
+    """The order with the validators that are good at this time, of everything that it asks and the state still has as
+    it was said."""
     from hublet.core.confirming import usable  # the daemon's side: what a state is, no worker has to know
 
-    validators = usable(state, order.hub.asker, None if order.whole else order.ask)
+    validators = usable(state, order.hub.asker, now, None if order.whole else order.ask)
     texts: dict[ops.Operation, str] = {
         operation: orjson.loads(known.content.template.text)["content"]
         for operation in validators
