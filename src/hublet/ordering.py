@@ -12,7 +12,19 @@ from hublet.core.state import State, members, organizations
 from hublet.upstream.order import WorkOrder, fixed_blocks
 
 if TYPE_CHECKING:
+    from hublet.core.snapshot import Terms
     from hublet.sync import Plan
+
+
+_PASSES_IN_TIME = 2.5
+"""What hardly changes rests only while this many of the longest times between passes are left before it expires: one for
+a pass that brings nothing, one for the pass after it, and something for the tenth by which each may be late."""
+
+
+def rests_for(terms: Terms) -> float:
+    """For how long a pass lets what hardly changes rest, in seconds. What it leaves out must not expire before a later
+    pass asks for it: where secrets' values are good for a few hours only, nothing rests."""
+    return max(0.0, min(terms.seldom, terms.max_stale - _PASSES_IN_TIME * terms.longest))
 
 
 def order_of(state: State, plan: Plan, now: float, *, seldom: float) -> WorkOrder:

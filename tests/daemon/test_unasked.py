@@ -188,6 +188,24 @@ def test_never_by_itself_means_when_a_client_asks(tmp_path: Path) -> None:
     asyncio.run(life())
 
 
+@pytest.mark.parametrize("max_stale", ["20m", "1h", "2h", "4h", "8h"])
+def test_no_value_expires_between_passes_while_the_hub_is_well(tmp_path: Path, max_stale: str) -> None:
+    """However short they are good for: what a pass lets rest is asked for in time by one of the next."""
+
+    async def life() -> None:
+        async with scheduled(tmp_path, SLOW | {"secrets": {"max_stale": max_stale}}) as here:
+            for _ in range(40):
+                assert here.timer.due is not None
+                until = here.timer.due[0] - 1
+                here.it.clock.advance(until)
+                here.it.sync.republish_if_due()
+                assert not here.it.sync.snapshot._expired
+                here.it.clock.advance(-until)
+                await here.next()
+
+    asyncio.run(life())
+
+
 @pytest.mark.parametrize(
     ("settings", "most"),
     [({"secrets": {"max_stale": "1h"}}, 33 * MINUTE), ({"serve": {"ready_within": "90m"}}, 49.5 * MINUTE)],
