@@ -107,7 +107,7 @@ class HubClient:
             return Malformed("the answer is larger than hub.size_limit")
         except Unreadable:
             return Malformed("the answer's compression is broken, or not the one that was asked for")
-        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as error:
             return _failure(error)
 
     async def fetch_icon(self, address: str) -> Content | None:
@@ -177,7 +177,7 @@ def _failure(error: Exception) -> Outcome:
             return Unreachable(f"could not connect{_because(error)}")
         case httpx.RemoteProtocolError():
             return Malformed("the answer was cut off or is not HTTP")
-        case httpx.InvalidURL() | httpx.UnsupportedProtocol():
+        case httpx.InvalidURL() | httpx.UnsupportedProtocol() | UnicodeError():  # the last: a host that is no IDNA name
             return Malformed("a redirect to an address that can't be used")
         case httpx.NetworkError():
             return Unreachable("the connection broke")
