@@ -15,7 +15,7 @@ from hublet.core import operations as ops
 from hublet.core import questions as q
 from hublet.core import secretrefs
 from hublet.core.records import Content, View, render
-from hublet.core.split import Harvest, WrongShape, split, used
+from hublet.core.split import MOST_ASSISTANTS, MOST_ORGANIZATIONS, Harvest, WrongShape, split, used
 from hublet.demo.data import ACME, DEMO_KEY, INITECH, ORGANIZATION_SECRETS, USER_SECRETS
 from hublet.demo.hub import Hub
 
@@ -300,6 +300,26 @@ def test_a_wrong_shape_is_told_without_a_word_of_the_reply(operation: ops.Operat
     assert str(caught.value)
     assert CANARY not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_a_list_has_so_many_assistants_and_no_more() -> None:
+    """Twice the largest team that hublet is made for. Of a longer list not even the packages are asked for."""
+    uses = "models:\n  - uses: o/block\n"
+    reply = [asst(packageSlug=f"p{index}") for index in range(MOST_ASSISTANTS - 1)] + [asst(rawYaml=uses)]
+    assert len(take(ops.ListAssistants(None), reply).facts) == MOST_ASSISTANTS + 1
+    assert used(reply) == ("o/block",)
+    reply.append(asst(packageSlug="one-more"))
+    with pytest.raises(WrongShape, match="more than 20000 assistants"):
+        take(ops.ListAssistants(None), reply)
+    assert used(reply) == ()
+
+
+def test_an_account_has_so_many_organizations_and_no_more() -> None:
+    """A pass asks for a list of each."""
+    some = [{"id": f"i{index}", "name": "n", "slug": f"s{index}"} for index in range(MOST_ORGANIZATIONS + 1)]
+    assert len(take(ops.ListOrganizations(), {"organizations": some[:-1]}).organizations) == MOST_ORGANIZATIONS
+    with pytest.raises(WrongShape, match="more than 1000 organizations"):
+        take(ops.ListOrganizations(), {"organizations": some})
 
 
 def test_the_good_shape_of_each_of_those_is_taken() -> None:

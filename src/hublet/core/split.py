@@ -19,6 +19,12 @@ from hublet.core.places import Path, Pieces
 from hublet.core.records import Content, Fact, Template, View, cut, render
 from hublet.core.values import dataclass
 
+MOST_ASSISTANTS = 20_000
+"""In one list. A team of ten thousand is what hublet is made for; without a limit one answer of a broken or hostile Hub
+could fill the cache and the daemon's memory with millions."""
+MOST_ORGANIZATIONS = 1_000
+"""Of one account. A pass asks for the list of each."""
+
 
 class WrongShape(ValueError):
     """The reply is JSON, but not what the Hub's document declares: the sentence says where."""
@@ -94,8 +100,11 @@ def _split(operation: ops.Operation, reply: object, mark: str, reading: _Reading
 
 
 def used(reply: object) -> tuple[str, ...]:
-    """The registry packages that the assistants of a reply use (its `rawYaml`s), each once."""
+    """The registry packages that the assistants of a reply use (its `rawYaml`s), each once; none of a list that `split`
+    refuses for its length."""
     found: dict[str, None] = {}
+    if isinstance(reply, list) and len(reply) > MOST_ASSISTANTS:
+        return ()
     for item in reply if isinstance(reply, list) else [reply]:
         raw_yaml = item.get("rawYaml") if isinstance(item, dict) else None
         if isinstance(raw_yaml, str):
@@ -128,6 +137,8 @@ def _download(question: q.Download, reply: object) -> Harvest:
 def _assistants(scope: q.Scope, proxied: bool, reply: object, mark: str, reading: _Reading) -> Harvest:
     if not isinstance(reply, list):
         raise WrongShape("the list of assistants is not an array")
+    if len(reply) > MOST_ASSISTANTS:
+        raise WrongShape(f"the list has more than {MOST_ASSISTANTS} assistants")
     facts: list[Fact] = []
     secrets: dict[q.Fqsn, None] = {}
     icons: dict[str, str] = {}
@@ -214,6 +225,8 @@ def _organizations(reply: object, mark: str) -> Harvest:
             pass
         case _:
             raise WrongShape("there is no array of organizations")
+    if len(organizations) > MOST_ORGANIZATIONS:
+        raise WrongShape(f"there are more than {MOST_ORGANIZATIONS} organizations")
     ids: list[str] = []
     slugs: set[str] = set()
     for organization in organizations:
