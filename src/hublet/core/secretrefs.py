@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from hublet.core import yamltree
 from hublet.core.messages import is_segment
@@ -38,6 +39,13 @@ _TELLING = re.compile(r"api_?key|token|secret|passw|passphrase|credential|author
 _LOCATIONS = frozenset({"apiKeyLocation", "envSecretLocations"})
 """Below these the Hub tells where a value is, whatever a key is called there (`secretAccessKey`)."""
 _NEVER = frozenset({"name", "version", "schema", "provider", "model", "roles"})
+_MOST_COMPARED = 200_000
+"""How often the texts of one section are compared with what the author wrote, to find the source of each: enough for
+600 texts that all stand at another index than their sources. After that a text without a source is hidden whole."""
+_COMPARED_AT_ONCE = 256
+"""Characters. A comparison takes as long as the text is: a longer text counts as several."""
+_UNTOLD = Leaf("${{ secrets.ONE }}${{ secrets.OTHER }}", 0, 0)
+"""Stands for a source that was not looked for any more: a text that was made of this is hidden whole."""
 
 
 @dataclass(slots=True)
@@ -137,7 +145,8 @@ def _filled(tree: Tree, given: Mapping[str, Tree]) -> Tree:
 def _pairs(items: list[object], sources: list[Tree], key: str) -> Iterator[tuple[object, Tree]]:
     """Each unrolled item with what its author wrote for it: the item of that name, else the one at its index.
 
-    Unrolling keeps the order, leaves a null for what failed, drops all but the first of a name, and adds at the end.
+    Unrolling keeps the order, leaves a null for what failed, drops all but the first of a name, and adds at the end. A
+    text has no name: where it does not fit what stands at its index, the first that it fits is taken for its source.
     """
     named: dict[str, Tree] = {}
     kept: list[Tree] = []
@@ -145,13 +154,24 @@ def _pairs(items: list[object], sources: list[Tree], key: str) -> Iterator[tuple
         name = _own_name(source, key)
         if name is None or named.setdefault(name, source) is source:
             kept.append(source)
+    literals = [VARIABLE.split(source.text)[0::2] if isinstance(source, Leaf) else None for source in kept]
+    left = _MOST_COMPARED
     for index, item in enumerate(items):
         name = item.get(key) if isinstance(item, dict) else None
-        at_index = kept[index] if len(kept) <= len(items) and index < len(kept) else None
+        at = index if len(kept) <= len(items) and index < len(kept) else None
+        at_index = kept[at] if at is not None else None
         if isinstance(name, str) and name in named:
             yield item, named[name]
-        elif isinstance(item, str) and not _fits(item, at_index):
-            yield item, next((source for source in kept if _fits(item, source)), at_index)
+        elif isinstance(item, str) and not (at is not None and _fits(item, literals[at])):
+            # Each text against each source is the square of what one author can write.
+            compared = 1 + len(item) // _COMPARED_AT_ONCE
+            affordable = left // compared
+            found = next((i for i, texts in enumerate(islice(literals, affordable)) if _fits(item, texts)), None)
+            left -= compared * min(affordable, len(kept) if found is None else found + 1)
+            if found is not None:
+                yield item, kept[found]
+            else:
+                yield item, at_index if affordable >= len(kept) else _UNTOLD
         else:
             yield item, at_index
 
@@ -166,8 +186,9 @@ def _own_name(source: Tree, key: str) -> str | None:
     return None
 
 
-def _fits(value: str, source: Tree) -> bool:
-    return isinstance(source, Leaf) and _inserted(value, VARIABLE.split(source.text)[0::2]) is not None
+def _fits(value: str, literals: list[str] | None) -> bool:
+    """Whether a text can be what became of a source with these literals; None is a source that is no text."""
+    return literals is not None and _inserted(value, literals) is not None
 
 
 def _inserted(value: str, literals: list[str]) -> list[str] | None:
