@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from hublet.core.messages import Malformed, Request, Response, error_response, json_response, type_json
 from hublet.core.passing import (
@@ -57,21 +57,29 @@ class Forwarder:
         answered: Callable[[], None] = lambda: None,
     ) -> None:
         self._hub, self._transport, self._clock, self._answered = hub, transport, clock, answered
-        self._client: httpx.AsyncClient | None = None
-        self._client_of: Hub | None = None
+        self._client: _Client | None = None
+        """The one that requests go through now."""
+        self._clients: set[_Client] = set()
+        """All that are open: that one, and those whose answers still come."""
         self._unreachable_at = float("-inf")
         self._ending: set[asyncio.Task[None]] = set()
+        """Held until they are done: the event loop itself doesn't."""
         self.passed = 0
 
     def forget(self) -> None:
-        """Let go of a key that was lent: the next request gets a client of its own. What streams goes on."""
-        self._client_of = None
+        """Let go of a key that was lent: the next request gets a client of its own. What streams goes on, and the old
+        client is closed when the last of its answers has ended. Called on the event loop."""
+        retired, self._client = self._client, None
+        if retired is not None:
+            self._close_unused(retired)
 
     async def close(self) -> None:
-        await asyncio.gather(*self._ending, return_exceptions=True)
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        """Wait for answers that are ending, then close every client, which breaks off what still streams."""
+        while self._ending:
+            await asyncio.gather(*self._ending, return_exceptions=True)
+        self._client = None
+        while self._clients:
+            await _close(self._clients.pop())
 
     async def forward(self, request: Request, rule: Rule) -> Response:
         """The Hub's answer, its body as a stream; 503 with a message when there is none."""
@@ -117,17 +125,32 @@ class Forwarder:
                 headers["content-length"] = length
         gap = _PATIENCE if rule.patient else hub.timeout
         timeout = httpx.Timeout(gap, connect=hub.connect_timeout)
-        client = await self._client_for(hub)
-        sent = client.build_request(request.head.method, url, headers=headers, content=content, timeout=timeout)
+        client = self._client_for(hub)
+        sent = client.http.build_request(request.head.method, url, headers=headers, content=content, timeout=timeout)
         # httpx fills in defaults of its own; what the client did not say is not said for it.
         for name in ("accept", "accept-encoding", "user-agent"):
             if name not in headers:
                 sent.headers[name] = (
                     "identity" if name == "accept-encoding" else "*/*" if name == "accept" else "hublet"
                 )
+        client.answers += 1
+        response: Response | None = None
         try:
-            async with asyncio.timeout(gap + hub.connect_timeout):
-                answer = await client.send(sent, stream=True, follow_redirects=False)
+            response = await self._answer(client, sent, rule, hub, credential, gap + hub.connect_timeout)
+        finally:
+            if response is None or isinstance(response.body, bytes):
+                self._release(client)
+        return response
+
+    async def _answer(
+        self, client: _Client, sent: httpx.Request, rule: Rule, hub: Hub, credential: str | None, patience: float
+    ) -> Response:
+        """What the Hub answers. A body that streams releases the client when it has ended, and nothing else does."""
+        import httpx
+
+        try:
+            async with asyncio.timeout(patience):
+                answer = await client.http.send(sent, stream=True, follow_redirects=False)
         except (httpx.ConnectError, httpx.ConnectTimeout):
             self._unreachable_at = self._clock()
             return _offline(rule)
@@ -139,42 +162,107 @@ class Forwarder:
         if rule.care is not Care.ANY:
             return await _whole(answer, rule, hub)
         raw = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in answer.headers.raw)
-        return Response(answer.status_code, response_headers(raw, credential), self._pieces(answer, hub.size_limit))
+        body = _Pieces(answer, hub.size_limit, lambda ending: self._end(client, ending))
+        return Response(answer.status_code, response_headers(raw, credential), body)
 
-    async def _client_for(self, hub: Hub) -> httpx.AsyncClient:
+    def _client_for(self, hub: Hub) -> _Client:
+        """The client for a Hub as it is configured now. Nothing is awaited here: two requests would make two."""
         import httpx
 
         from hublet.upstream.http import trust
 
-        if self._client is None or self._client_of != hub:
-            await self.close()
-            self._client = httpx.AsyncClient(verify=trust(hub.ca_file), transport=self._transport)
-            self._client.cookies.jar.set_policy(_no_cookies())
-            self._client_of = hub
+        if self._client is None or self._client.hub != hub:
+            self.forget()
+            http = httpx.AsyncClient(verify=trust(hub.ca_file), transport=self._transport)
+            http.cookies.jar.set_policy(_no_cookies())
+            self._client = _Client(hub, http)
+            self._clients.add(self._client)
         return self._client
 
-    async def _pieces(self, answer: httpx.Response, limit: int) -> AsyncIterator[bytes]:
-        """The body as it comes, compression and all. An answer over the limit is broken off, so that nobody takes what
-        came for the whole; so is one that the Hub breaks off."""
-        size, pieces = 0, answer.aiter_raw()
-        step: asyncio.Task[bytes] | None = None
+    def _release(self, client: _Client) -> None:
+        """One answer of a client has ended, or never came."""
+        client.answers -= 1
+        self._close_unused(client)
+
+    def _close_unused(self, client: _Client) -> None:
+        if client is not self._client and not client.answers and client in self._clients:
+            self._clients.discard(client)
+            self._hold(asyncio.create_task(_close(client), name="close a client"))
+
+    def _end(self, client: _Client, ending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have the end of an answer come while others go on, then release its client."""
+        task = asyncio.create_task(ending, name="end of an answer")
+        task.add_done_callback(lambda _: self._release(client))
+        self._hold(task)
+        return task
+
+    def _hold(self, task: asyncio.Task[None]) -> None:
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+
+class _Client:
+    """An httpx client, the Hub that it was made for, and how many of its answers have not ended yet."""
+
+    __slots__ = ("answers", "http", "hub")
+
+    def __init__(self, hub: Hub, http: httpx.AsyncClient) -> None:
+        self.hub, self.http, self.answers = hub, http, 0
+
+
+async def _close(client: _Client) -> None:
+    import httpx
+
+    try:
+        await client.http.aclose()
+    except (httpx.HTTPError, OSError) as error:
+        log.debug("a client of the Hub did not close well (%s)", type(error).__name__)
+
+
+class _Pieces:
+    """An answer's body as it comes, compression and all. One over the limit (in bytes) is broken off, so that nobody
+    takes what came for the whole; so is one that the Hub breaks off.
+
+    Transitions: open → ended (all of it came, it broke off, or `aclose`, which also ends one that nobody has read).
+    `end` is given once what remains to be done then, and runs it as a task.
+    """
+
+    def __init__(
+        self, answer: httpx.Response, limit: int, end: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+    ) -> None:
+        self._answer, self._limit, self._end = answer, limit, end
+        self._pieces = answer.aiter_raw()
+        self._size = 0
+        self._step: asyncio.Task[bytes] | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    def __aiter__(self) -> _Pieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._ending is not None:
+            raise StopAsyncIteration
         try:
-            while True:
-                step = asyncio.create_task(anext(pieces, b""))
-                if not (piece := await asyncio.shield(step)):
-                    break
-                size += len(piece)
-                if size > limit:
-                    raise ConnectionAbortedError("the answer is larger than hub.size_limit")
-                yield piece
-        finally:
-            ending = asyncio.create_task(_end(answer, step), name="end of an answer")
-            self._ending.add(ending)
-            ending.add_done_callback(self._ending.discard)
-            await asyncio.shield(ending)
+            self._step = asyncio.create_task(anext(self._pieces, b""))
+            piece = await asyncio.shield(self._step)
+            self._size += len(piece)
+            if self._size > self._limit:
+                raise ConnectionAbortedError("the answer is larger than hub.size_limit")
+        except BaseException:
+            await self.aclose()
+            raise
+        if not piece:
+            await self.aclose()
+            raise StopAsyncIteration
+        return piece
+
+    async def aclose(self) -> None:
+        if self._ending is None:
+            self._ending = self._end(_have_done(self._answer, self._step))
+        await asyncio.shield(self._ending)
 
 
-async def _end(answer: httpx.Response, step: asyncio.Task[bytes] | None) -> None:
+async def _have_done(answer: httpx.Response, step: asyncio.Task[bytes] | None) -> None:
     """Have done with an answer. A client that goes cancels whatever runs for it; were that the closing of the
     connection to the Hub, it would stay half closed for ever: so the closing is left to end by itself."""
     import httpx
