@@ -35,6 +35,21 @@ def _undumpable() -> bool:
         return False
 
 
+def limit_memory(most: int) -> bool:
+    """Let this process have no more than `most` bytes of data (RLIMIT_DATA: heap and private mappings), and say whether
+    that holds. What asks for more raises MemoryError. Only on Linux: elsewhere the limit means little, or other things.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
+
+
 def is_dumpable() -> bool | None:
     """Whether this process could leave a core dump; None where that can't be asked."""
     if sys.platform != "linux":

@@ -40,6 +40,8 @@ RestartSec=2
 WatchdogSec={watchdog}
 TimeoutStopSec=20
 KillMode=mixed
+# A pass that the kernel kills for its memory is a broken pass; what is cached is served all the same.
+OOMPolicy=continue
 
 RuntimeDirectory=hublet
 RuntimeDirectoryMode=0700

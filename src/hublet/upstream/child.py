@@ -12,7 +12,7 @@ from typing import ClassVar
 from hublet.core import operations as ops
 from hublet.core.outcomes import Outcome, PassReport, Unreachable
 from hublet.core.records import Fact
-from hublet.upstream.order import Ordered, Reader, Told, Word, WorkOrder, made, order_to_json
+from hublet.upstream.order import OUT_OF_MEMORY, Ordered, Reader, Told, Word, WorkOrder, made, order_to_json
 
 log = logging.getLogger("hublet.upstream")
 
@@ -82,6 +82,8 @@ async def run_in_child(ordered: Ordered, say: Callable[[Word], None], *, limit: 
         ending.leave()
         return PassReport(tuple(outcomes), tuple(icons), whole=order.whole)
     said = await ending.come()
+    if process.returncode == OUT_OF_MEMORY and not failure:
+        failure = "what the Hub answered takes more memory than a pass may have"
     failure = failure or f"the worker ended early (exit {process.returncode})"
     # Of a traceback only the last line's exception name: texts can quote what was being parsed.
     last = said.decode(errors="replace").strip().rpartition("\n")[2].partition(":")[0][:80]

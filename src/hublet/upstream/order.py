@@ -193,6 +193,8 @@ def _operation(call: list[object]) -> ops.Operation:
 
 
 _LENGTH = struct.Struct(">I")
+OUT_OF_MEMORY = 12
+"""The exit code of a worker that needed more memory than it may have (the number of ENOMEM)."""
 MOST_BYTES_A_FRAME = 128 * 1024 * 1024
 
 

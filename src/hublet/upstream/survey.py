@@ -151,6 +151,8 @@ def _take_apart(
         return Malformed(str(error)), Harvest(())
     except RecursionError:
         return Malformed("the answer is nested too deeply"), Harvest(())
+    except MemoryError:
+        raise  # the others would not find any either
     except Exception as error:  # noqa: BLE001  one answer that nobody thought of must not cost the pass its others
         return Malformed(f"the answer can't be taken apart ({type(error).__name__})"), Harvest(())
     return Answered(harvest.facts, said.validator), harvest

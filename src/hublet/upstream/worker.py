@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from hublet.upstream.http import HubClient
-from hublet.upstream.order import END, Word, WorkOrder, word_to_frames
+from hublet.upstream.order import END, OUT_OF_MEMORY, Word, WorkOrder, word_to_frames
 from hublet.upstream.survey import survey
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ def _hub(order: WorkOrder) -> HubClient | FolderHub:
 
 
 def work(order: WorkOrder) -> int:
-    """Exit code 0 when the end was written."""
-    asyncio.run(_work(order))
-    return 0
+    """The exit code: 0 when the end was written, OUT_OF_MEMORY when there was not enough for an answer."""
+    code = 0
+    try:
+        asyncio.run(_work(order))
+    except* MemoryError:
+        code = OUT_OF_MEMORY
+    return code
