@@ -200,6 +200,67 @@ def test_who_holds_many_connections_with_half_a_head_does_not_keep_others_out() 
     run(main())
 
 
+def known_but_at(path: str) -> App:
+    """Anybody is answered at one path."""
+    return App(
+        lambda request: text("x" * 4096),
+        lambda head: Admitted(None, known=head.target != path),
+    )
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /open HTTP/1.1\r\nHost: h\r\n\r\n"], ids=["first", "second"])
+def test_who_is_not_known_does_not_keep_others_out_with_bodies(first: bytes) -> None:
+    """However often a byte of them comes; a known client's body keeps its place."""
+
+    async def main() -> None:
+        async with serving(known_but_at("/open"), Limits(connections=5)) as server:
+            mine = await server.connect()
+            mine.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nx")
+            others = []
+            for _ in range(10):
+                other = await server.connect()
+                others.append(other)
+                other.send(first, b"POST /open HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nx")
+                await asyncio.sleep(0.01)
+                for each in others:
+                    each.send(b"x")
+            for _ in range(4):
+                honest = await server.connect()
+                honest.get()
+                assert (await honest.reply()).status == 200
+            mine.send("y")
+            assert (await mine.reply()).status == 200
+            assert server.listener.counters.turned_away == 0
+
+    run(main())
+
+
+@pytest.mark.parametrize("answers", [10, 2000], ids=["a little unread", "stalled"])
+def test_who_is_not_known_and_does_not_read_is_gone_at_once(answers: int) -> None:
+    """An eviction that waited for the answers to be taken would leave the socket open beyond the limit."""
+
+    async def main() -> None:
+        async with serving(known_but_at("/open"), Limits(connections=1)) as server:
+            with socket.socket() as stuck:
+                stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+                stuck.connect(("127.0.0.1", server.port))
+                await until(lambda: len(server.listener) == 1)
+                (held,) = server.listener._connections
+                inner = held._transport.get_extra_info("socket")
+                inner.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+                stuck.setblocking(False)
+                stuck.sendall(b"GET /open HTTP/1.1\r\nHost: h\r\n\r\n" * answers)
+                await until(lambda: held._transport.get_write_buffer_size() > 0)
+                await asyncio.sleep(0.05)
+                honest = await server.connect()
+                honest.get()
+                assert (await honest.reply()).status == 200
+                await until(lambda: held._gone)
+                assert server.listener.counters.evicted == 1
+
+    run(main())
+
+
 def test_a_pipelined_flood_waits_outside() -> None:
     """Some requests wait parsed; the rest stays bytes, at last in the client's own buffers; then all are answered."""
     gate = asyncio.Event()

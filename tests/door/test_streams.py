@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -248,5 +249,30 @@ def test_pieces_are_sent_when_they_are_made() -> None:
             assert await anext(chunks) == b"a"
             gate.set()
             assert [piece async for piece in chunks] == [b"b"]
+
+    run(main())
+
+
+def test_a_collected_body_takes_no_more_memory_in_small_pieces() -> None:
+    """Its size limit bounds it, not the number of chunks that the client makes of it."""
+    size = 200_000
+
+    async def main() -> None:
+        async with serving(App(), Limits(body_size=size)) as server:
+            client = await server.connect()
+            client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+            await until(lambda: len(server.listener) == 1)
+            (connection,) = server.listener._connections
+            await until(lambda: connection._exchange is not None)
+            tracemalloc.start()
+            try:
+                client.send(b"2\r\nab\r\n" * (size // 2))
+                await until(lambda: connection._exchange.size == size, 20)
+                assert tracemalloc.get_traced_memory()[0] < 3 * size
+            finally:
+                tracemalloc.stop()
+            client.send("0\r\n\r\n")
+            assert (await client.reply()).body == b"POST / 200000"
+            assert server.app.requests[-1].body == b"ab" * (size // 2)
 
     run(main())

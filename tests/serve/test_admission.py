@@ -33,6 +33,9 @@ WRONG = "hublet_" + "A" * 43
 KEY = "con_" + "k" * 40
 
 
+OPEN = ["/healthz", "/readyz", "/readyz?x=1", "/hublet/v1/proof/abc", "/icons/a.png"]
+
+
 @dataclass
 class Place:
     """An Admission whose kernel says what the test wants."""
@@ -233,3 +236,37 @@ def test_a_socket_whose_peer_cannot_be_told_admits_nobody(unix: Connection) -> N
     theirs.close()
     unix.socket = ours
     assert isinstance(Place().admission.admit(Head("GET", "/ide/policy"), unix), Response)
+
+
+@pytest.mark.parametrize("path", OPEN)
+@pytest.mark.parametrize(
+    "header", [("content-length", "1"), ("content-length", "10"), ("transfer-encoding", "chunked")]
+)
+@pytest.mark.parametrize("where", [Place(Verdict.OTHER_USER), Place(because="we are root"), Place(access="token")])
+def test_nobody_has_a_body_read_on_an_open_path(path: str, header: tuple[str, str], where: Place) -> None:
+    """Other users and containers could fill the memory with them."""
+    place = replace(where)
+    answer = place.ask(path, HOST, header)
+    assert isinstance(answer, Response)
+    assert answer.status == 413
+    assert place.service.counters["refused:body"] == 1
+    assert place.noted() == [("refused", "body")]
+
+
+@pytest.mark.parametrize("path", OPEN)
+@pytest.mark.parametrize("headers", [[], [("content-length", "0")], [("content-length", "00")]])
+def test_without_a_body_anybody_is_answered_on_an_open_path(path: str, headers: list[tuple[str, str]]) -> None:
+    """And the door may close the connection whenever it needs the room."""
+    answer = Place(Verdict.OTHER_USER).ask(path, HOST, *headers)
+    assert isinstance(answer, Admitted)
+    assert not answer.known
+    assert not cast("Identity", answer.identity).known
+
+
+def test_who_is_known_may_send_a_body_anywhere_but_with_an_icon() -> None:
+    """It is answered 405 there; what matters is that only the user's own programs can take up memory with it."""
+    for path in ("/healthz", "/readyz", "/hublet/v1/proof/abc", "/ide/policy"):
+        answer = Place().ask(path, HOST, ("content-length", "5"))
+        assert isinstance(answer, Admitted)
+        assert answer.known
+    assert isinstance(Place().ask("/icons/a.png", HOST, ("content-length", "5")), Response)

@@ -68,6 +68,9 @@ class Admitted:
     streamed: bool = False
     basis: object = None
     """The application's own: what it decided from."""
+    known: bool = True
+    """False when anybody is answered this. A connection on which nobody known was admitted can be closed at any moment
+    to make room for another one, whatever it is doing."""
 
 
 class Application(Protocol):

@@ -79,8 +79,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "admitted", "chunks", "close", "complete", "expects", "has_body", "head", "old", "refusal", "request", "size",
-        "started", "stream",
+        "admitted", "close", "collected", "complete", "expects", "has_body", "head", "old", "refusal", "request",
+        "size", "started", "stream",
     )  # fmt: skip
 
     def __init__(self, head: Head, *, close: bool = False, old: bool = False) -> None:
@@ -94,7 +94,8 @@ class Exchange:
         self.has_body = False
         self.expects = False
         """The client waits for `100 Continue` before it sends the body (RFC 9110 section 10.1.1)."""
-        self.chunks: list[bytes] = []
+        self.collected = bytearray()
+        """What came of a body that is handed on whole: one buffer, so that it takes no more memory in small pieces."""
         self.size = 0
         self.stream: BodyStream | None = None
         self.complete = False

@@ -211,15 +211,20 @@ class Http1(ResponseWriter, asyncio.Protocol):
             return self._due()
         if not self._writable:
             self._counters.timed_out += 1
-        self.evict(abort=not self._writable)
+        self.evict()
         return inf
 
     @property
     def waits(self) -> float:
-        """Since when this connection has no request in work; inf while it has one. For the keeper's eviction."""
+        """Since when this connection has no request in work; inf while it has one. For the keeper's eviction.
+
+        The request of a client that nobody knows does not count, nor what it has sent or read since that began: with
+        bodies that never end it would keep others out."""
         answering = self._task is not None and not self._holding_back
         busy = answering or bool(self._queue) or not self._writable or self._phase is Phase.BODY
-        return inf if busy else self._since
+        if not busy:
+            return self._since
+        return inf if self._known else self._begun
 
     @property
     def is_new(self) -> bool:
@@ -228,8 +233,9 @@ class Http1(ResponseWriter, asyncio.Protocol):
         return untouched and self._loop.time() - self._since < self._limits.first_time
 
     def evict(self, *, abort: bool = False) -> None:
-        """End the connection: after what is written went out, or with `abort` at once."""
-        if abort:
+        """End the connection: after what is written went out; at once with `abort`, from a client that does not take
+        its answers, and from one that nobody knows: it could keep the socket open by not reading to the end."""
+        if abort or not self._writable or (not self._known and self._transport.get_write_buffer_size()):
             self._transport.abort()
         else:
             self._transport.close()

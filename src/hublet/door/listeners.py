@@ -77,8 +77,9 @@ class Listener:
         return None
 
     def _make_room(self, new: Http1) -> bool:
-        """Close the connection that has waited longest without a request in work, slow senders of heads included: those
-        who hold connections to keep others out lose the oldest of them."""
+        """Close the connection that has waited longest without a request in work. Slow senders of heads count as
+        waiting, as do clients that nobody knows whatever they do: those who hold connections to keep others out lose
+        the oldest of them."""
         oldest = min(self._connections, key=lambda c: inf if c is new else c.waits)
         if oldest is new or oldest.waits == inf:
             return False

@@ -220,7 +220,7 @@ class RequestReader:
         else:
             if exchange.size > self._limits.body_size:
                 raise self._refuse(413, "the request's body is too large")
-            exchange.chunks.append(piece)
+            exchange.collected += piece
 
     def on_message_complete(self) -> None:
         exchange, self._exchange = self._exchange, None
@@ -233,8 +233,8 @@ class RequestReader:
         if exchange.stream is not None:
             exchange.stream.end()
         else:
-            exchange.request = Request(exchange.head, b"".join(exchange.chunks))
-            exchange.chunks = []
+            exchange.request = Request(exchange.head, bytes(exchange.collected))
+            exchange.collected.clear()
         self._whole(exchange)
 
     def _break_streams(self, error: Exception) -> None:

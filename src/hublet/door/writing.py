@@ -65,6 +65,8 @@ class ResponseWriter(RequestReader):
         """Bytes that came and are not parsed yet: as much waits as may wait."""
         self._gone = False
         self._draining = False
+        self._known = False
+        """Somebody whom the application knows has been admitted on this connection."""
 
     def _free(self) -> bool:
         """Whether an answer can be written now."""
@@ -93,6 +95,7 @@ class ResponseWriter(RequestReader):
             self._fail(outcome, exchange.head)
             return False
         exchange.admitted = outcome
+        self._known = self._known or outcome.known
         return True
 
     def _body_wanted(self, exchange: Exchange) -> None:

@@ -2,7 +2,8 @@
 
 1. on the Unix socket: the kernel says who opened the connection; another user gets nothing, not even an open path
 2. the guard: what no client of this API ever sends is refused by name, before anything is looked at
-3. open paths: /healthz, /readyz, icons and the proof of who listens tell nothing of the account
+3. open paths: /healthz, /readyz, icons and the proof of who listens tell nothing of the account; anybody may ask for
+   them, without a body
 4. identity: a local token or the account's own key as the bearer, or a peer that the kernel says is the same user
 """
 
@@ -99,14 +100,21 @@ class Admission:
         if broken is not None:
             return self._refuse(_Denied(broken.rule, broken.response()), who, head, connection)
         if icons:
-            return Admitted(replace(NOBODY, who=who))
+            return self._anybody(replace(NOBODY, who=who), head, connection)
         identity = self._identify(head, connection, who if on_unix else None)
         if isinstance(identity, Identity):
             return Admitted(identity)
         # A wrong token is refused here too: the answer to the right one tells more, so that tokens could be tried out.
         if (path in _OPEN or path.startswith(_PROOF)) and identity.rule != "unknown-token":
-            return Admitted(NOBODY)
+            return self._anybody(NOBODY, head, connection)
         return self._refuse(identity, who, head, connection)
+
+    def _anybody(self, nobody: Identity, head: Head, connection: Connection) -> Admitted | Response:
+        """An open path. No body is collected for somebody who is not known: many of them would fill the memory."""
+        if (head.header("content-length") or "0").strip("0") or head.header("transfer-encoding") is not None:
+            refused = error_response(413, "no body is read here")
+            return self._refuse(_Denied("body", refused), nobody.who, head, connection)
+        return Admitted(nobody, known=False)
 
     @staticmethod
     def _caller(connection: Connection) -> Who:

@@ -47,7 +47,7 @@ class Api:
             return REFRESH_FAILED if is_refresh(head.target) else admitted
         rule = self._passing(head)
         streamed = rule is not None and rule.care is Care.ANY and not self._is_cached(head)
-        return Admitted(admitted.identity, streamed, basis_of(self._service))
+        return Admitted(admitted.identity, streamed, basis_of(self._service), admitted.known)
 
     def _passing(self, head: Head) -> Rule | None:
         try:

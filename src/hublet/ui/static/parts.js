@@ -152,6 +152,7 @@ const RULES = {
   method: "a method for proxies",
   "target-form": "a request for a proxy",
   unaskable: "nobody could tell who asked",
+  body: "a request's body from somebody unknown",
 };
 
 async function refused(root) {
