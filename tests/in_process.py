@@ -37,6 +37,7 @@ from hublet.serve.api import Api
 from hublet.serve.service import Service
 from hublet.summary import Summary
 from hublet.sync import Sync
+from hublet.upstream.folder import FolderHub
 from hublet.upstream.forward import Forwarder
 from hublet.upstream.http import HubClient
 from hublet.upstream.order import Ordered, Told, Word, WorkOrder, made
@@ -163,6 +164,11 @@ async def in_process(
     network = transport(hub)
     orders: list[WorkOrder] = []
 
+    def hub_of(order: WorkOrder) -> HubClient | FolderHub:
+        if order.hub.folder is not None:
+            return FolderHub(order.hub)
+        return HubClient(order.hub, order.validators, transport=network)
+
     async def run(ordered: Ordered, say: Callable[[Word], None]) -> PassReport:
         """A pass in this process: the same survey, the same client, no worker."""
         order = await made(ordered)
@@ -177,8 +183,8 @@ async def in_process(
             else:
                 icons.append(word)
 
-        async with HubClient(order.hub, order.validators, transport=network) as client:
-            await survey(order, client, hear)
+        async with hub_of(order) as upstream:
+            await survey(order, upstream, hear)
         return PassReport(tuple(outcomes), tuple(icons), whole=order.whole)
 
     service = open_service(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hublet.core import operations as ops
-from hublet.core.lifetimes import is_due, rested, seldom_due
+from hublet.core.lifetimes import is_due, missing_packages, rested, seldom_due
 from hublet.core.questions import Assistant, Icon, Organizations, Roster, Secret
 from hublet.core.records import Record
 from hublet.core.state import State, members, organizations
@@ -21,9 +21,12 @@ _PASSES_IN_TIME = 2.5
 a pass that brings nothing, one for the pass after it, and something for the tenth by which each may be late."""
 
 
-def rests_for(terms: Terms) -> float:
+def rests_for(plan: Plan, terms: Terms) -> float:
     """For how long a pass lets what hardly changes rest, in seconds. What it leaves out must not expire before a later
-    pass asks for it: where secrets' values are good for a few hours only, nothing rests."""
+    pass asks for it: where secrets' values are good for a few hours only, nothing rests. Nor does anything of a folder:
+    it costs no request, and a pass begins when a file has changed."""
+    if plan.hub.folder is not None:
+        return 0.0
     return max(0.0, min(terms.seldom, terms.max_stale - _PASSES_IN_TIME * terms.longest))
 
 
@@ -41,6 +44,8 @@ def order_of(state: State, plan: Plan, now: float, *, seldom: float) -> WorkOrde
         if wanted or not question.proxied
     ]
     direct += seldom_due(state, now, seldom=seldom)
+    if plan.hub.folder is not None:
+        direct += missing_packages(state)
     scopes = dict.fromkeys(id_ for id_, _, _ in organizations(records.get(Organizations())))
     scopes |= dict.fromkeys(roster.scope for roster in rosters if roster.scope is not None)
     return WorkOrder(

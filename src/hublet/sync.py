@@ -327,7 +327,7 @@ class Sync:
     def _order(self) -> WorkOrder:
         from hublet.ordering import order_of, rests_for  # for passes alone, and so behind the first answers
 
-        seldom = 0.0 if self._thorough else rests_for(self.terms)
+        seldom = 0.0 if self._thorough else rests_for(self.plan, self.terms)
         order = order_of(self._state, self.plan, self._clock(), seldom=seldom)
         return order if self._doubting else conditionally(order, self._state, self._clock())
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.in_process import in_process, text
 
 from hublet.core import operations as ops
 from hublet.core.address import folder_of, parse_hub_url
@@ -156,3 +157,30 @@ def test_a_folders_address_names_that_folder(parts: list[str]) -> None:
     url = parse_hub_url(path.as_uri())
     assert folder_of(url) == str(path)
     assert parse_hub_url(url) == url
+
+
+def test_a_changed_package_that_no_assistant_uses_is_there_after_the_next_pass(folder: Path, tmp_path: Path) -> None:
+    """Also one that was not there when a client asked for it."""
+    (folder / "acme" / "style.md").write_text("Old rule.")
+    style, later = "/registry/v1/acme/style/latest", "/registry/v1/acme/later/latest"
+    packages = {"/v0/acme/style/latest/download": b"New rule.", "/v0/acme/later/latest/download": b"Later rule."}
+
+    async def life() -> None:
+        async with in_process(tmp_path, settings={"hub": {"url": folder.as_uri()}}) as it:
+            await it.sync.run_pass()
+            for path in (style, later, *packages):
+                assert (await it.ask("GET", path)).status == (200 if "style" in path else 404)
+            (folder / "acme" / "style.md").write_text("New rule.")
+            (folder / "acme" / "later.md").write_text("Later rule.")
+            it.clock.advance(1)
+            await it.sync.run_pass()
+            assert "New rule." in text(await it.ask("GET", style))
+            assert "Later rule." in text(await it.ask("GET", later))
+            for path, rule in packages.items():
+                answer = await it.ask("GET", path)
+                assert isinstance(answer.body, bytes)
+                with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+                    assert [archive.read(name) for name in archive.namelist()] == [rule]
+            assert len(it.orders) == 6, "nothing was asked by a client's question after that pass"
+
+    asyncio.run(life())

@@ -30,7 +30,7 @@ from hublet.core.questions import (
     Scope,
     Secret,
 )
-from hublet.core.records import Known, Record
+from hublet.core.records import Known, Record, Withdrawn
 from hublet.core.state import State, confirmed_at
 
 SELDOM = 86400.0
@@ -73,6 +73,17 @@ def seldom_due(state: State, now: float, *, seldom: float) -> Iterator[ops.Opera
         operation = _seldom(question, known)
         if operation is not None and is_due(state, question, now, seldom=seldom):
             yield operation
+
+
+def missing_packages(state: State) -> Iterator[ops.Operation]:
+    """The packages that were asked for once and are not there. A Hub is asked for them when a client asks again; in a
+    folder they may be there now."""
+    for question, known in state.records.items():
+        match question, known:
+            case Block(slug, version), Withdrawn():
+                yield ops.GetBlock(slug, version)
+            case Download(slug, version), Withdrawn():
+                yield ops.DownloadPackage(slug, version)
 
 
 def is_due(state: State, question: Question, now: float, *, seldom: float) -> bool:
