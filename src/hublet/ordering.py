@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 _PASSES_IN_TIME = 2.5
-"""What hardly changes rests only while this many of the longest times between passes are left before it expires: one for
-a pass that brings nothing, one for the pass after it, and something for the tenth by which each may be late."""
+"""What hardly changes rests only while this many of the longest times between passes are left before it expires: one
+for a pass that brings nothing, one for the pass after it, and something for the tenth by which each may be late."""
 
 
 def rests_for(plan: Plan, terms: Terms) -> float:
