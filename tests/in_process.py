@@ -45,7 +45,7 @@ from hublet.upstream.survey import survey
 
 HUB_URL = "https://hub.example"
 PORT = 3001
-READER = Identity("token", clear=False, scope="read")
+READER = Identity("token", clear=False)
 """Who comes with a local token of scope read."""
 
 

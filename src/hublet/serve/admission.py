@@ -42,7 +42,6 @@ class Identity:
 
     how: str
     clear: bool = False
-    scope: str = ""
     who: Who = field(default=_API, compare=False)
     until: float = inf
     """When a token's time is over, in seconds of the wall clock."""
@@ -53,8 +52,8 @@ class Identity:
 
 
 NOBODY = Identity("none")
-SAME_USER = Identity("same-user", clear=True, scope="secrets", who=replace(_API, how="same-user"))
-ACCOUNT = Identity("account", clear=True, scope="secrets", who=replace(_API, how="account"))
+SAME_USER = Identity("same-user", clear=True, who=replace(_API, how="same-user"))
+ACCOUNT = Identity("account", clear=True, who=replace(_API, how="account"))
 
 
 class _Denied(NamedTuple):
@@ -81,10 +80,6 @@ class Admission:
         self.doorkeeper.close()
         if self._peers is not None:
             self._peers.close()
-
-    def listen_on(self, port: int) -> None:
-        """The port that the Host header has to name, once it is known."""
-        self._hosts = hosts_of(port)
 
     def admit(self, head: Head, connection: Connection) -> Admitted | Response:
         path = head.target.partition("?")[0]
@@ -171,7 +166,7 @@ class Admission:
         if token is not None:
             who = replace(who, how=f"token:{token.name}")
             until = token.expires_at.timestamp() if token.expires_at is not None else inf
-            return Identity("token", clear=token.scope != "read", scope=token.scope, who=who, until=until)
+            return Identity("token", clear=token.scope != "read", who=who, until=until)
         if service.account is not None:
             key = service.account.key.reveal().encode()
             if hmac.compare_digest(text.encode("utf-8", "surrogateescape"), key):

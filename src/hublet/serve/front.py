@@ -59,10 +59,10 @@ class Front:
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
 
-    async def close(self, seconds: float = _DRAIN) -> None:
+    async def close(self) -> None:
         """Accept no more and answer what is in work."""
         if self._listener is not None:
-            await self._listener.drain(seconds)
+            await self._listener.drain(_DRAIN)
         for task in self._retiring:
             task.cancel()
         await asyncio.gather(*self._retiring, return_exceptions=True)
