@@ -16,7 +16,7 @@ from hublet.core.account import Account
 from hublet.core.secretstr import SecretStr
 from hublet.managed import Managed
 from hublet.redaction import STARS, Redactor, watch
-from hublet.serve.service import Service
+from hublet.serve.service import Service, Unavailable
 
 CANARY = 'canary "quoted" schlüssel/7d0c'
 SHORT = "9#k4"
@@ -202,7 +202,7 @@ def test_what_is_forgotten_is_let_go_of_here_as_well() -> None:
     watch(redactor, service)
     assert redactor.text("it says con_canary-of-the-account") == f"it says {STARS}"
     assert "canary" in repr(vars(redactor)["_known"])
-    service.drop()
+    asyncio.run(service.let_go(Unavailable("it is being forgotten")))
     for let_go in service.on_forgotten:
         let_go()
     assert "canary" not in repr({name: vars(redactor)[name] for name in ("_now", "_known", "_generation")})

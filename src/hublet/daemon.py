@@ -210,24 +210,8 @@ class Daemon:
             if door is not None:
                 door.close()
         if service is not None:
-            await self._close(service)
+            await service.close()
         log.info("stopped")
-
-    @staticmethod
-    async def _close(service: Service) -> None:
-        """Let what works with the store come to its end, then shut it."""
-        if service.overrides is not None:
-            await service.overrides.close()
-        if service.exporter is not None:
-            await service.exporter.close()
-        if service.sync is not None:
-            if service.sync.saving.due:
-                await service.sync.save_again()
-            await service.sync.close()
-        if service.audit is not None:
-            await service.audit.close()
-        if service.archive is not None:
-            service.archive.close()
 
     def _lent(self, service: Service) -> Hub:
         """The Hub as pass-through sees it: with the account's key only where the config lends it."""

@@ -20,6 +20,7 @@ from hublet.core.lifetimes import SELDOM
 from hublet.core.locking import is_restored
 from hublet.core.pace import LONGEST_STRETCHED, Pace, stretched
 from hublet.core.snapshot import Terms
+from hublet.door import tokens
 from hublet.door.audit import AuditFile, Syslog
 from hublet.door.audit import file_name as audit_name
 from hublet.keys.asking import Asker
@@ -27,7 +28,7 @@ from hublet.serve.auditing import Audit, id_of
 from hublet.serve.keys import open_archive
 from hublet.serve.noticing import Observer
 from hublet.serve.overrides import Overrides
-from hublet.serve.service import Service, Unavailable, tokens_from_plain, unavailable_by
+from hublet.serve.service import Service, Unavailable, unavailable_by
 from hublet.store.archive import Archive
 from hublet.sync import Plan, Run, Sync
 from hublet.upstream.child import run_in_child
@@ -89,7 +90,7 @@ def _take(service: Service, archive: Archive, environment: Mapping[str, str], ru
     loaded = archive.load()
     archive.retention = Retention(config.history.keep, config.history.max_age)
     service.archive, service.lost_records = archive, loaded.lost
-    service.tokens = tokens_from_plain(loaded.documents.get("tokens"))
+    service.tokens = tokens.all_from_plain(loaded.documents.get("tokens"))
     service.account = account_of(config, environment, loaded.documents.get("account"))
     service.sync = Sync(
         archive, loaded.state, plan_of(config, service.account), terms_of(service, archive), run, clock=service.clock

@@ -71,7 +71,7 @@ class Tending:
         service = self._service
         service.on_open.append(self._begin)
         service.reopen = self._reopening.now
-        service.on_forget.append(self._passes.stop)
+        service.on_let_go.append(self._passes.stop)
         if self._reloader is not None:
             self._reloader.start()
         self._follower.follow(folder_of(service.config.hub.url))

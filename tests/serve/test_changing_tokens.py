@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from hublet.core.errors import HubletError, StoreError
+from hublet.door.tokens import all_from_plain
 from hublet.serve.admin import Admin
-from hublet.serve.service import Service, tokens_from_plain
+from hublet.serve.service import Service
 from tests.in_process import InProcess, in_process
 
 
@@ -38,7 +39,7 @@ async def revoke(service: Service, name: str) -> None:
 def names(service: Service) -> list[str]:
     """The tokens that let somebody in: the same ones as are sealed."""
     assert service.archive is not None
-    sealed = tokens_from_plain(service.archive.load().documents["tokens"])
+    sealed = all_from_plain(service.archive.load().documents["tokens"])
     assert sealed == service.tokens
     return [token.name for token in sealed]
 

@@ -133,14 +133,7 @@ class LocalClient:
         self._admin = Admin(self._service)
 
     def close(self) -> None:
-        if self._service.sync is not None:
-            self._runner.run(self._service.sync.close())
-        if self._service.exporter is not None:
-            self._runner.run(self._service.exporter.close())
-        if self._service.audit is not None:
-            self._runner.run(self._service.audit.close())
-        if self._service.archive is not None:
-            self._service.archive.close()
+        self._runner.run(self._service.close())
         self._runner.close()
 
     def call(

@@ -13,7 +13,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal, get_args
 
 from hublet.core.values import dataclass
@@ -88,3 +88,32 @@ def verify(text: str, tokens: Iterable[Token], now: datetime) -> Token | None:
         if same and digest is not None and not token.expired(now):
             found = token
     return found
+
+
+def to_plain(token: Token) -> dict[str, object]:
+    """A token as the store keeps it: a value of JSON."""
+    return {
+        "name": token.name,
+        "scope": token.scope,
+        "digest": token.digest.hex(),
+        "created_at": token.created_at.timestamp(),
+        "expires_at": token.expires_at.timestamp() if token.expires_at else None,
+    }
+
+
+def all_from_plain(value: object) -> tuple[Token, ...]:
+    """The tokens of a stored list of `to_plain`'s values. An entry of another shape is left out."""
+    found: list[Token] = []
+    for item in value if isinstance(value, list) else []:
+        match item:
+            case {
+                "name": str(name),
+                "scope": ("read" | "secrets" | "admin") as scope,
+                "digest": str(digest),
+                "created_at": float() | int() as created_at,
+                "expires_at": float() | int() | None as expires_at,
+            }:
+                until = datetime.fromtimestamp(expires_at, UTC) if expires_at is not None else None
+                made = datetime.fromtimestamp(created_at, UTC)
+                found.append(Token(name, scope, bytes.fromhex(digest), made, until))
+    return tuple(found)

@@ -26,7 +26,6 @@ from hublet.door import tokens
 from hublet.door.application import Admitted, Connection
 from hublet.door.audit import Who, program_of
 from hublet.door.guard import refusal
-from hublet.managed import load_managed
 from hublet.serve import telling
 from hublet.serve.actions import REVEALING, about_of, action_of, is_urgent, secret_of
 from hublet.serve.auditing import id_of, id_of_secret
@@ -134,11 +133,11 @@ class Admin:
             case "GET", ("proof", nonce), _:
                 return json_response(200, {"proof": service.proof(nonce), "port": service.port})
             case "POST", ("sync",), _:
-                return Response(200, (("Content-Type", "application/x-ndjson"),), self._sync(self._ready()))
+                return Response(200, (("Content-Type", "application/x-ndjson"),), self._sync(self._service.opened()))
             case "POST", ("login",), {"key": str(key)}:
                 return await self._login(key, fresh=value.get("fresh") is True)
             case "POST", ("lock",), _:
-                await self._ready().lock()
+                await self._service.opened().lock()
                 return json_response(200, {})
             case "POST", ("unlock",), _:
                 return await self._unlock()
@@ -195,7 +194,7 @@ class Admin:
             case "GET", ("audit",), _:
                 return json_response(200, await self._audit())
             case "GET", ("tokens",), _:
-                self._ready()
+                self._service.opened()
                 return json_response(200, {"tokens": [_shown(token) for token in service.tokens]})
             case "POST", ("tokens",), {"name": str(name), "scope": ("read" | "secrets" | "admin") as scope}:
                 return await self._make_token(name, scope, value.get("expires_in"))
@@ -241,12 +240,6 @@ class Admin:
             names |= {id_of_secret(envelope, name): f"secret {name}" for name in secrets}
         return {"file": str(audit.file.path), "names": names, "lost": audit.lost}
 
-    def _ready(self) -> Sync:
-        if self._service.sync is None:
-            why = self._service.unavailable
-            raise HubletError(why.reason if why else "hublet is starting", hint=why.hint if why else "try again")
-        return self._service.sync
-
     async def _sync(self, sync: Sync) -> AsyncIterator[bytes]:
         words: asyncio.Queue[Word] = asyncio.Queue()
         running = asyncio.create_task(sync.run_pass(words.put_nowait, force=True))
@@ -264,17 +257,17 @@ class Admin:
             running.cancel()  # this listener only: the pass itself goes on
 
     async def _unlock(self) -> Response:
-        """Serve secret values again on the user's word. Where root wants the Hub's word, a lock that the user had asked
-        for is left to the Hub."""
+        """Serve secret values again on the user's word. Where the administrator wants the Hub's word, only a lock that
+        the user asked for can be lifted so, and it ends with the next answer of the Hub that takes the key."""
         service = self._service
-        managed = load_managed(service.managed_file, owner=service.managed_owner)
+        managed = service.managed
         lock = service.sync.state.ledger.lock if service.sync is not None else None
         if not managed.unlock_offline and (lock is None or lock.why != "asked"):
             raise HubletError(
                 f"unlocking without the Hub's word is not allowed on this machine: {managed.file} says so",
                 hint="`hublet unlock` asks the Hub",
             )
-        sync = self._ready()
+        sync = self._service.opened()
         if is_restored(sync.state.ledger):
             raise HubletError(_OLDER, hint="`hublet store accept`, if it was you who put it back")
         log.warning(
@@ -285,10 +278,10 @@ class Admin:
 
     async def _accept_older(self) -> Response:
         """Agree with an older store that was put back."""
-        sync, service = self._ready(), self._service
+        sync, service = self._service.opened(), self._service
         if not is_restored(sync.state.ledger):
             raise HubletError("the cache is no older copy that was put back", hint="nothing has to be accepted")
-        managed = load_managed(service.managed_file, owner=service.managed_owner)
+        managed = service.managed
         log.warning("the older copy of the cache that was put back is accepted on the user's word")
         await sync.accept_older(hub_must_agree=not managed.unlock_offline)
         return json_response(200, {"locked": sync.snapshot.locked})
@@ -298,7 +291,7 @@ class Admin:
             async with self._service.busy:  # it is forgotten to its end first
                 self._service.forgotten = False
         await self._service.reopen(True)
-        sync = self._ready()
+        sync = self._service.opened()
         if folder_of(self._service.config.hub.url) is not None:
             raise HubletError("the Hub is a folder: it takes no key", hint="hublet syncs with it by itself")
         account = Account(check_key(key), origin_of(self._service.config.hub.url))
@@ -319,12 +312,12 @@ class Admin:
 
     async def _make_token(self, name: str, scope: tokens.Scope, expires_in: object) -> Response:
         def with_it(before: tuple[tokens.Token, ...]) -> tuple[tokens.Token, ...]:
-            self._ready()
+            self._service.opened()
             if any(one.name == name for one in before):
                 raise HubletError(f"there is a token of the name {name} already", hint=f"`hublet token revoke {name}`")
             return (*before, token)
 
-        if is_restored(self._ready().state.ledger):
+        if is_restored(self._service.opened().state.ledger):
             raise HubletError(_OLDER, hint="its tokens count again after `hublet store accept`")
         if not name or not name.isprintable() or len(name) > 64:
             raise HubletError("a token's name has 1 to 64 printable characters")
@@ -336,7 +329,7 @@ class Admin:
 
     async def _revoke_token(self, name: str) -> Response:
         def without_it(before: tuple[tokens.Token, ...]) -> tuple[tokens.Token, ...]:
-            self._ready()
+            self._service.opened()
             kept = tuple(token for token in before if token.name != name)
             if len(kept) == len(before):
                 raise HubletError(f"there is no token of the name {name}", hint="see `hublet token list`")

@@ -31,7 +31,7 @@ from hublet.core.state import Put, State, apply
 from hublet.keys import source_of
 from hublet.keys.asking import Asker
 from hublet.keys.source import KeySource
-from hublet.serve.exporting import allowed, opened
+from hublet.serve.exporting import allowed
 from hublet.serve.service import Service
 from hublet.store.archive import Archive, Loaded
 from hublet.store.schema import database_name
@@ -54,7 +54,7 @@ class Bundling:
     async def make(self, passphrase: str) -> dict[str, object]:
         """The bundle's file, in a folder that whoever asked has to remove."""
         allowed(self._service)
-        sync = opened(self._service)
+        sync = self._service.opened()
         asker = Asker(given=SecretStr(passphrase), terminal=False)
         return await asyncio.to_thread(self._make, sync.state, asker)
 
@@ -92,7 +92,7 @@ class Bundling:
 
     async def take(self, name: str, passphrase: str) -> dict[str, object]:
         """Take over a bundle whose file lies in the folder of that name in the data directory."""
-        sync = opened(self._service)
+        sync = self._service.opened()
         data = self._service.config.locate().data
         if not name.startswith(INCOMING) or os.sep in name or not (data / name).is_dir():
             raise HubletError("the request makes no sense", hint="is another version of hublet running?")
@@ -119,7 +119,7 @@ class Bundling:
 
     async def take_folder(self, path: str) -> dict[str, object]:
         """Take over the assistants of a folder, once; a line for each that can't be used."""
-        sync = opened(self._service)
+        sync = self._service.opened()
         now = self._service.clock()
         report = await sync.read(WorkOrder(Hub(url=f"file://{quote(path)}", key=None)))
         if not any(isinstance(outcome, Answered) for _, outcome in report.outcomes):

@@ -43,10 +43,7 @@ async def examine(service: Service) -> dict[str, object]:
 
 async def probe(service: Service) -> dict[str, object]:
     """One cheap question to the Hub with the account's key; what it says is not kept. Raises HubletError."""
-    if service.sync is None:
-        why = service.unavailable
-        raise HubletError(why.reason if why else "hublet is starting", hint=why.hint if why else "try again")
-    return _told(await _asked(service.sync, ops.ListOrganizations(), service.clock()))
+    return _told(await _asked(service.opened(), ops.ListOrganizations(), service.clock()))
 
 
 async def _asked(sync: Sync, operation: ops.Operation, now: float) -> Outcome:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from hublet.config import Export
 from hublet.core.account import origin_of
@@ -30,9 +30,6 @@ from hublet.export import layout, skills
 from hublet.export.files import Written, write_beside, write_files
 from hublet.managed import load_managed
 from hublet.serve.service import Service
-
-if TYPE_CHECKING:
-    from hublet.sync import Sync
 
 log = logging.getLogger("hublet.export")
 
@@ -87,7 +84,7 @@ def export(service: Service, wish: Wish) -> dict[str, Any]:
     """The files to be written by path, the text of a `.env` file if values are wanted apart, and how each assistant
     stands without the Hub. Raises HubletError."""
     allowed(service)
-    sync = opened(service)
+    sync = service.opened()
     if wish.layout == "skills":
         return _skills(service, sync.snapshot, wish)
     found = list(assistants(service, sync.snapshot, withdrawn=wish.withdrawn))
@@ -139,13 +136,6 @@ def _not_served(names: list[str]) -> HubletError:
         hint="`hublet status` says whether the cache is locked; else they are unconfirmed for longer than"
         " secrets.max_stale",
     )
-
-
-def opened(service: Service) -> Sync:
-    if service.sync is None:
-        why = service.unavailable
-        raise HubletError(why.reason if why else "hublet is starting", hint=why.hint if why else "try again")
-    return service.sync
 
 
 def assistants(service: Service, snapshot: Snapshot, *, withdrawn: bool = False) -> Iterator[layout.Assistant]:

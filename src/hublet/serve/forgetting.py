@@ -76,22 +76,12 @@ class Forgetting:
 
     async def _end(self) -> None:
         service = self._service
-        sync, archive, overrides = service.sync, service.archive, service.overrides
         service.forgotten = True
-        service.unavailable = Unavailable("the cache is being forgotten", "`hublet login` begins a new one")
-        service.drop()
-        for listener in service.on_forget:
-            await listener()
-        if overrides is not None:
-            await overrides.close()
-        if sync is not None:
-            await sync.end()
-        for let_go in service.on_forgotten:
-            let_go()
+        await service.let_go(Unavailable("the cache is being forgotten", "`hublet login` begins a new one"))
+        for forget in service.on_forgotten:
+            forget()
         if service.audit is not None:
             await service.audit.flush()  # into the file that is removed next: no line of before comes after it
-        if archive is not None:
-            await asyncio.to_thread(archive.close)
 
     def _destroy(self) -> dict[str, object]:
         """In a thread."""

@@ -67,10 +67,9 @@ class History:
     # Finding
 
     def _open(self) -> tuple[Sync, Archive]:
-        if self._service.sync is None or self._service.archive is None:
-            why = self._service.unavailable
-            raise HubletError(why.reason if why else "hublet is starting", hint=why.hint if why else "try again")
-        return self._service.sync, self._service.archive
+        sync, archive = self._service.opened(), self._service.archive
+        assert archive is not None
+        return sync, archive
 
     def _entries(self) -> Iterator[Entry]:
         sync, archive = self._open()

@@ -38,10 +38,7 @@ class Quarantine:
         """The answer to one request; None for one that does not exist. Raises HubletError."""
         if action not in ("show", "accept", "reject"):
             return None
-        sync = self._service.sync
-        if sync is None:
-            why = self._service.unavailable
-            raise HubletError(why.reason if why else "hublet is starting", hint=why.hint if why else "try again")
+        sync = self._service.opened()
         # An assistant may be held in several scopes: they are one to the person who names it.
         named = [question for question in sync.state.ledger.held if name_of(sync, question) == what]
         if not named:

@@ -54,12 +54,10 @@ class Secrets:
     async def handle(self, method: str, segments: tuple[str, ...], value: dict[str, object]) -> dict[str, object]:
         """One request. Raises HubletError."""
         service = self._service
-        if service.sync is None:
-            why = service.unavailable
-            raise HubletError(why.reason if why else "hublet is starting", hint=why.hint if why else "try again")
+        sync = service.opened()
         if service.overrides is not None and service.overrides.read_at is None:
             await service.overrides.refresh()  # no daemon: nobody has read them yet
-        snapshot = service.sync.snapshot
+        snapshot = sync.snapshot
         match method, segments, value:
             case "GET", (), _:
                 return {"secrets": [self._shown(entry, snapshot) for entry in entries(snapshot)]}

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +19,10 @@ from hublet.core.errors import HubletError, StoreCorrupt, StoreFormat
 from hublet.core.locking import is_restored
 from hublet.core.pace import Pace, Surroundings, pace_in
 from hublet.core.values import dataclass
+from hublet.door import tokens as local_tokens
 from hublet.door.tokens import Token
 from hublet.keys.asking import Asker
-from hublet.managed import MANAGED_FILE
+from hublet.managed import MANAGED_FILE, Managed, load_managed
 from hublet.serve.auditing import Audit
 from hublet.serve.events import Events
 from hublet.serve.overrides import Overrides
@@ -90,12 +90,12 @@ class Service:
     on_login: list[Callable[[], None]] = field(default_factory=list)
     on_open: list[Callable[[], None]] = field(default_factory=list)
     asker: Asker = field(default_factory=Asker)
-    on_forget: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
-    """Called when the cache is to be forgotten: end what works with it."""
+    on_let_go: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """Called before the store is let go of, to be forgotten or replaced by a copy: end what works with it."""
     on_forgotten: list[Callable[[], None]] = field(default_factory=list)
-    """Called when nothing works with it any more: let go what came from it."""
+    """Called when the cache is being forgotten and nothing works with it any more: drop what came from it."""
     forgotten: bool = False
-    """Whether it was, so that only a login makes another one."""
+    """Whether the cache was forgotten, so that only a login makes another one."""
     busy: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     """Held while the store is opened, gets another key or is forgotten: one at a time."""
     reopen: Callable[[bool], Awaitable[None]] = _nothing
@@ -133,14 +133,57 @@ class Service:
         among them again."""
         return () if self.sync is not None and is_restored(self.sync.state.ledger) else self.tokens
 
-    def drop(self) -> None:
-        """Let go of everything that came from the store."""
+    @property
+    def managed(self) -> Managed:
+        """What this machine's administrator has settled, read anew. Raises ConfigError."""
+        return load_managed(self.managed_file, owner=self.managed_owner)
+
+    def opened(self) -> Sync:
+        """The Sync, while the cache is open; `archive` is there as well then. Raises HubletError that says why not."""
+        if self.sync is None:
+            why = self.unavailable
+            raise HubletError(why.reason if why else "hublet is starting", hint=why.hint if why else "try again")
+        return self.sync
+
+    async def let_go(self, why: Unavailable) -> None:
+        """Serve nothing of the store any more, for this reason, and shut it: it is to be forgotten or replaced."""
+        sync, archive, overrides, exporter = self.sync, self.archive, self.overrides, self.exporter
+        self.unavailable = why
+        self._drop()
+        for listener in self.on_let_go:
+            await listener()
+        if overrides is not None:
+            await overrides.close()
+        if sync is not None:
+            await sync.end()
+        if exporter is not None:
+            await exporter.close()
+        if archive is not None:
+            await asyncio.to_thread(archive.close)
+
+    def _drop(self) -> None:
+        """Let go of everything in memory that came from the store."""
         self.sync = self.archive = self.account = self.overrides = self.next_pass_at = None
         self.tokens, self.lost_records, self.look = (), 0, lambda: None
         self.on_login.clear()
         self.events.clear()
         self.tally.last_error = None
         self.asker.forget()
+
+    async def close(self) -> None:
+        """Let what works with the store come to its end, then shut it: the daemon stops, or a command is done."""
+        if self.overrides is not None:
+            await self.overrides.close()
+        if self.sync is not None:
+            if self.sync.saving.due:
+                await self.sync.save_again()
+            await self.sync.close()
+        if self.exporter is not None:
+            await self.exporter.close()  # after Sync, whose last change may have begun a writing
+        if self.audit is not None:
+            await self.audit.close()
+        if self.archive is not None:
+            self.archive.close()
 
     @property
     def has_hub(self) -> bool:
@@ -184,34 +227,6 @@ class Service:
         async with self._changing_tokens:
             tokens, archive = change(self.tokens), self.archive
             assert archive is not None
-            await asyncio.to_thread(archive.keep, "tokens", [token_to_plain(token) for token in tokens])
+            await asyncio.to_thread(archive.keep, "tokens", [local_tokens.to_plain(token) for token in tokens])
             if self.archive is archive:  # else it was forgotten meanwhile
                 self.tokens = tokens
-
-
-def token_to_plain(token: Token) -> dict[str, object]:
-    return {
-        "name": token.name,
-        "scope": token.scope,
-        "digest": token.digest.hex(),
-        "created_at": token.created_at.timestamp(),
-        "expires_at": token.expires_at.timestamp() if token.expires_at else None,
-    }
-
-
-def tokens_from_plain(value: object) -> tuple[Token, ...]:
-    """The inverse of `token_to_plain` for the whole document; an unreadable one is no tokens."""
-    found: list[Token] = []
-    for item in value if isinstance(value, list) else []:
-        match item:
-            case {
-                "name": str(name),
-                "scope": ("read" | "secrets" | "admin") as scope,
-                "digest": str(digest),
-                "created_at": float() | int() as created_at,
-                "expires_at": float() | int() | None as expires_at,
-            }:
-                until = datetime.fromtimestamp(expires_at, UTC) if expires_at is not None else None
-                made = datetime.fromtimestamp(created_at, UTC)
-                found.append(Token(name, scope, bytes.fromhex(digest), made, until))
-    return tuple(found)

@@ -20,13 +20,13 @@ from hublet.core.pins import pins
 from hublet.core.questions import Assistant, Policy, Slug
 from hublet.core.records import Record, View, render
 from hublet.core.snapshot import Snapshot
-from hublet.serve.exporting import listed, opened, slug_of
+from hublet.serve.exporting import listed, slug_of
 from hublet.serve.service import Service
 
 
 async def show(service: Service, segments: tuple[str, ...]) -> dict[str, object] | None:
     """The answer to a GET of one of these paths; None for one that does not exist. Raises HubletError."""
-    snapshot, now = opened(service).snapshot, service.clock()
+    snapshot, now = service.opened().snapshot, service.clock()
     match segments:
         case ("assistants",):
             # Every content is hashed for its name: not in the turn of who asks for an answer.

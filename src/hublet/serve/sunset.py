@@ -12,22 +12,21 @@ from hublet.core.address import folder_of
 from hublet.core.errors import HubletError
 from hublet.export import layout
 from hublet.export.files import Compared, compare
-from hublet.managed import load_managed
-from hublet.serve.exporting import assistants, export, opened, wish_of
+from hublet.serve.exporting import assistants, export, wish_of
 from hublet.serve.service import Service
 
 
 def sunset(service: Service) -> dict[str, Any]:
     """`assistants` as `hublet export` reports them, `export` is None when `export.directory` is not set. Raises
     HubletError while the cache is not open."""
-    snapshot = opened(service).snapshot
+    snapshot = service.opened().snapshot
     return {
         "hub": service.config.hub.url,
         "is_folder": folder_of(service.config.hub.url) is not None,
         "port": service.port or service.config.serve.port,
         "locked": snapshot.locked,
         "max_stale": service.config.secrets.max_stale,
-        "allowed": load_managed(service.managed_file, owner=service.managed_owner).export,
+        "allowed": service.managed.export,
         "assistants": layout.report(assistants(service, snapshot)),
         "export": _export(service),
     }

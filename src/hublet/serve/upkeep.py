@@ -83,17 +83,7 @@ class Upkeep:
         service = self._service
         copy = place_of_copy(service.config, "restore")
         records = await asyncio.to_thread(backup.prove, copy, self._configured())
-        sync, archive, overrides = service.sync, service.archive, service.overrides
-        service.unavailable = Unavailable("the cache is being restored", "try again")
-        service.drop()
-        for listener in service.on_forget:
-            await listener()
-        if overrides is not None:
-            await overrides.close()
-        if sync is not None:
-            await sync.end()
-        if archive is not None:
-            await asyncio.to_thread(archive.close)
+        await service.let_go(Unavailable("the cache is being restored", "try again"))
         aside = await asyncio.to_thread(backup.restore, service.config.locate().data, copy)
         service.forgotten = False
         log.warning("a copy of the cache was put back on the user's word; the one before is in %s", aside)
