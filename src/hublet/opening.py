@@ -25,7 +25,7 @@ from hublet.door.audit import AuditFile, Syslog
 from hublet.door.audit import file_name as audit_name
 from hublet.keys.asking import Asker
 from hublet.serve.auditing import Audit, id_of
-from hublet.serve.keys import open_archive
+from hublet.serve.keysource import open_archive
 from hublet.serve.noticing import Observer
 from hublet.serve.overrides import Overrides
 from hublet.serve.service import Service, Unavailable, unavailable_by

@@ -48,7 +48,7 @@ import json, os, sys, time
 from pathlib import Path
 from hublet.config import load_config
 from hublet.keys.asking import Asker
-from hublet.serve.keys import open_archive
+from hublet.serve.keysource import open_archive
 
 config, took = load_config(Path(os.environ["HUBLET_CONFIG"])), []
 for _ in range(int(sys.argv[1])):

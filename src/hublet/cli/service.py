@@ -283,14 +283,12 @@ def _judge_purge(config: Config) -> None:
 def _purge(config: Config, *, dry_run: bool) -> None:
     import shutil
 
-    from hublet.keys import source_of
+    from hublet.serve.keysource import named_source
     from hublet.store.lock import Lock
     from hublet.store.unlocking import peek
 
     places = config.locate()
-    header = peek(places.data)
-    name, parameters = (header.source, header.parameters) if header is not None else (config.keys.source, None)
-    source = source_of(name, places.key_file, parameters=parameters)
+    source = named_source(config, peek(places.data))
     if dry_run:
         click.echo(f"delete {places.data} and {source.describe()}")
         return

@@ -137,10 +137,10 @@ def _from_daemon(ask: Ask) -> dict[str, Any]:
 
 
 def _from_store(config: Config, places: Places, environment: Mapping[str, str]) -> dict[str, Any]:
-    from hublet.keys import source_of
     from hublet.keys.asking import Asker
     from hublet.opening import open_service
     from hublet.serve.examining import examine, probe
+    from hublet.serve.keysource import configured_source
     from hublet.store.archive import Archive
     from hublet.store.looking import look
     from hublet.store.schema import Header, database_name
@@ -149,10 +149,8 @@ def _from_store(config: Config, places: Places, environment: Mapping[str, str]) 
         return {}
 
     def source(header: Header) -> KeySource:
-        name = config.keys.source
-        parameters = header.parameters if header.source == name else None
         asker = Asker(file=config.keys.passphrase_file, terminal=False)
-        return source_of(name, places.key_file, parameters=parameters, asker=asker, quiet=True)
+        return configured_source(config, header, asker=asker, quiet=True)
 
     try:
         with look(places.data, source, now=time.time()) as store:

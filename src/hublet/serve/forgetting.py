@@ -20,8 +20,8 @@ from pathlib import Path
 from hublet.core.errors import HubletError, KeySourceError
 from hublet.door.audit import AuditFile
 from hublet.door.audit import file_name as audit_name
-from hublet.keys import source_names, source_of
 from hublet.keys.source import KeySource
+from hublet.serve.keysource import named_source
 from hublet.serve.service import Service, Unavailable
 from hublet.store import destroy
 from hublet.store.lock import Lock
@@ -118,14 +118,11 @@ class Forgetting:
 
 def _sources(service: Service, stores: list[Path]) -> tuple[list[KeySource], list[destroy.Wrapping]]:
     """The key sources that these stores were sealed with, each once, and what each store says of its key."""
-    key_file = service.config.locate().key_file
     wrappings = [destroy.wrapping_of(database) for database in stores]
     found: dict[str, KeySource] = {}
     for wrapping in wrappings:
         # Of one that says nothing (it is damaged) the configured source is as good a guess as there is.
-        name = wrapping.source if wrapping.source in source_names else service.config.keys.source
-        parameters = wrapping.parameters if wrapping.source == name else None
-        sources = [source_of(name, key_file, parameters=parameters)]
+        sources = [named_source(service.config, wrapping)]
         if wrapping.former_account is not None:
             from hublet.keys.keyring import KeyringSource
 

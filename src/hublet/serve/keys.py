@@ -19,15 +19,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from hublet.config import Config
 from hublet.core.envelope import Key, key_size
 from hublet.core.errors import HubletError, KeySourceError, StoreError
 from hublet.core.recovery import code_of, key_of
 from hublet.core.secretstr import SecretStr
 from hublet.core.values import dataclass
 from hublet.keys import source_names, source_of
-from hublet.keys.asking import Asker
 from hublet.keys.source import KeySource
+from hublet.serve.keysource import named_source
 from hublet.serve.service import Service
 from hublet.store.archive import Archive
 from hublet.store.schema import Header
@@ -35,18 +34,6 @@ from hublet.store.sealed import Store
 from hublet.store.unlocking import escrow_made_at, fits, peek
 
 log = logging.getLogger("hublet.keys")
-
-
-def open_archive(config: Config, asker: Asker, *, quiet: bool = False) -> Archive:
-    """The store by the configured key source, made when there is none. Raises StoreError, KeySourceError.
-
-    With `quiet` nobody is asked to unlock a keyring.
-    """
-    places, name = config.locate(), config.keys.source
-    header = peek(places.data)
-    parameters = header.parameters if header is not None and header.source == name else None
-    source = source_of(name, places.key_file, parameters=parameters, asker=asker, quiet=quiet)
-    return Archive(Store.open(places.data, source))
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,13 +218,7 @@ class Keys:
         return Archive(Store.open(data, self._source(header, given))), True
 
     def _source(self, header: Header, given: SecretStr | None = None) -> KeySource:
-        service = self._service
-        return source_of(
-            header.source,
-            service.config.locate().key_file,
-            parameters=header.parameters,
-            asker=service.asker.giving(given),
-        )
+        return named_source(self._service.config, header, asker=self._service.asker.giving(given))
 
     def _fresh(self, name: str, new: SecretStr | None) -> KeySource:
         service = self._service

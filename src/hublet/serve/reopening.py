@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hublet.core.errors import HubletError, StoreLocked
-from hublet.serve.keys import open_archive
+from hublet.serve.keysource import open_archive
 from hublet.serve.service import Service, unavailable_by
 
 log = logging.getLogger("hublet")

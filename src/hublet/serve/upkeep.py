@@ -16,8 +16,8 @@ from pathlib import Path
 from hublet.config import Config
 from hublet.core.envelope import Envelope
 from hublet.core.errors import HubletError, StoreError
-from hublet.keys import source_of
 from hublet.keys.source import KeySource
+from hublet.serve.keysource import configured_source
 from hublet.serve.service import Service, Unavailable
 from hublet.store import backup, schema
 from hublet.store.archive import makes_sense, without_validators
@@ -156,13 +156,8 @@ class Upkeep:
         return header, unlocked(header, source), source
 
     def _configured(self, header: schema.Header | None = None) -> KeySource:
-        service = self._service
-        name = service.config.keys.source
-        if header is None:
-            header = peek_copy(place_of_copy(service.config, "restore"))
-        parameters = header.parameters if header.source == name else None  # else `unlocked` says what is wrong
-        key_file = service.config.locate().key_file
-        return source_of(name, key_file, parameters=parameters, asker=service.asker)
+        config, asker = self._service.config, self._service.asker
+        return configured_source(config, header or peek_copy(place_of_copy(config, "restore")), asker=asker)
 
 
 def place_of_copy(config: Config, what: str) -> Path:
