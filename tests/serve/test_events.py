@@ -10,12 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hublet.core.ledger import Ledger
 from hublet.core.messages import Response
+from hublet.core.questions import Roster
+from hublet.core.records import Content, Record, Template
+from hublet.core.state import Put, State
 from hublet.demo.data import ACME, USER_SECRETS
 from hublet.demo.faults import ErrorPage, Status
 from hublet.serve.admin import Admin
 from hublet.serve.admission import NOBODY
 from hublet.serve.events import KINDS, MOST_LISTENERS, Event, Events
+from hublet.serve.noticing import noticed
 from hublet.serve.status import one_line, status
 from hublet.serve.telling import Stream
 from tests.in_process import READER, InProcess, in_process
@@ -153,6 +158,20 @@ def test_a_first_pass_is_told_by_the_list_and_later_ones_by_the_assistant(tmp_pa
             assert b"sk-another-value" not in b"".join(event.to_json() for event in rotated)
 
     asyncio.run(story())
+
+
+def test_a_list_whose_variants_differ_is_told_of_by_variant() -> None:
+    """Once where both have changed alike."""
+    lists = [Roster(None, False), Roster(None, True), Roster(ACME, True)]
+
+    def listing(*owners: str) -> State:
+        text = json.dumps([[owner, "dev"] for owner in owners]).encode()
+        return State({question: Record(Content(Template(text)), question, 0.0) for question in lists}, Ledger())
+
+    before, after = listing("a", "b"), listing("b", "a")
+    changes = tuple(Put(question, known, "changed") for question, known in after.records.items())
+    found = [notice.what for notice in noticed(before, after, changes)]
+    assert found == ["assistants of the personal scope", f"assistants of {ACME} (proxied)"]
 
 
 def test_what_the_hub_takes_back_is_told_when_it_is_withdrawn(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from hublet.core.address import folder_of
 from hublet.core.errors import HubletError, StoreError
 from hublet.core.locking import is_restored
 from hublet.core.messages import Head, Malformed, Request, Response, error_response, json_response
+from hublet.core.naming import name_of, names_by_id
 from hublet.door import tokens
 from hublet.door.application import Admitted, Connection
 from hublet.door.audit import Who, program_of
@@ -31,7 +32,7 @@ from hublet.serve.actions import REVEALING, about_of, action_of, is_urgent, secr
 from hublet.serve.auditing import id_of, id_of_secret
 from hublet.serve.doorkeeper import Doorkeeper, caller
 from hublet.serve.service import Service
-from hublet.serve.status import name_of, status
+from hublet.serve.status import status
 from hublet.summary import describe
 from hublet.sync import Sync
 from hublet.upstream.order import Told, Word
@@ -233,8 +234,9 @@ class Admin:
         names = {}
         if service.sync is not None and service.archive is not None:
             envelope = service.archive.envelope
+            organizations = names_by_id(service.sync.snapshot.organizations())
             names = {
-                id_of(envelope, question): name_of(service.sync, question) for question in service.sync.state.records
+                id_of(envelope, question): name_of(question, organizations) for question in service.sync.state.records
             }
             secrets = {entry.name for entry in entries(service.sync.snapshot)}
             names |= {id_of_secret(envelope, name): f"secret {name}" for name in secrets}

@@ -14,6 +14,7 @@ import orjson
 from hublet.core.differing import differences
 from hublet.core.errors import HubletError
 from hublet.core.history import Timeline, is_historic, merged, revision_of
+from hublet.core.naming import PROXIED, names_by_id
 from hublet.core.pins import pinned, pins
 from hublet.core.questions import Assistant, Block, Organizations, Policy, Question, Slug
 from hublet.core.records import Content, Record, View, render
@@ -212,6 +213,7 @@ def _json(content: Content) -> object:
 
 
 def _name(question: Question) -> str:
+    """What `hublet log` takes: a package by its slug in all versions, since `@` stands before a revision there."""
     match question:
         case Assistant(slug=slug) | Block(slug=slug):
             return str(slug)
@@ -242,8 +244,8 @@ def _variant(question: Question) -> tuple[bool, str, str]:
 def _variant_name(snapshot: Snapshot, question: Question) -> str:
     match question:
         case Assistant(scope, proxied, _):
-            names = {id_: name for id_, _, name in snapshot.organizations()}
-            return (names.get(scope, scope) if scope else "personal") + (" (proxied)" if proxied else "")
+            names = names_by_id(snapshot.organizations())
+            return (names.get(scope, scope) if scope else "personal") + (PROXIED if proxied else "")
         case Block(version=version):
             return version
     return ""

@@ -5,17 +5,17 @@ Fed by what goes on anyway (a change that is settled, a judged pass, a login, th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from hublet.core.ledger import Ledger
+from hublet.core.naming import PROXIED, name_of, names_by_id
 from hublet.core.operations import GetAssistant, is_default
 from hublet.core.outcomes import PassReport
 from hublet.core.questions import (
     LATEST,
     Assistant,
     Block,
-    Download,
     Organizations,
     Policy,
     Question,
@@ -52,28 +52,27 @@ class Notice(NamedTuple):
 
 def noticed(before: State, after: State, changes: tuple[Change, ...]) -> tuple[Notice, ...]:
     """What follows from a change for people and programs; each thing once, though it may be kept in two variants."""
-    names = {id_: name for id_, _, name in organizations(before.records.get(Organizations()))}
-    names |= {id_: name for id_, _, name in organizations(after.records.get(Organizations()))}
-    found = [
-        *_changed(before, after, changes, names),
-        *_of_the_ledger(before.ledger, after.ledger, names),
-    ]
-    return tuple(dict.fromkeys(found))
+    names = names_by_id(organizations(before.records.get(Organizations())))
+    names |= names_by_id(organizations(after.records.get(Organizations())))
+    return _once([*_changed(before, after, changes, names), *_of_the_ledger(before.ledger, after.ledger, names)])
 
 
-def called(question: Question, names: dict[str, str]) -> str:
-    """A Question for people. A secret's name is not told."""
-    match question:
-        case Assistant(slug=slug):
-            return str(slug)
-        case Roster(scope=scope):
-            return f"assistants of {names.get(scope, scope) if scope else 'the personal scope'}"
-        case Block(slug, version) | Download(slug, version):
-            return f"{slug}@{version}"
-    return question.kind
+def _once(notices: Iterable[Notice]) -> tuple[Notice, ...]:
+    """Each thing once: of a list's proxied variant only what is not said of the list as well."""
+    found = dict.fromkeys(notices)
+    return tuple(
+        notice
+        for notice in found
+        if not notice.what.endswith(PROXIED) or notice._replace(what=notice.what.removesuffix(PROXIED)) not in found
+    )
 
 
-def _changed(before: State, after: State, changes: tuple[Change, ...], names: dict[str, str]) -> Iterator[Notice]:
+def _named(question: Question, names: Mapping[str, str]) -> str:
+    """A Question's name in an event, which never tells a secret's."""
+    return name_of(question, names, secrets=False)
+
+
+def _changed(before: State, after: State, changes: tuple[Change, ...], names: Mapping[str, str]) -> Iterator[Notice]:
     filled = {change.question for change in changes if isinstance(change.question, Roster)} - before.records.keys()
     packages = 0
     for change in changes:
@@ -81,25 +80,25 @@ def _changed(before: State, after: State, changes: tuple[Change, ...], names: di
         scope = getattr(question, "scope", None)
         match change, question:
             case Drop(), Roster():
-                yield Notice("withdrawn", called(question, names), scope, "all of them")
+                yield Notice("withdrawn", _named(question, names), scope, "all of them")
             case Put(known=Withdrawn(), why="withdrawn"), _:
-                yield Notice("withdrawn", called(question, names), scope)
+                yield Notice("withdrawn", _named(question, names), scope)
             case Put(known=Record()), Roster() if question in filled:
                 count = len(members(after.records.get(question)))
-                yield Notice("revision", called(question, names), scope, f"added, {count} assistants")
+                yield Notice("revision", _named(question, names), scope, f"added, {count} assistants")
             case Put(known=Record() as known), Roster() if _same_members(old, known):
-                yield Notice("revision", called(question, names), scope, "another order")
+                yield Notice("revision", _named(question, names), scope, "another order")
             case Put(known=Record() as known), Assistant() if Roster(scope, question.proxied) not in filled:
                 if (detail := _how(old, known)) is not None:
-                    yield Notice("revision", called(question, names), scope, detail)
+                    yield Notice("revision", _named(question, names), scope, detail)
             case Put(known=Record() as known), Organizations() | Policy():
                 if (detail := _how(old, known)) is not None:
-                    yield Notice("revision", called(question, names), None, detail)
+                    yield Notice("revision", _named(question, names), None, detail)
             case Put(known=Record()), Block() if not isinstance(old, Record):
                 packages += 1
             case Put(known=Record() as known), Block():
                 if (detail := _how(old, known)) is not None:
-                    yield Notice("revision", called(question, names), None, detail)
+                    yield Notice("revision", _named(question, names), None, detail)
     if packages:
         yield Notice("revision", "packages", None, f"{packages} added")
 
@@ -119,16 +118,16 @@ def _how(old: Known | None, new: Record) -> str | None:
     return "secret values changed" if old.content.bindings != new.content.bindings else None
 
 
-def _of_the_ledger(before: Ledger, after: Ledger, names: dict[str, str]) -> Iterator[Notice]:
+def _of_the_ledger(before: Ledger, after: Ledger, names: Mapping[str, str]) -> Iterator[Notice]:
     for question, held in after.waiting.items():
         was = before.held.get(question)
         if was is None or (was.gone, was.changes) != (held.gone, held.changes):
             detail = "; ".join(held.changes) or f"{len(held.gone)} gone"
-            yield Notice("held", called(question, names), getattr(question, "scope", None), detail)
+            yield Notice("held", _named(question, names), getattr(question, "scope", None), detail)
     for question, moved in after.moved.items():
         if moved != before.moved.get(question):
             scope = getattr(question, "scope", None)
-            yield Notice("endpoints", called(question, names), scope, "; ".join(moved.changes))
+            yield Notice("endpoints", _named(question, names), scope, "; ".join(moved.changes))
     if (before.lock is None) != (after.lock is None):
         why = {"refused": "the Hub refuses the account's key", "asked": "as you asked"}
         yield Notice("locked", detail=why[after.lock.why]) if after.lock is not None else Notice("unlocked")
@@ -212,16 +211,16 @@ class Observer:
     def _take(self, now: Seen) -> None:
         """Tell of what was not so when it was last looked at."""
         before, self._seen = self._seen, now
-        names = {id_: name for id_, _, name in now.snapshot.organizations()}
+        names = names_by_id(now.snapshot.organizations())
         newly = now.late - before.late
         notices = {
-            Notice("stale", called(question, names), getattr(question, "scope", None))
+            Notice("stale", _named(question, names), getattr(question, "scope", None))
             for question in newly
             if not isinstance(question, Block)
         }
         if packages := sum(isinstance(question, Block) for question in newly):
             notices.add(Notice("stale", "packages", None, f"{packages} of them"))
-        for notice in sorted(notices, key=lambda notice: (notice.scope or "", notice.what)):
+        for notice in sorted(_once(notices), key=lambda notice: (notice.scope or "", notice.what)):
             self._tell(notice)
         if more := now.expired - before.expired:
             self._tell(Notice("expired", detail=f"in {len(more)} answers"))

@@ -18,11 +18,11 @@ from hublet.core.differing import Difference, differences
 from hublet.core.endpoints import UNNAMED
 from hublet.core.errors import HubletError
 from hublet.core.ledger import Held
+from hublet.core.naming import name_of, names_by_id
 from hublet.core.questions import Assistant, Everything, Organizations, Proposed, Question, Roster, Slug
 from hublet.core.records import Content, Record, View, render
 from hublet.core.state import State, members, organizations
 from hublet.serve.service import Service
-from hublet.serve.status import name_of
 from hublet.sync import Sync
 
 log = logging.getLogger("hublet.quarantine")
@@ -40,7 +40,8 @@ class Quarantine:
             return None
         sync = self._service.opened()
         # An assistant may be held in several scopes: they are one to the person who names it.
-        named = [question for question in sync.state.ledger.held if name_of(sync, question) == what]
+        names = names_by_id(sync.snapshot.organizations())
+        named = [question for question in sync.state.ledger.held if name_of(question, names) == what]
         if not named:
             raise HubletError("nothing of that name is in quarantine", hint="see `hublet quarantine --all`")
         if action == "show":
@@ -62,7 +63,7 @@ def _shown(sync: Sync, question: Question) -> dict[str, object]:
     state = sync.state
     held = state.ledger.held[question]
     return {
-        "what": name_of(sync, question),
+        "what": name_of(question, names_by_id(sync.snapshot.organizations())),
         "scope": getattr(question, "scope", None),
         "since": held.since,
         "rejected": held.rejected,

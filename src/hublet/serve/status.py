@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from hublet import __version__
 from hublet.core.account import origin_of
+from hublet.core.naming import name_of, names_by_id
 from hublet.core.pins import pins
 from hublet.core.questions import Assistant, Organizations, Policy, Question, Roster, Secret
 from hublet.core.records import Record
@@ -30,19 +31,52 @@ READABLE = frozenset(
 
 
 def status(service: Service) -> dict[str, object]:
-    """Times are seconds: `..._at` and `..._since` of the wall clock, ages and `..._in` from now. Names no secret value.
+    """Times are seconds: `..._at` and `..._since` of the wall clock, ages and `..._in` from now. Holds no secret value.
 
-    `state` is one of: ok, offline (the last pass brought nothing), locked, logged-out, starting, unavailable. Since
-    when is known of what a daemon has seen, and of a lock. `last_error` the newest trouble with the Hub, past or not.
+    `state` is one of: ok, offline (the last pass brought nothing), locked, logged-out, starting, unavailable.
+    `state_since` is known of what a daemon has seen, and of a lock. `last_error` is the newest trouble with the Hub,
+    whether it is over or not. While the cache is not open, only what `_of_the_process` gives is known.
     """
-    now = service.clock()
+    now, sync = service.clock(), service.sync
     see(service)
-    sync = service.sync
+    value = _of_the_process(service)
+    if sync is None:
+        return value
+    names = names_by_id(sync.snapshot.organizations())
+    return value | {
+        **_of_the_passes(service, sync, now),
+        **_of_the_cache(service, sync),
+        "requests": _requests(service, sync),
+        "scopes": list(_scopes(sync, now)),
+        "policy": _entry(sync, Policy(), now),
+        "organizations": _entry(sync, Organizations(), now),
+        "secrets": sum(isinstance(question, Secret) for question in sync.state.records),
+        "quarantine": list(_quarantine(sync, names)),
+        "pins": list(_pins(sync, now)),
+        "endpoints": [
+            {"what": name_of(question, names), "changes": list(moved.changes), "at": moved.at}
+            for question, moved in sync.state.ledger.moved.items()
+        ],
+        "override": _override(service, sync),
+        "export": _export(service),
+        "troubles": [
+            {
+                "what": name_of(question, names),
+                "kind": trouble.kind,
+                "detail": trouble.detail,
+                "since": trouble.since,
+            }
+            for question, trouble in sync.state.ledger.troubles.items()
+        ],
+    }
+
+
+def _of_the_process(service: Service) -> dict[str, object]:
     value: dict[str, object] = {
         "version": __version__,
         "state": state_of(service),
         "state_since": service.tally.state[1] if service.tally.state is not None and service.port else None,
-        "last_error": None,
+        "last_error": _last_error(service),
         "hub": origin_of(service.config.hub.url),
         "logged_in": service.has_hub,
         "key_from_environment": service.account is not None and service.account.from_environment,
@@ -55,15 +89,20 @@ def status(service: Service) -> dict[str, object]:
     }
     if service.unavailable is not None:
         value |= {"reason": service.unavailable.reason, "hint": service.unavailable.hint}
-    if sync is None:
-        return value
-    ledger = sync.state.ledger
-    next_at = service.next_pass_at
-    if service.tally.last_error is not None:
-        question, trouble = service.tally.last_error
-        what = name_of(sync, question)
-        value["last_error"] = {"what": what, "kind": trouble.kind, "detail": trouble.detail, "at": trouble.at}
-    return value | {
+    return value
+
+
+def _last_error(service: Service) -> dict[str, object] | None:
+    if service.sync is None or service.tally.last_error is None:
+        return None
+    question, trouble = service.tally.last_error
+    what = name_of(question, names_by_id(service.sync.snapshot.organizations()))
+    return {"what": what, "kind": trouble.kind, "detail": trouble.detail, "at": trouble.at}
+
+
+def _of_the_passes(service: Service, sync: Sync, now: float) -> dict[str, object]:
+    ledger, next_at = sync.state.ledger, service.next_pass_at
+    return {
         "last_pass_at": ledger.last_pass,
         "last_success_at": ledger.last_success,
         "failures": ledger.failures,
@@ -74,64 +113,67 @@ def status(service: Service) -> dict[str, object]:
         "pace": service.machine_pace,
         "watched": service.watched,
         "not_before": ledger.not_before or None,
-        "lock": {"why": ledger.lock.why, "since": ledger.lock.since} if ledger.lock else None,
+    }
+
+
+def _of_the_cache(service: Service, sync: Sync) -> dict[str, object]:
+    lock = sync.state.ledger.lock
+    return {
+        "lock": {"why": lock.why, "since": lock.since} if lock else None,
         "unsaved_since": sync.saving.failed_since,
         "unsaved_reason": sync.saving.reason,
         "count_problem": service.archive.counting[1] if service.archive is not None else "",
-        "requests": {
-            "answered_from_cache": sum(map(service.tally.graded, ("fresh", "stale", "expired"))),
-            "waited_for_hub": service.tally.graded("miss"),
-            "asked_of_hub": sync.asked_of_hub,
-            "passed_through": service.counters["passed-through"],
-        },
-        "scopes": list(_scopes(sync, now)),
-        "policy": _entry(sync, Policy(), now),
-        "organizations": _entry(sync, Organizations(), now),
-        "secrets": sum(isinstance(question, Secret) for question in sync.state.records),
-        "quarantine": [
-            {
-                "what": name_of(sync, question),
-                "scope": getattr(question, "scope", None),
-                "gone": list(held.gone),
-                "changes": list(held.changes),
-                "since": held.since,
-                "rejected": held.rejected,
-            }
-            for question, held in ledger.held.items()
-        ],
-        "pins": [
-            {
-                "what": str(pin.assistant.slug),
-                "scope": pin.assistant.scope,
-                "proxied": pin.assistant.proxied,
-                "revision": pin.revision,
-                "until": pin.until if pin.until != float("inf") else None,
-            }
-            for pin in pins(sync.state.records, now)
-        ],
-        "endpoints": [
-            {"what": name_of(sync, question), "changes": list(moved.changes), "at": moved.at}
-            for question, moved in ledger.moved.items()
-        ],
-        "override": {
-            "source": service.overrides.source,
-            "names": len(sync.overrides),
-            "problems": list(service.overrides.problems),
+    }
+
+
+def _requests(service: Service, sync: Sync) -> dict[str, object]:
+    return {
+        "answered_from_cache": sum(map(service.tally.graded, ("fresh", "stale", "expired"))),
+        "waited_for_hub": service.tally.graded("miss"),
+        "asked_of_hub": sync.asked_of_hub,
+        "passed_through": service.counters["passed-through"],
+    }
+
+
+def _quarantine(sync: Sync, names: Mapping[str, str]) -> Iterator[dict[str, object]]:
+    for question, held in sync.state.ledger.held.items():
+        yield {
+            "what": name_of(question, names),
+            "scope": getattr(question, "scope", None),
+            "gone": list(held.gone),
+            "changes": list(held.changes),
+            "since": held.since,
+            "rejected": held.rejected,
         }
-        if service.overrides is not None and service.overrides.source is not None
-        else None,
-        "export": {
-            "directory": str(service.config.export.directory),
-            "at": service.exporter.at,
-            "problem": service.exporter.problem,
-            "kept": list(service.exporter.kept),
+
+
+def _pins(sync: Sync, now: float) -> Iterator[dict[str, object]]:
+    for pin in pins(sync.state.records, now):
+        yield {
+            "what": str(pin.assistant.slug),
+            "scope": pin.assistant.scope,
+            "proxied": pin.assistant.proxied,
+            "revision": pin.revision,
+            "until": pin.until if pin.until != float("inf") else None,
         }
-        if service.exporter is not None and service.config.export.directory is not None
-        else None,
-        "troubles": [
-            {"what": name_of(sync, question), "kind": trouble.kind, "detail": trouble.detail, "since": trouble.since}
-            for question, trouble in ledger.troubles.items()
-        ],
+
+
+def _override(service: Service, sync: Sync) -> dict[str, object] | None:
+    overrides = service.overrides
+    if overrides is None or overrides.source is None:
+        return None
+    return {"source": overrides.source, "names": len(sync.overrides), "problems": list(overrides.problems)}
+
+
+def _export(service: Service) -> dict[str, object] | None:
+    exporter, directory = service.exporter, service.config.export.directory
+    if exporter is None or directory is None:
+        return None
+    return {
+        "directory": str(directory),
+        "at": exporter.at,
+        "problem": exporter.problem,
+        "kept": list(exporter.kept),
     }
 
 
@@ -234,17 +276,3 @@ def _scopes(sync: Sync, now: float) -> Iterator[dict[str, object]]:
 def _title(sync: Sync, roster: Roster, member: object) -> str | None:
     record = sync.state.records.get(Assistant(roster.scope, roster.proxied, member))  # type: ignore[arg-type]
     return record.content.traits.get("title") if isinstance(record, Record) else None
-
-
-def name_of(sync: Sync, question: Question) -> str:
-    """A Question for people: `assistants of ACME`, `acme/dev`, `policy`."""
-    known = {id_: name for id_, _, name in sync.snapshot.organizations()}
-    match question:
-        case Roster(scope, proxied):
-            where = known.get(scope, scope) if scope else "the personal scope"
-            return f"assistants of {where}{' (proxied)' if proxied else ''}"
-        case Assistant(_, _, slug):
-            return str(slug)
-        case Secret(_, fqsn):
-            return f"secret {fqsn}"
-    return question.kind
