@@ -35,7 +35,7 @@ from hublet.upstream.child import run_in_child
 from hublet.upstream.order import Hub
 
 if TYPE_CHECKING:
-    from hublet.serve.exporting import Exporter
+    from hublet.serve.exporter import Exporter
 
 log = logging.getLogger("hublet")
 
@@ -115,7 +115,7 @@ def _take(service: Service, archive: Archive, environment: Mapping[str, str], ru
 def exporter_of(service: Service) -> Exporter | None:
     """What keeps exported files up to date; made when the config first wants any."""
     if service.exporter is None and service.sync is not None and service.config.export.directory is not None:
-        from hublet.serve.exporting import Exporter
+        from hublet.serve.exporter import Exporter
 
         service.exporter = Exporter(service)
         service.sync.on_change.append(service.exporter.changed)

@@ -31,7 +31,6 @@ from hublet.core.state import Put, State, apply
 from hublet.keys import source_of
 from hublet.keys.asking import Asker
 from hublet.keys.source import KeySource
-from hublet.serve.exporting import allowed
 from hublet.serve.service import Service
 from hublet.store.archive import Archive, Loaded
 from hublet.store.schema import database_name
@@ -53,7 +52,7 @@ class Bundling:
 
     async def make(self, passphrase: str) -> dict[str, object]:
         """The bundle's file, in a folder that whoever asked has to remove."""
-        allowed(self._service)
+        self._service.require_handing_over()
         sync = self._service.opened()
         asker = Asker(given=SecretStr(passphrase), terminal=False)
         return await asyncio.to_thread(self._make, sync.state, asker)

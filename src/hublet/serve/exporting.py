@@ -1,4 +1,4 @@
-"""Handing the assistants over as files: what is to be written, for `hublet export`, and writing it after each change.
+"""Handing the assistants over as files: what is to be written, for `hublet export` and for `export.directory`.
 
 What is exported is what is served: pinned revisions, the user's own values before the Hub's, and no value while the
 cache is locked or a value has expired. Values go out only where they are asked for, and nothing does where the
@@ -7,8 +7,6 @@ machine's administrator has said no.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal
@@ -20,18 +18,14 @@ from hublet.core.errors import HubletError
 from hublet.core.history import revision_of
 from hublet.core.leaving import WITHHELD, Names, leave
 from hublet.core.locations import location_of
-from hublet.core.questions import Assistant, Pinned, Question, Roster, Secret, Slug
+from hublet.core.questions import Assistant, Question, Secret, Slug
 from hublet.core.records import Content, Record
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Snapshot
-from hublet.core.state import Change, members
 from hublet.core.values import dataclass
 from hublet.export import layout, skills
-from hublet.export.files import Written, write_beside, write_files
-from hublet.managed import load_managed
+from hublet.serve.listing import listed, slug_of
 from hublet.serve.service import Service
-
-log = logging.getLogger("hublet.export")
 
 _HEADING = "Written by `hublet export`: values of your secrets, in clear. Replaced with them unless you have edited it."
 
@@ -59,31 +53,16 @@ class Wish:
         raise HubletError("the request makes no sense", hint="is another version of hublet running?")
 
 
-def slug_of(text: str) -> Slug:
-    """Raises HubletError."""
-    try:
-        return Slug.parse(text)
-    except ValueError:
-        raise HubletError(f"{text} is not of the form OWNER/PACKAGE", hint="see `hublet status`") from None
-
-
 def wish_of(wanted: Export) -> Wish:
     """What `export.directory` is to hold."""
     default = slug_of(wanted.default) if wanted.default is not None else None
     return Wish(wanted.layout, default, "env" if wanted.env is not None else "none")
 
 
-def allowed(service: Service) -> None:
-    """Raises HubletError where files may not be handed over on this machine."""
-    managed = load_managed(service.managed_file, owner=service.managed_owner)
-    if not managed.export:
-        raise HubletError(f"handing over files is not allowed on this machine: {managed.file} says so")
-
-
 def export(service: Service, wish: Wish) -> dict[str, Any]:
     """The files to be written by path, the text of a `.env` file if values are wanted apart, and how each assistant
     stands without the Hub. Raises HubletError."""
-    allowed(service)
+    service.require_handing_over()
     sync = service.opened()
     if wish.layout == "skills":
         return _skills(service, sync.snapshot, wish)
@@ -99,7 +78,7 @@ def export(service: Service, wish: Wish) -> dict[str, Any]:
     report = layout.report(found)
     answer: dict[str, Any] = {"files": files, "report": report, "env": None, "left": [], "withheld": withheld}
     if withheld and wish.values != "none":
-        raise _not_served(withheld)  # what was written before has them, and must not be replaced by a file without
+        raise not_served(withheld)  # what was written before has them, and must not be replaced by a file without
     if wish.values == "env":
         values = {v.name: v.value for one in found for v in one.left.variables if v.value is not None}
         answer["env"], answer["left"] = dump_env(values, _HEADING)
@@ -129,7 +108,7 @@ def _skills(service: Service, snapshot: Snapshot, wish: Wish) -> dict[str, Any]:
     }
 
 
-def _not_served(names: list[str]) -> HubletError:
+def not_served(names: list[str]) -> HubletError:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return HubletError(
         f"nothing is written while values are not served: {', '.join(names[:3])}{more}",
@@ -156,18 +135,6 @@ def assistants(service: Service, snapshot: Snapshot, *, withdrawn: bool = False)
     for slug, revision, content in _withdrawn(service, snapshot) if withdrawn else ():
         left = leave(content, slug, names, known if not snapshot.locked else {})
         yield layout.Assistant(slug, "", origin, revision, left)
-
-
-def listed(snapshot: Snapshot) -> Iterator[tuple[Assistant, str | None, Record]]:
-    """Each assistant in each scope that lists it, as it is served, with that organization's slug; the personal scope
-    first."""
-    scopes: dict[str | None, str | None] = {None: None} | {id_: slug for id_, slug, _ in snapshot.organizations()}
-    for scope, organization in scopes.items():
-        for slug in members(snapshot.records.get(Roster(scope, False))):
-            question = Assistant(scope, False, slug)
-            record = snapshot.records.get(question)
-            if isinstance(record, Record):
-                yield question, organization, record
 
 
 def _taught(service: Service, snapshot: Snapshot, *, withdrawn: bool) -> Iterator[skills.Taught]:
@@ -231,71 +198,3 @@ def _user_of(item: tuple[Question, object]) -> str:
             case {"secretLocation": {"secretType": "user", "userSlug": str(slug)}}:
                 return slug
     return ""
-
-
-class Exporter:
-    """Writes `export.directory` after what is served has changed. Belongs to one event loop; one writing at a time."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._task: asyncio.Task[None] | None = None
-        self._again = False
-        self.at: float | None = None
-        self.problem = ""
-        self.kept: tuple[str, ...] = ()
-
-    def changed(self, changes: tuple[Change, ...]) -> None:
-        """Listens to Sync."""
-        if any(isinstance(change.question, Assistant | Roster | Pinned) for change in changes):
-            self.soon()
-
-    def soon(self) -> None:
-        """Write when the turn comes; once for all that asked meanwhile."""
-        if self._service.config.export.directory is None:
-            return
-        if self._task is not None and not self._task.done():
-            self._again = True
-            return
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="export")
-
-    async def close(self) -> None:
-        """Let a writing that runs come to its end."""
-        self._again = False
-        if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            self._again = False
-            try:
-                done = await asyncio.to_thread(self._write)
-            except HubletError as error:
-                if error.message != self.problem:
-                    log.error("the export failed: %s", error.message)
-                self.problem = error.message
-            except Exception:
-                log.exception("the export failed")
-                self.problem = "a fault of hublet's own; its log has more"
-            else:
-                self.at, self.problem = self._service.clock(), ""
-                if done.written or done.removed:
-                    log.info("exported: %d files written, %d removed", len(done.written), len(done.removed))
-                kept = tuple(sorted(done.kept))
-                for path in sorted(set(kept) - set(self.kept)):
-                    log.warning("%s was edited and is left as it is; the new one is beside it", path)
-                self.kept = kept
-            if not self._again:
-                return
-
-    def _write(self) -> Written:
-        wanted = self._service.config.export
-        assert wanted.directory is not None
-        answer = export(self._service, wish_of(wanted))
-        if answer["withheld"]:
-            raise _not_served(answer["withheld"])  # as at a Hub's end, which is what the folder is for
-        if not answer["files"]:
-            return Written()  # a cache that knows no assistant is new, and says nothing of these files
-        done = write_files(wanted.directory, answer["files"])
-        if wanted.env is not None:
-            done.kept |= write_beside(wanted.env, answer["env"]).kept
-        return done

@@ -32,7 +32,7 @@ from hublet.store.failures import reset_hint
 from hublet.sync import Sync
 
 if TYPE_CHECKING:
-    from hublet.serve.exporting import Exporter
+    from hublet.serve.exporter import Exporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,12 @@ class Service:
     def managed(self) -> Managed:
         """What this machine's administrator has settled, read anew. Raises ConfigError."""
         return load_managed(self.managed_file, owner=self.managed_owner)
+
+    def require_handing_over(self) -> None:
+        """Raises HubletError where files may not be handed over on this machine, and ConfigError as `managed` does."""
+        managed = self.managed
+        if not managed.export:
+            raise HubletError(f"handing over files is not allowed on this machine: {managed.file} says so")
 
     def opened(self) -> Sync:
         """The Sync, while the cache is open; `archive` is there as well then. Raises HubletError that says why not."""

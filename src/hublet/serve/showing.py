@@ -20,7 +20,7 @@ from hublet.core.pins import pins
 from hublet.core.questions import Assistant, Policy, Slug
 from hublet.core.records import Record, View, render
 from hublet.core.snapshot import Snapshot
-from hublet.serve.exporting import listed, slug_of
+from hublet.serve.listing import listed, slug_of
 from hublet.serve.service import Service
 
 
