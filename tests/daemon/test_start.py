@@ -44,11 +44,13 @@ LATER = {
     "_hashlib", "_ssl", "apscheduler", "click", "email", "httpx", "jeepney", "keyring", "multiprocessing", "platform",
     "rich", "shutil", "ssl", "tzlocal", "watchdog", "zlib", "zoneinfo", "hublet.cli", "hublet.core.judgement",
     "hublet.demo", "hublet.doctor", "hublet.export", "hublet.following", "hublet.host.bus", "hublet.host.desktop",
-    "hublet.host.watching", "hublet.passes", "hublet.reload", "hublet.serve.admin", "hublet.serve.bundling",
-    "hublet.serve.examining", "hublet.serve.exporting", "hublet.serve.forgetting", "hublet.serve.history",
-    "hublet.serve.metrics", "hublet.serve.quarantine", "hublet.serve.secrets", "hublet.serve.sunset",
-    "hublet.serve.upkeep", "hublet.store.check", "hublet.store.migrations", "hublet.tending", "hublet.upstream.http",
-    "hublet.upstream.worker",
+    "hublet.host.watching", "hublet.passes", "hublet.reload", "hublet.serve.account", "hublet.serve.admin",
+    "hublet.serve.auditlog", "hublet.serve.bundling", "hublet.serve.examining", "hublet.serve.exporter",
+    "hublet.serve.exporting", "hublet.serve.forgetting", "hublet.serve.history", "hublet.serve.keys",
+    "hublet.serve.listing", "hublet.serve.metrics", "hublet.serve.parts", "hublet.serve.quarantine",
+    "hublet.serve.routes", "hublet.serve.secrets", "hublet.serve.showing", "hublet.serve.sunset",
+    "hublet.serve.syncing", "hublet.serve.tokens", "hublet.serve.upkeep", "hublet.store.check",
+    "hublet.store.migrations", "hublet.tending", "hublet.upstream.http", "hublet.upstream.worker",
 }  # fmt: skip
 CHECKOUT = "/ide/get-models-add-on-checkout-url?profile_id=local"
 """Never cached: asked through each time."""

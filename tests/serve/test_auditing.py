@@ -19,7 +19,6 @@ from hublet.core.errors import StoreError
 from hublet.core.questions import Assistant, Fqsn, Policy, Question, Secret, Slug
 from hublet.door.audit import AuditFile, Syslog, Who
 from hublet.serve import auditing
-from hublet.serve.actions import REVEALING, about_of, action_of, is_urgent
 from hublet.serve.auditing import Audit, id_of
 
 who = Who("api", "same-user", 1000)
@@ -207,19 +206,3 @@ def test_the_systems_log_gets_the_same_lines_when_asked(tmp_path: Path, caplog: 
     asyncio.run(main(Syslog(str(tmp_path / "none"))))
     assert len(written(tmp_path)) == 4
     assert len(caplog.records) == 1
-
-
-def test_actions_are_named_in_our_own_words() -> None:
-    """Never by what else stands in the path or body, but for the name of a local token."""
-    assert action_of("POST", ("secrets", "get", "OPENAI_KEY")) == "secrets get"
-    assert action_of("DELETE", ("tokens", "zed")) == "token revoke"
-    assert action_of("POST", ("whatever", "canary")) == "other"
-    assert action_of("GET", ("proof", "nonce")) == ""
-    assert about_of(("tokens", "zed"), {}) == about_of(("tokens",), {"name": "zed"}) == "zed"
-    assert about_of(("login",), {"key": "con_canary", "name": "x"}) == ""
-    assert {
-        "bundle", "export values", "keys escrow", "secrets get", "store accept", "token make", "unlock --offline",
-    } == REVEALING  # fmt: skip
-    urgent = {"login", "lock", "sync", "quarantine accept", "token revoke", "other"} | REVEALING
-    assert all(is_urgent("POST", action) for action in urgent)
-    assert not is_urgent("GET", "status")

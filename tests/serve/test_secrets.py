@@ -51,7 +51,7 @@ def secrets(state: State, *, overrides: dict[str, SecretStr] | None = None, cloc
 
 
 def shown(state: State, **more: Any) -> dict[tuple[str, str | None], dict[str, Any]]:
-    found = asyncio.run(secrets(state, **more).handle("GET", (), {}))["secrets"]
+    found = asyncio.run(secrets(state, **more).all())["secrets"]
     assert isinstance(found, list)
     text = json.dumps(found, ensure_ascii=False)
     assert not [value for value in VALUES if value in text]
@@ -59,7 +59,7 @@ def shown(state: State, **more: Any) -> dict[tuple[str, str | None], dict[str, A
 
 
 def get(name: str, state: State, scope: str | None = None, **more: Any) -> object:
-    return asyncio.run(secrets(state, **more).handle("POST", ("get",), {"name": name, "scope": scope}))["value"]
+    return asyncio.run(secrets(state, **more).get(name, scope))["value"]
 
 
 def test_each_secret_has_its_place_its_referrers_and_one_state() -> None:

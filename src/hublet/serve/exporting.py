@@ -7,7 +7,7 @@ machine's administrator has said no.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -40,7 +40,7 @@ class Wish:
     withdrawn: bool = False
 
     @classmethod
-    def of(cls, value: dict[str, Any]) -> Wish:
+    def of(cls, value: Mapping[str, Any]) -> Wish:
         """Raises HubletError for what makes no sense."""
         match value:
             case {

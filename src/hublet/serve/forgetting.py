@@ -29,7 +29,7 @@ from hublet.store.lock import Lock
 log = logging.getLogger("hublet.forget")
 
 
-def plan(service: Service) -> dict[str, object]:
+def _plan(service: Service) -> dict[str, object]:
     """What would be removed, in words for people: nothing is changed. Raises StoreError."""
     places = service.config.locate()
     stores = destroy.databases(places.data)
@@ -47,6 +47,10 @@ class Forgetting:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._tasks: set[asyncio.Task[dict[str, object]]] = set()
+
+    async def plan(self) -> dict[str, object]:
+        """What would be removed. Raises StoreError."""
+        return await asyncio.to_thread(_plan, self._service)
 
     async def forget(self) -> dict[str, object]:
         """Forget everything; what was removed, and what could not be. Raises StoreError, KeySourceError."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 import orjson
 
@@ -47,23 +46,15 @@ class History:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def handle(self, method: str, segments: tuple[str, ...], value: dict[str, Any]) -> dict[str, object] | None:
-        """The answer to one request; None for one that does not exist."""
-        match method, segments, value:
-            case "GET", ("history",), _:
-                return {"entries": [self._plain(entry) for entry in self._entries()]}
-            case "GET", ("history", what), _:
-                return {"entries": [self._plain(entry) for entry in self._of(what)]}
-            case "GET", ("history", what, revision), _:
-                entry, content = await self._content(what, revision)
-                return self._plain(entry) | {"content": _json(content)}
-            case "GET", ("diff", old, new), _:
-                return await self._diff(old, new)
-            case "POST", ("pins",), {"what": str(what), "revision": str(revision)}:
-                return await self._pin(what, revision, value.get("for"))
-            case "DELETE", ("pins", what), _:
-                return await self._unpin(what)
-        return None
+    def log(self, what: str | None = None) -> dict[str, object]:
+        """Every revision of everything, or of what is called so."""
+        entries = self._entries() if what is None else self._of(what)
+        return {"entries": [self._plain(entry) for entry in entries]}
+
+    async def show(self, what: str, revision: str) -> dict[str, object]:
+        """One revision with its content."""
+        entry, content = await self._content(what, revision)
+        return self._plain(entry) | {"content": _json(content)}
 
     # Finding
 
@@ -121,7 +112,7 @@ class History:
             )
         return content
 
-    async def _diff(self, old: str, new: str) -> dict[str, object]:
+    async def diff(self, old: str, new: str) -> dict[str, object]:
         """Both of the form WHAT@REVISION."""
         (before, was), (after, now) = [await self._content(*_split(text)) for text in (old, new)]
         secrets: tuple[str, ...] = ()
@@ -141,7 +132,7 @@ class History:
 
     # Pinning
 
-    async def _pin(self, what: str, revision: str, seconds: object) -> dict[str, object]:
+    async def pin(self, what: str, revision: str, seconds: object) -> dict[str, object]:
         sync, _ = self._open()
         chosen = self._one(what, revision)
         if not isinstance(chosen.question, Assistant):
@@ -176,7 +167,7 @@ class History:
         found = same or stood
         return found[-1] if found else None
 
-    async def _unpin(self, what: str) -> dict[str, object]:
+    async def unpin(self, what: str) -> dict[str, object]:
         sync, _ = self._open()
         found = [pin.assistant for pin in pins(sync.state.records, 0.0) if _is_called(pin.assistant, what)]
         if not found:

@@ -43,27 +43,34 @@ class _Changed:
 
 
 class Keys:
-    """The routes below /keys. Work is done in a thread, one change at a time; what is asked meanwhile is answered."""
+    """The routes below /keys. Work is done in a thread, one change at a time; what is asked meanwhile is answered. Each
+    raises HubletError."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._tasks: set[asyncio.Task[dict[str, object]]] = set()
 
-    async def handle(self, method: str, segments: tuple[str, ...], value: dict[str, object]) -> dict[str, object]:
-        """One request. Raises HubletError."""
-        given, new = _secret(value.get("passphrase")), _secret(value.get("new_passphrase"))
-        match method, segments, value:
-            case "GET", (), _:
-                return await asyncio.to_thread(self._show)
-            case "POST", ("rotate",), _:
-                return await self._change(lambda: self._rekeyed(None, given, new))
-            case "POST", ("move",), {"source": str(name)} if name in source_names:
-                return await self._change(lambda: self._rekeyed(name, given, new))
-            case "POST", ("escrow",), _:
-                return await self._change(lambda: self._escrowed(given), same_key=True)
-            case "POST", ("recover",), {"code": str(code)}:
-                return await self._change(lambda: self._recovered(code, new))
-        raise HubletError("there is no such request", hint="is another version of hublet running?")
+    async def show(self) -> dict[str, object]:
+        """Where the key is, since when, and what else there is of it; never a key."""
+        return await asyncio.to_thread(self._show)
+
+    async def rotate(self, given: SecretStr | None, new: SecretStr | None) -> dict[str, object]:
+        """A new key at the same source. `given` is the passphrase of now, `new` the next one, where it is one."""
+        return await self._change(lambda: self._rekeyed(None, given, new))
+
+    async def move(self, name: str, given: SecretStr | None, new: SecretStr | None) -> dict[str, object]:
+        """A new key at the source of this name."""
+        if name not in source_names:
+            raise HubletError(f"no key source is called {name}", hint="is another version of hublet running?")
+        return await self._change(lambda: self._rekeyed(name, given, new))
+
+    async def escrow(self, given: SecretStr | None) -> dict[str, object]:
+        """A recovery code, told here and never again; one that was made before is void."""
+        return await self._change(lambda: self._escrowed(given), same_key=True)
+
+    async def recover(self, code: str, new: SecretStr | None) -> dict[str, object]:
+        """A new key at the configured source, for a cache that opens with its recovery code only."""
+        return await self._change(lambda: self._recovered(code, new))
 
     def _show(self) -> dict[str, object]:
         service = self._service
@@ -245,10 +252,6 @@ def _require_empty(source: KeySource) -> None:
         raise KeySourceError(
             f"{source.describe()} holds a key already", hint="move it away first, if nothing needs it any more"
         )
-
-
-def _secret(value: object) -> SecretStr | None:
-    return SecretStr(value) if isinstance(value, str) else None
 
 
 def _aside(data: Path) -> int:

@@ -29,32 +29,41 @@ log = logging.getLogger("hublet.quarantine")
 
 
 class Quarantine:
-    """The routes below /quarantine."""
+    """The routes below /quarantine. Each raises HubletError."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def handle(self, action: str, what: str) -> dict[str, object] | None:
-        """The answer to one request; None for one that does not exist. Raises HubletError."""
-        if action not in ("show", "accept", "reject"):
-            return None
+    async def show(self, what: str) -> dict[str, object]:
+        """What is held under a name, with what accepting it would change."""
         sync = self._service.opened()
-        # An assistant may be held in several scopes: they are one to the person who names it.
-        names = names_by_id(sync.snapshot.organizations())
-        named = [question for question in sync.state.ledger.held if name_of(question, names) == what]
-        if not named:
-            raise HubletError("nothing of that name is in quarantine", hint="see `hublet quarantine --all`")
-        if action == "show":
-            return {"held": [await asyncio.to_thread(_shown, sync, question) for question in named]}
-        for question in named:
-            scope = getattr(question, "scope", None)
-            if action == "accept":
-                await sync.accept(question)
-                self._service.events.tell("accepted", what=what, scope=scope)
-            else:
-                await sync.reject(question)
-                log.info("what was in quarantine is rejected: what there is, is kept")
+        return {"held": [await asyncio.to_thread(_shown, sync, question) for question in _held(sync, what)]}
+
+    async def accept(self, what: str) -> dict[str, object]:
+        """The Hub is right: serve what it says."""
+        sync = self._service.opened()
+        for question in _held(sync, what):
+            await sync.accept(question)
+            self._service.events.tell("accepted", what=what, scope=getattr(question, "scope", None))
         return {}
+
+    async def reject(self, what: str) -> dict[str, object]:
+        """Keep what there is, until the Hub says something else."""
+        sync = self._service.opened()
+        for question in _held(sync, what):
+            await sync.reject(question)
+            log.info("what was in quarantine is rejected: what there is, is kept")
+        return {}
+
+
+def _held(sync: Sync, what: str) -> list[Question]:
+    """What is held under a name. An assistant may be held in several scopes: they are one to the person who names it.
+    Raises HubletError when nothing is."""
+    names = names_by_id(sync.snapshot.organizations())
+    named = [question for question in sync.state.ledger.held if name_of(question, names) == what]
+    if not named:
+        raise HubletError("nothing of that name is in quarantine", hint="see `hublet quarantine --all`")
+    return named
 
 
 def _shown(sync: Sync, question: Question) -> dict[str, object]:

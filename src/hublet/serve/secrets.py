@@ -46,25 +46,26 @@ class _Entry:
 
 
 class Secrets:
-    """The routes below /secrets."""
+    """The routes below /secrets. Each raises HubletError."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def handle(self, method: str, segments: tuple[str, ...], value: dict[str, object]) -> dict[str, object]:
-        """One request. Raises HubletError."""
-        service = self._service
-        sync = service.opened()
-        if service.overrides is not None and service.overrides.read_at is None:
-            await service.overrides.refresh()  # no daemon: nobody has read them yet
-        snapshot = sync.snapshot
-        match method, segments, value:
-            case "GET", (), _:
-                return {"secrets": [self._shown(entry, snapshot) for entry in entries(snapshot)]}
-            case "POST", ("get",), {"name": str(name)}:
-                scope = value.get("scope")
-                return {"value": self._get(snapshot, name, scope if isinstance(scope, str) else None).reveal()}
-        raise HubletError("there is no such request", hint="is another version of hublet running?")
+    async def all(self) -> dict[str, object]:
+        """Every secret with its state, and no value."""
+        snapshot = await self._snapshot()
+        return {"secrets": [self._shown(entry, snapshot) for entry in entries(snapshot)]}
+
+    async def get(self, name: str, scope: object) -> dict[str, object]:
+        """The value of one secret; `scope` is an organization's slug or id, anything but a text the personal scope."""
+        snapshot = await self._snapshot()
+        return {"value": self._get(snapshot, name, scope if isinstance(scope, str) else None).reveal()}
+
+    async def _snapshot(self) -> Snapshot:
+        sync, overrides = self._service.opened(), self._service.overrides
+        if overrides is not None and overrides.read_at is None:
+            await overrides.refresh()  # no daemon: nobody has read them yet
+        return sync.snapshot
 
     def _shown(self, entry: _Entry, snapshot: Snapshot) -> dict[str, object]:
         now = self._service.clock()

@@ -24,20 +24,31 @@ from hublet.serve.listing import listed, slug_of
 from hublet.serve.service import Service
 
 
-async def show(service: Service, segments: tuple[str, ...]) -> dict[str, object] | None:
-    """The answer to a GET of one of these paths; None for one that does not exist. Raises HubletError."""
+async def assistants(service: Service) -> dict[str, object]:
+    """Each assistant and where it is served, and the organizations. Raises HubletError."""
+    # Every content is hashed for its name: not in the turn of who asks for an answer.
+    return await asyncio.to_thread(_list, service.opened().snapshot, service.clock())
+
+
+async def assistant(service: Service, slug: str, organization: str | None = None) -> dict[str, object]:
+    """One assistant with its config, in this organization or in its first place. Raises HubletError."""
+    snapshot = service.opened().snapshot
+    return await asyncio.to_thread(_one, snapshot, slug_of(slug), organization, service.clock())
+
+
+def policy(service: Service) -> dict[str, object]:
+    """`policy` is null when no organization has one, and when it was never asked for; then there is no `age`. Raises
+    HubletError."""
     snapshot, now = service.opened().snapshot, service.clock()
-    match segments:
-        case ("assistants",):
-            # Every content is hashed for its name: not in the turn of who asks for an answer.
-            return await asyncio.to_thread(_list, snapshot, now)
-        case ("assistants", slug):
-            return await asyncio.to_thread(_one, snapshot, slug_of(slug), None, now)
-        case ("assistants", slug, organization):
-            return await asyncio.to_thread(_one, snapshot, slug_of(slug), organization, now)
-        case ("policy",):
-            return _policy(snapshot, now)
-    return None
+    record, at = snapshot.records.get(Policy()), snapshot.confirmed_at(Policy())
+    said = orjson.loads(record.content.template.text) if isinstance(record, Record) else None
+    found = said if isinstance(said, dict) else {}
+    return {
+        "policy": found.get("policy"),
+        "organization": found.get("orgSlug"),
+        "grade": snapshot.grade(Policy(), now) if isinstance(record, Record) else None,
+        "age": max(0.0, now - at) if at is not None else None,
+    }
 
 
 def _list(snapshot: Snapshot, now: float) -> dict[str, object]:
@@ -85,18 +96,5 @@ def _place(
         "revision": revision_of(record.content),
         "pinned": question in pinned,
         "grade": snapshot.grade(question, now),
-        "age": max(0.0, now - at) if at is not None else None,
-    }
-
-
-def _policy(snapshot: Snapshot, now: float) -> dict[str, object]:
-    """`policy` is null when no organization has one, and when it was never asked for; then there is no `age`."""
-    record, at = snapshot.records.get(Policy()), snapshot.confirmed_at(Policy())
-    said = orjson.loads(record.content.template.text) if isinstance(record, Record) else None
-    found = said if isinstance(said, dict) else {}
-    return {
-        "policy": found.get("policy"),
-        "organization": found.get("orgSlug"),
-        "grade": snapshot.grade(Policy(), now) if isinstance(record, Record) else None,
         "age": max(0.0, now - at) if at is not None else None,
     }

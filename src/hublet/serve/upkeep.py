@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hublet.config import Config
 from hublet.core.envelope import Envelope
-from hublet.core.errors import HubletError, StoreError
+from hublet.core.errors import StoreError
 from hublet.keys.source import KeySource
 from hublet.serve.keysource import configured_source
 from hublet.serve.service import Service, Unavailable
@@ -30,24 +30,29 @@ log = logging.getLogger("hublet.store")
 
 
 class Upkeep:
-    """The routes /store/check, repair, backup and restore. One at a time, and none while the key changes."""
+    """The routes /store/check, repair, backup and restore. One at a time, and none while the key changes. Each raises
+    HubletError."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._tasks: set[asyncio.Task[dict[str, object]]] = set()
 
-    async def handle(self, method: str, action: str, value: dict[str, object]) -> dict[str, object]:
-        """One request. Raises HubletError."""
-        match method, action:
-            case "GET", "check":
-                return await self._alone(asyncio.to_thread(self._check))
-            case "POST", "repair":
-                return await self._lasting(self._repair(value.get("accept_missing") is True))
-            case "POST", "backup":
-                return await self._alone(asyncio.to_thread(self._back_up))
-            case "POST", "restore":
-                return await self._lasting(self._restore())
-        raise HubletError("there is no such request", hint="is another version of hublet running?")
+    async def check(self) -> dict[str, object]:
+        """Read everything and say what is wrong; nothing is changed."""
+        return await self._alone(asyncio.to_thread(self._check))
+
+    async def repair(self, *, accept_missing: bool) -> dict[str, object]:
+        """Make the cache whole again, without what can't be read; a copy of before is put aside. With `accept_missing`
+        also where nothing proves that no record is missing."""
+        return await self._lasting(self._repair(accept_missing))
+
+    async def back_up(self) -> dict[str, object]:
+        """Copy the cache, sealed as it is, to where the command takes it from."""
+        return await self._alone(asyncio.to_thread(self._back_up))
+
+    async def restore(self) -> dict[str, object]:
+        """Put a copy in the cache's place, from where the command has put it; the one before is put aside."""
+        return await self._lasting(self._restore())
 
     async def _alone(self, work: Awaitable[dict[str, object]]) -> dict[str, object]:
         async with self._service.busy:
