@@ -1,9 +1,9 @@
-"""The life cycle: open the store, listen, answer; tend to all else; drain.
+"""The daemon's life cycle.
 
-start   bind the loopback port (or take over sockets), open the store, answer; then load and begin what else there is
-        to do (tending.py), the first pass among it
-run     until SIGTERM or SIGINT; SIGHUP or a changed file reads the config anew
-stop    accept no more, answer what is in work, end a running pass, close the store
+start   bind the loopback port (or take over a service manager's sockets), open the store, answer; then load and begin
+        everything else (tending.py), the first pass included
+run     until SIGTERM or SIGINT; SIGHUP or a changed file reads the config again
+stop    accept no more connections, answer requests in work, end a running pass, close the store
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ HEARTBEAT = 30.0
 _DRAIN = 5.0
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _LATER = ("hublet.serve.admin", "hublet.store.check", "hublet.tending")
-"""Modules that no first answer needs."""
+"""Modules that the first answers don't need. Each is imported in a thread while the daemon answers already."""
 
 
 class Daemon:
@@ -65,14 +65,15 @@ class Daemon:
         notifier: Notifier | None = None,
         handed_over: Sequence[int] = (),
     ) -> None:
-        """`file` is the config's, to be read again when it changes from what it was (`seen`, its signature from before
-        it was read; as it is now, without); `handed_over` are descriptors to listen on; `run` carries out passes."""
+        """`file` is the config file, which is read again when its signature is no longer `seen`, the one from before
+        `config` was read (by default its signature now). `handed_over` are descriptors of a service manager's sockets;
+        `run` carries out passes."""
         self._config = config
         self._environment, self._run, self._clock = environment, run, clock
         self._file, self._notifier, self._handed_over = file, notifier or Notifier(), handed_over
         self._seen = signature(file) if seen is None and file is not None else seen
         self._pulse = min(HEARTBEAT, (self._notifier.interval or HEARTBEAT * 3) / 3)
-        # Two servers share what the process may have open: the loopback port's, and that of the Unix sockets.
+        # The loopback port and the Unix sockets have a server each; they share the process's limit of descriptors.
         self._limits = Limits(connections=max(1, connections_allowed(2 * Limits().connections) // 2))
         self._listener = Listener(self._limits)
         self._stopping = asyncio.Event()
@@ -85,7 +86,7 @@ class Daemon:
         self.tending: Tending | None = None
         self.service: Service | None = None
         self.on_service: list[Callable[[Service], None]] = []
-        """Told of the service as soon as there is one."""
+        """Called with the service as soon as there is one."""
 
     @property
     def port(self) -> int:
@@ -94,7 +95,7 @@ class Daemon:
 
     @property
     def config(self) -> Config:
-        """As it is now: a changed one may have been taken over."""
+        """The config as it is now: a changed one may have been taken over."""
         return self.service.config if self.service is not None else self._config
 
     async def start(self) -> None:
@@ -104,7 +105,7 @@ class Daemon:
         """
         asyncio.get_running_loop().set_exception_handler(Exhausted())
         if self._file is not None:
-            # From here to the end of the loop: by itself the signal would end the process.
+            # For as long as the loop runs: without a handler the signal would end the process.
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hung_up)
         service = await self._answer()
         for module in _LATER:
@@ -132,7 +133,7 @@ class Daemon:
             self.tending.hung_up()
 
     async def _answer(self) -> Service:
-        """Bind, open the store, and answer: the shortest way to the first answers."""
+        """Bind, open the store, and answer, with nothing before the first answers that they don't need."""
         handed_over = self._handed_over
         sockets = adopt_loopback(handed_over) if handed_over else bind_loopback(self.config.serve.port)
         try:
@@ -152,7 +153,7 @@ class Daemon:
                 self.service.archive.close()
             raise
         if service.overrides is not None:
-            await service.overrides.refresh()  # before the first answer: it must not be another value for a moment
+            await service.overrides.refresh()  # before the first answer, which else could hold the Hub's value
         self._forwarder = Forwarder(lambda: self._lent(service), answered=self._hub_back)
         service.on_forgotten.append(self._forwarder.forget)
         self._front = Front(service, self._forwarder, fixed=bool(handed_over), limits=self._limits)
@@ -166,12 +167,12 @@ class Daemon:
         return service
 
     def heed_signals(self) -> None:
-        """SIGTERM and SIGINT end it in order from now on."""
+        """From now on SIGTERM and SIGINT make `run` end in order."""
         for number in _ENDING:
             asyncio.get_running_loop().add_signal_handler(number, self._stopping.set)
 
     async def run(self) -> None:
-        """Until SIGTERM or SIGINT, or `stop`. SIGHUP reads the config file again."""
+        """Wait for SIGTERM, SIGINT or `stop`, then stop. SIGHUP reads the config file again."""
         assert self.service is not None
         self.heed_signals()
         self._notifier.ready(one_line(self.service))
@@ -184,7 +185,7 @@ class Daemon:
 
     def _hung_up(self) -> None:
         if self.tending is None:
-            self._early = True  # it comes while what heeds it is being loaded
+            self._early = True  # the signal came while tending.py is being loaded
         elif not self._stopping.is_set():
             self.tending.hung_up()
 
@@ -193,12 +194,12 @@ class Daemon:
             self.tending.hub_back()
 
     async def stop(self) -> None:
-        """Answer what is in work, end a running pass, close the store."""
+        """Answer requests in work, end a running pass, close the store."""
         self._stopping.set()
         self._notifier.stopping()
         service = self.service
         if service is not None:
-            service.events.close()  # streams that would not end by themselves are not waited for
+            service.events.close()  # streams of events would not end by themselves
         if self.tending is not None:
             await self.tending.stop()
         if self._front is not None:
@@ -214,6 +215,6 @@ class Daemon:
         log.info("stopped")
 
     def _lent(self, service: Service) -> Hub:
-        """The Hub as pass-through sees it: with the account's key only where the config lends it."""
+        """The Hub for pass-through: with the account's key only where `serve.passthrough_as_account` lends it."""
         lend = self.config.serve.passthrough_as_account
         return plan_of(self.config, service.account if lend else None).hub

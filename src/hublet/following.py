@@ -13,14 +13,18 @@ from hublet.host.folders import FolderWatch
 log = logging.getLogger("hublet.folder")
 
 _AFTER_START = 1.0
-"""Seconds until watching begins: what it takes to import belongs behind the first answers."""
+"""Seconds until watching begins, so that its imports don't delay the first answers."""
 _SETTLED = 0.5
+"""Seconds without a further change after which a pass begins: tools write many files at once (a checkout, a rebase)."""
 _LONGEST_UNREST = 5.0
-"""Tools write many files at once (a checkout, a rebase): they are waited for, but not for ever."""
+"""Seconds after the first change at which it begins at the latest."""
 
 
 class Follower:
-    """Transitions: (made) → (follow | look)* → stop; all on one event loop. `changed` is called after each change."""
+    """Calls `changed` after something in the folder has changed.
+
+    Transitions: (made) → (follow | look)* → stop; all on one event loop.
+    """
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
@@ -30,7 +34,7 @@ class Follower:
         self._loop = asyncio.get_running_loop()
 
     def follow(self, folder: str | None) -> None:
-        """Watch this folder from now on and no other; None: none."""
+        """Watch this folder from now on and no other; None for no folder at all."""
         before = self._watch
         if before is not None:
             self._keep(asyncio.to_thread(before.stop))
@@ -39,7 +43,7 @@ class Follower:
             self._keep(self._begin(self._watch))
 
     def look(self) -> None:
-        """Find a change that nobody has told of: on some file systems nobody does."""
+        """Look for a change that no notification told of: on some file systems there are none."""
         if self._watch is not None:
             self._keep(self._look(self._watch))
 

@@ -1,4 +1,4 @@
-"""From a config to a service: the store opened, the account known, nothing listening yet.
+"""From a config to a service: the store is opened and the account known; nothing listens yet.
 
 The daemon begins here, and so does a command that finds no daemon running.
 """
@@ -49,10 +49,11 @@ def open_service(
     clock: Callable[[], float] = time.time,
     opening: bool = True,
 ) -> Service:
-    """The service of a config: its store opened, its account known, nothing listening yet.
+    """The service of a config.
 
-    A store that can't be opened makes a service that says so; it is left as it is. Raises StoreLocked when another
-    hublet has it. Without `opening` the store is left alone, for commands that look after its key.
+    A store that can't be opened is left as it is, and the service's `unavailable` says why. Without `opening` the store
+    is not opened, for commands that look after it or its key. Raises StoreLocked when another hublet has the store
+    open.
     """
     asker = Asker(file=config.keys.passphrase_file, descriptor=config.keys.passphrase_fd)
     service = Service(config, clock=clock, port=port, started_at=clock(), asker=asker)
@@ -82,7 +83,8 @@ def open_service(
 
 
 def _take(service: Service, archive: Archive, environment: Mapping[str, str], run: Run) -> None:
-    """Serve from an archive; from the one that is served already when its key, and so every name, is another one."""
+    """Serve from an archive. While one is served already it is the same one with a new data key: then only what is
+    made with that key, icon names and entity tags, is made anew."""
     if service.sync is not None:
         service.sync.configure(service.sync.plan, terms_of(service, archive))
         return
@@ -113,7 +115,7 @@ def _take(service: Service, archive: Archive, environment: Mapping[str, str], ru
 
 
 def exporter_of(service: Service) -> Exporter | None:
-    """What keeps exported files up to date; made when the config first wants any."""
+    """The service's Exporter, made when the config first wants files; None while it wants none or nothing is open."""
     if service.exporter is None and service.sync is not None and service.config.export.directory is not None:
         from hublet.serve.exporter import Exporter
 
@@ -123,7 +125,7 @@ def exporter_of(service: Service) -> Exporter | None:
 
 
 def terms_of(service: Service, archive: Archive) -> Terms:
-    """What answers are made with, by the config as it is now."""
+    """What a Snapshot makes answers with, by the config as it is now."""
     envelope, config, port = archive.envelope, service.config, service.port or service.config.serve.port
     return Terms(
         icon=lambda url: f"http://localhost:{port}/icons/{envelope.icon_name(url)}",
@@ -136,18 +138,18 @@ def terms_of(service: Service, archive: Archive) -> Terms:
 
 
 def _paces(config: Config) -> tuple[Pace, Pace]:
-    """The paces that passes may have on this machine."""
+    """The paces besides the normal one that passes may have."""
     return config.sync.on_battery, config.sync.unasked
 
 
 def _longest(config: Config) -> float:
-    """Seconds that a slow pace may leave between passes."""
+    """How many seconds a slow pace may leave between two passes."""
     return min(LONGEST_STRETCHED, _confirmed_within(config))
 
 
 def _confirmed_within(config: Config) -> float:
-    """Seconds within which what is kept has to be confirmed, so that neither a secret's value nor the readiness of the
-    whole is lost to passes that come too seldom."""
+    """Within how many seconds every record has to be confirmed, so that passes that come seldom let neither a secret's
+    value expire nor /readyz say that hublet is not ready."""
     ready_within = config.serve.ready_within
     return min(config.secrets.max_stale, inf if ready_within is None else ready_within) / 2
 
@@ -173,7 +175,8 @@ def plan_of(config: Config, account: Account | None) -> Plan:
 
 
 def account_of(config: Config, environment: Mapping[str, str], kept: object) -> Account | None:
-    """CONTINUE_API_KEY first; else the stored key, if it was stored for this Hub's origin."""
+    """The account of CONTINUE_API_KEY, else the stored one, if it was stored for this Hub's origin. Raises
+    CredentialError for a key in CONTINUE_API_KEY that can't be one."""
     origin = origin_of(config.hub.url)
     if environment.get("CONTINUE_API_KEY"):
         try:

@@ -1,8 +1,8 @@
-"""Taking over a changed config while everything runs: all of a good file, nothing of a bad one.
+"""Taking over a changed config file while everything runs: all of a good file, nothing of a bad one.
 
-SIGHUP, or the file changed (host/watching)
-    └── read ── refused: the running config stays, each problem is named with its line
-         └── taken over: at once what can be, and said of the rest that it needs a restart
+SIGHUP, or the file has changed (host/watching)
+    └── read ── refused: the running config stays, and each problem is named with its line
+         └── taken over: what can be at once; the rest is said to need a restart
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ from hublet.serve.service import Service
 log = logging.getLogger("hublet.reload")
 
 _AFTER_START = 1.0
-"""Seconds until watching begins: what it takes to import belongs behind the first answers."""
+"""Seconds until watching begins, so that its imports don't delay the first answers."""
 _SETTLED = 0.25
+"""Seconds without a further change after which the file is read."""
 _LONGEST_UNREST = 2.0
+"""Seconds after the first change at which it is read at the latest."""
 
 _AT_START_ONLY = ("cache", "keys")
 """Sections that can't change under an open store."""
 
 Take = Callable[[Config, frozenset[str]], Awaitable[tuple[str, ...]]]
-"""Makes a config the running one, given the names of the keys that differ; returns what has to wait for a restart.
-Raises HubletError; then nothing has changed."""
+"""Makes a config the running one, given the names of the keys that differ. Returns a line for each key that has to wait
+for a restart. Raises HubletError; then nothing has changed."""
 
 
 def differences(old: Config, new: Config) -> frozenset[str]:
@@ -47,7 +49,8 @@ def differences(old: Config, new: Config) -> frozenset[str]:
 
 
 def apart(running: Config, new: Config) -> tuple[Config, tuple[str, ...]]:
-    """What of a new config can be taken over live, and a line for each key that can't."""
+    """The new config with the running one's values of what can't change at run time, and a line for each such key that
+    differs."""
     late = sorted(name for name in differences(running, new) if name.partition(".")[0] in _AT_START_ONLY)
     live = replace(new, **{name: getattr(running, name) for name in _AT_START_ONLY})
     return live, tuple(f"{name}: takes effect after a restart" for name in late)
@@ -56,7 +59,7 @@ def apart(running: Config, new: Config) -> tuple[Config, tuple[str, ...]]:
 class Reloader:
     """Transitions: (made) → start → (reload)* → stop; all on one event loop.
 
-    What went wrong and what waits is kept in the service's `config_problems` and `config_pending`.
+    The service's `config_problems` has what is wrong with the file, `config_pending` what waits for a restart.
     """
 
     def __init__(
@@ -92,7 +95,7 @@ class Reloader:
         await asyncio.to_thread(self._watch.stop)
 
     def look(self) -> None:
-        """Reload if the file has changed unnoticed: where it can't be watched, this is how a change is found."""
+        """Reload if the file has changed. The heartbeat calls this, for files that can't be watched."""
         if self._watch.look():
             log.info("the config file has changed")
             self.soon()
@@ -121,7 +124,7 @@ class Reloader:
 
     async def _reload(self) -> None:
         running = self._service.config
-        self._watch.look()  # what is read now is not news any more
+        self._watch.look()  # the watch takes note of the file as it is now: it is no change any more
         if self._watch.path.exists():
             self._was_there = True
         elif self._was_there:

@@ -1,6 +1,6 @@
-"""What a running daemon does beside answering: passes, the heartbeat, the machine it runs on, a config that changes.
+"""What a running daemon does besides answering: passes, the heartbeat, following the machine's state and the config.
 
-None of it is needed for the first answers: the daemon loads this module in a thread, while it answers already.
+None of it is needed for the first answers: the daemon loads this module in a thread while it answers already.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ log = logging.getLogger("hublet")
 class Tending:
     """Transitions: (made) → start → (network_back | hub_back | hung_up)* → stop; all on one event loop.
 
-    `file` is the config's, to be read again when it changes; `pulse` the time between two heartbeats, in seconds.
+    `file` is the config file, which is read again when its signature is no longer `seen`; `pulse` is how many seconds
+    lie between two heartbeats.
     """
 
     def __init__(
@@ -66,8 +67,8 @@ class Tending:
         self._wake = WakeDetector(clock(), time.monotonic())
 
     def start(self) -> None:
-        """Begin with all of it; the first pass among it."""
-        load_scheduler()  # here, in the loop's thread, and not where it is used: nothing else is being imported now
+        """Begin everything, the first pass included."""
+        load_scheduler()  # in the loop's thread, at a moment when nothing else is imported
         service = self._service
         service.on_open.append(self._begin)
         service.reopen = self._reopening.now
@@ -81,7 +82,7 @@ class Tending:
         self._begin()
 
     async def stop(self) -> None:
-        """End what runs, a pass among it, and begin nothing more."""
+        """End what runs, a pass included, and begin nothing more."""
         if self._reloader is not None:
             await self._reloader.stop()
         await self._follower.stop()
@@ -94,7 +95,7 @@ class Tending:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    # What others say
+    # Called by others
 
     def hub_back(self) -> None:
         """The Hub has answered a client."""
@@ -118,7 +119,7 @@ class Tending:
     # Within
 
     def _begin(self) -> None:
-        """The store is open, now or at last."""
+        """Begin what needs an open store, if it is open: at the start, or later when it could be opened at last."""
         service = self._service
         if service.sync is None:
             return
@@ -130,8 +131,9 @@ class Tending:
             service.exporter.soon()
 
     def heartbeat(self) -> None:
-        """One timer for all that has to be looked at now and then: waking, secrets that expire, the config file, and
-        the service manager's watchdog. That one is fed last: not by a loop that can't do its work."""
+        """The one timer for everything that has to be looked at now and then: whether the machine was asleep, secrets
+        that expire, the config file, the service manager's watchdog. The watchdog is told last, so that it hears
+        nothing from a loop in which the rest fails."""
         service = self._service
         if self._beat is not None:
             self._beat.cancel()
@@ -181,10 +183,11 @@ class Tending:
         )
 
     async def _reconfigure(self, config: Config, changed: frozenset[str]) -> tuple[str, ...]:
-        """Run with another config from now on. Raises PortTaken, StoreError, CredentialError; then nothing has changed.
+        """Run with another config from now on, of which these keys differ; gives a line for each that has to wait for a
+        restart. Raises PortTaken, StoreError, CredentialError; then nothing has changed.
 
-        The account is found before anything changes: from the moment that the config is the running one, the URL in it
-        and the account belong together.
+        The account is found before anything changes, so that hub.url and the account belong together from the moment
+        that the config is the running one.
         """
         service, front = self._service, self._front
         before = service.archive

@@ -27,7 +27,7 @@ class Accounts:
         cache this makes a new one."""
         service = self._service
         if service.forgotten:
-            async with service.busy:  # it is forgotten to its end first
+            async with service.busy:  # wait until forgetting has come to its end
                 service.forgotten = False
         await service.reopen(True)
         sync = service.opened()

@@ -1,7 +1,7 @@
-"""The application behind the admin socket and, without a daemon, behind the commands: whatever changes or reveals.
+"""The admin door: the application behind the Unix socket, and behind a command that finds no daemon running.
 
-Only our own user may come in: the kernel says who is at the other end. Answers are JSON; those that go on for a while
-(a pass, the events) are one JSON object a line.
+Whatever changes or reveals something is asked here. Only our own user may come in: the kernel says who is at the other
+end. Answers are JSON; those that go on for a while (a pass, the events) are a JSON object a line.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ class Admin:
             return json_response(400, {"message": error.message, "hint": error.hint, "exit_code": error.exit_code})
 
     async def handle(self, method: str, segments: tuple[str, ...], body: bytes, who: Who | None = None) -> Response:
-        """One admin request, written to the audit log; without `who` it is this process that asks.
+        """Answer one admin request and write it to the audit log. Without `who` it is this process that asks.
 
-        What reveals is written down before it is done as well: a secret that can't be audited is not told. Raises
-        HubletError, and Malformed for a body that is not what the request needs.
+        What reveals something is written down before it is done as well, so that a secret that can't be audited is not
+        told. Raises HubletError, and Malformed for a body that is not what the request needs.
         """
         if who is None:
             who = Who("admin", "same-user", self._uid, os.getpid(), program_of(os.getpid()))
@@ -83,7 +83,7 @@ class Admin:
             if method == "GET" and not reveals:
                 audit.note(self._service.clock(), who, action, outcome, detail)
                 return
-            with suppress(StoreError):  # said in the daemon's log, and what it tells of has happened already
+            with suppress(StoreError):  # the daemon's log has the error, and what was asked for is done
                 await audit.record(who, action, outcome, detail, about=about, ids=ids)
 
         if audit is not None and reveals:

@@ -1,10 +1,11 @@
-"""Who is asking, and what they may see.
+"""Who is asking, and what they may see. The checks, in order:
 
-1. on the Unix socket: the kernel says who opened the connection; another user gets nothing, not even an open path
-2. the guard: what no client of this API ever sends is refused by name, before anything is looked at
-3. open paths: /healthz, /readyz, icons and the proof of who listens tell nothing of the account; anybody may ask for
-   them, without a body
-4. identity: a local token or the account's own key as the bearer, or a peer that the kernel says is the same user
+1. On the Unix socket the kernel says who opened the connection; another user gets nothing, not even an open path.
+2. The guard (door/guard.py) refuses requests that no client of this API ever sends, each by the rule it breaks.
+3. The icons are open to everybody, since they say nothing of the account.
+4. Everything else takes an identity: a local token or the account's own key as the bearer, or a peer that the kernel
+   says is the same user. Without one only the open paths are answered, which say nothing of the account either:
+   /healthz, /readyz and the proof of which process listens. A body is read from nobody without an identity.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ _ONLY_US = "only the user who runs hublet is answered here"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who was let in: `how` is token, account, same-user or none (an open path); `clear` may see secret values. `who`
-    is the same for the audit log."""
+    """Who was let in. `how` is token, account, same-user or none (an open path); with `clear` they may see secret
+    values; `who` is the same person as the audit log writes it."""
 
     how: str
     clear: bool = False
     who: Who = field(default=_API, compare=False)
     until: float = inf
-    """When a token's time is over, in seconds of the wall clock."""
+    """When the token expires, in seconds on the wall clock."""
 
     @property
     def known(self) -> bool:
@@ -63,7 +64,8 @@ class _Denied(NamedTuple):
 
 
 class Admission:
-    """Decides on each head. `peers` asks the kernel; None where it can't be asked (`because` says why)."""
+    """Decides on each request's head. `peers` asks the kernel who a peer is, and is not used where it can't be asked;
+    `because` says why that is so. Both are found out when they are not given."""
 
     def __init__(
         self, service: Service, *, peers: Peers | None = None, because: str | None = None, uid: int | None = None
@@ -99,13 +101,14 @@ class Admission:
         identity = self._identify(head, connection, who if on_unix else None)
         if isinstance(identity, Identity):
             return Admitted(identity)
-        # A wrong token is refused here too: the answer to the right one tells more, so that tokens could be tried out.
+        # A wrong token is refused on open paths, too: /readyz tells more to the right one, so tokens could be guessed.
         if (path in _OPEN or path.startswith(_PROOF)) and identity.rule != "unknown-token":
             return self._anybody(NOBODY, head, connection)
         return self._refuse(identity, who, head, connection)
 
     def _anybody(self, nobody: Identity, head: Head, connection: Connection) -> Admitted | Response:
-        """An open path. No body is collected for somebody who is not known: many of them would fill the memory."""
+        """Let somebody unknown in to an open path or an icon, unless they send a body: many of those would fill the
+        memory."""
         if (head.header("content-length") or "0").strip("0") or head.header("transfer-encoding") is not None:
             refused = error_response(413, "no body is read here")
             return self._refuse(_Denied("body", refused), nobody.who, head, connection)
@@ -113,13 +116,14 @@ class Admission:
 
     @staticmethod
     def _caller(connection: Connection) -> Who:
-        """Asked of the kernel once for each connection: who opened it."""
+        """Who opened the Unix socket's connection; the kernel is asked once for each connection."""
         if not isinstance(connection.scratch, Who):
             connection.scratch = caller("socket", connection.socket)
         return connection.scratch
 
     def _identify(self, head: Head, connection: Connection, on_unix: Who | None) -> Identity | _Denied:
-        """`on_unix` is who opened the Unix socket's connection: our own user, or we would not be here."""
+        """`on_unix` is who opened the connection on the Unix socket: our own user, since others were refused before.
+        None on the loopback port."""
         access = self._service.config.serve.access
         text = tokens.bearer(head.header("authorization")) if access != "same-user" else None
         bearer = self._by_bearer(text, on_unix or _API) if text is not None else None
@@ -137,7 +141,7 @@ class Admission:
         return self._same if on_unix is None else replace(SAME_USER, who=replace(on_unix, how="same-user"))
 
     def _other(self, verdict: Verdict | None, connection: Connection, *, tried: bool) -> _Denied:
-        """Why a peer that is not known to be us is refused."""
+        """Why a peer is refused that is not known to be our own user; `tried` when it sent a wrong token or key."""
         if self._because is not None and self._service.config.serve.access != "both":
             hint = "make a local token with `hublet token --name NAME` and send it as the bearer"
             return _no_token(tried, f"a local token is needed: {self._because}", hint)
@@ -146,7 +150,8 @@ class Admission:
         return _Denied(rule, error_response(403, _ONLY_US), uid)
 
     def _same_user(self, connection: Connection) -> Verdict | None:
-        """Asked of the kernel once for each connection: the owner of a connected socket does not change."""
+        """Whether the peer is our own user. The kernel is asked once for each connection: the owner of a connected
+        socket does not change. None where it can't be asked."""
         if self._peers is None:
             return None
         if not isinstance(connection.scratch, Verdict):

@@ -1,7 +1,7 @@
 """Answering the Hub's API: Operation and Snapshot in, Response out.
 
-What is cached is answered at once, in the turn of the event loop in which the question came. What never was asked
-before is asked of the Hub while the client waits, within `serve.wait`. Nothing else ever waits for the Hub.
+What is cached is answered at once, in the turn of the event loop in which the request came. A question that was never
+asked before is put to the Hub while the client waits, for `serve.wait` seconds at most. Nothing else waits for the Hub.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Api:
     def admit(self, head: Head, connection: Connection) -> Admitted | Response:
         admitted = self._admission.admit(head, connection)
         if isinstance(admitted, Response):
-            # A refused refresh must not look like the Hub's refusal: that would end the person's session.
+            # A refused refresh of a browser sign-in must not look like the Hub's refusal, which would end that session.
             return REFRESH_FAILED if is_refresh(head.target) else admitted
         rule = self._passing(head)
         streamed = rule is not None and rule.care is Care.ANY and not self._is_cached(head)
@@ -57,7 +57,7 @@ class Api:
 
     @staticmethod
     def _is_cached(head: Head) -> bool:
-        """Whether the path is one that hublet answers itself, whatever else may be passed on."""
+        """Whether hublet answers this path itself and never passes it on."""
         return head.segments[0] in ("healthz", "readyz", "icons", "hublet", "metrics") or ops.is_known(head.segments)
 
     def respond(self, request: Request, admitted: Admitted) -> Response | Awaitable[Response]:
@@ -100,7 +100,7 @@ class Api:
         if sync is None:
             self._note(identity, operation, "failed", "unavailable")
             return self._unavailable()
-        sync.republish_if_due()  # not only with the next heartbeat: a machine that wakes is asked at once
+        sync.republish_if_due()  # a machine that wakes may be asked before the next heartbeat
         answer = sync.snapshot.answer(operation, clear=identity.clear)
         if isinstance(answer, Answer):
             return self._hit(sync, operation, answer, head, identity, basis)
@@ -108,7 +108,8 @@ class Api:
         return self._miss(sync, operation, answer, head, identity)
 
     def _pass_on(self, request: Request, identity: Identity) -> Response | Awaitable[Response]:
-        """What is not cached goes on to the Hub, if the config lets it and the asker may."""
+        """Pass a request on to the Hub that hublet does not answer itself, if `serve.passthrough` and the identity
+        allow it."""
         head = request.head
         rule = self._passing(head)
         if rule is None:
@@ -153,7 +154,7 @@ class Api:
         snapshot = sync.snapshot
         answer = snapshot.answer(operation, clear=identity.clear)
         if isinstance(answer, Unknown) and isinstance(operation, ops.SyncSecrets):
-            # Never an error for the whole batch: a client would then skip its own .env files.
+            # Never an error for the whole batch: after one, a client does not look into its own .env files.
             answer = snapshot.secrets(operation, clear=identity.clear)
         if isinstance(answer, Answer):
             now = self._service.clock()
@@ -164,13 +165,14 @@ class Api:
         return response
 
     async def _learn(self, operation: ops.Operation, wait: float) -> None:
-        """Ask the user's own source for secrets of names that were never heard of."""
+        """Ask the user's own source (`secrets.override`) for secrets whose names are new."""
         overrides = self._service.overrides
         if overrides is not None and isinstance(operation, ops.SyncSecrets):
             await overrides.learn_within(wait, {fqsn.name for fqsn in operation.fqsns if fqsn is not None})
 
     def _explain(self, outcome: Outcome, operation: ops.Operation, snapshot: Snapshot) -> Response:
-        """Why there is no answer. A 401 is never handed on: clients would drop assistants and profile for good."""
+        """The response when there is no answer. A 401 of the Hub is never handed on: clients would drop their
+        assistants and profile for good."""
         scope = getattr(operation, "scope", None)
         known_scopes = [id_ for id_, _, _ in snapshot.organizations()]
         offline = isinstance(outcome, Unreachable | Throttled | MalformedAnswer)
@@ -204,7 +206,8 @@ class Api:
         return error_response(503, why.reason, hint=why.hint)
 
     def _ready(self, identity: Identity) -> Response:
-        """200 once data can be served that is not older than allowed. How old it is, only who may see it learns."""
+        """/readyz: 200 once there are records and the last successful pass is within `serve.ready_within`. Only known
+        identities are told the age."""
         sync = self._service.sync
         if sync is None or not sync.state.records:
             return error_response(503, "not ready")
@@ -218,7 +221,7 @@ class Api:
         return json_response(200, body)
 
     def _tell(self, head: Head, identity: Identity) -> Response:
-        if head.segments != ("metrics",):  # it has no names in it, and is asked for all day long
+        if head.segments != ("metrics",):  # they hold no names, and are scraped all day long
             self._note(identity, head.segments[-1], "answered", "")
         return telling.tell(self._service, head, clear=identity.clear)
 
@@ -234,7 +237,8 @@ class Api:
 
 
 def _reply(answer: Answer, head: Head, now: float, cache_status: str) -> Response:
-    """Status, body and validators: Age and ETag as RFC 9111 and 9110 have them, Cache-Status as RFC 9211."""
+    """The response with Age (RFC 9111 section 5.1), ETag (RFC 9110 section 8.8.3) and Cache-Status (RFC 9211); 304 when
+    the client has the body already."""
     headers: Headers = (("Age", str(_age(answer, now))), ("Cache-Status", cache_status))
     if answer.status != 200:
         return Response(answer.status, (("Content-Type", type_json), *headers), answer.body)
@@ -261,7 +265,7 @@ def _detail(answer: Answer, grade: str) -> str:
 
 
 def _matches(sent: str | None, etag: str) -> bool:
-    """If-None-Match: any of a list, compared weakly (RFC 9110 section 13.1.2)."""
+    """Whether If-None-Match names this tag: any of its list, by weak comparison (RFC 9110 section 13.1.2)."""
     if sent is None:
         return False
     return sent.strip() == "*" or any(tag.strip().removeprefix("W/") == etag for tag in sent.split(","))

@@ -1,9 +1,9 @@
-"""What is noted while requests are answered, and how it gets into the audit log.
+"""Notes that are taken while requests are answered, and how they get into the audit log.
 
-A note is an append to a list: no disk, no task. Equal notes are counted together, and what has gathered is written by
-a thread `every` seconds after the first of it, sooner when much has gathered. So a process that is killed loses the
-notes of at most `every` seconds, and a power cut what the system had not written yet; a daemon that ends in order loses
-nothing. What changes or reveals (`record`) is on the disk before it is answered.
+Taking a note only appends to a list: no disk access, no task. Equal notes are counted together. A thread writes what
+has gathered, `every` seconds after the first note, or sooner when there is much. So a process that is killed loses the
+notes of at most `every` seconds, a power cut also what the system had not written to the disk yet, and a daemon that
+ends in order nothing. What changes or reveals something (`record`) is on the disk before the request is answered.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EVERY = 30.0
 _UNFOLDED = 512
 _FOLDED = 2048
 _MOST = 4 * _FOLDED
-"""So many different notes wait while nothing can be written; further ones are lost, and their number is told."""
+"""How many different notes are kept while nothing can be written. More are lost; how many is written later."""
 
 What = ops.Operation | str
 
@@ -49,7 +49,7 @@ class _Times(NamedTuple):
 
 
 class Repeated:
-    """Equal askings that follow each other, counted without a note for each. Made by `Audit.repeated`."""
+    """Counts equal requests that follow each other, without a note for each. Made by `Audit.repeated`."""
 
     __slots__ = ("_first", "_last", "_note", "_number", "_open")
 
@@ -66,19 +66,19 @@ class Repeated:
         self._last = now
 
     def taken(self) -> tuple[_Note, _Times]:
-        """What was counted; it begins anew."""
+        """The note and how often, from when and until when it was counted. Counting begins anew."""
         number, self._number = self._number, 0
         return self._note, _Times(self._first, self._last, number)
 
 
 Identify = Callable[[Question], str]
-"""A Question's id for the audit log; empty while there is no key for it."""
+"""Gives a Question's id for the audit log; empty while the cache is not open, since its key makes the ids."""
 
 
 class Audit:
-    """Notes what was asked and writes it down. Belongs to one event loop; writing is done in threads.
+    """Takes notes and writes them to the audit log. Belongs to one event loop; writing is done in threads.
 
-    Transitions: noted → folded (equal ones counted together) → written, or lost where nothing can be written.
+    Transitions of a note: noted → folded (equal ones counted together) → written, or lost where nothing can be written.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Audit:
         self._syslog_failing = False
 
     def note(self, now: float, who: Who, what: What, outcome: str, detail: str = "") -> None:
-        """Something was asked and answered, or refused: written down before long."""
+        """Note that a request was answered or refused; it is written at the latest after `every` seconds."""
         self._recent.append((now, _Note(who, what, outcome, detail)))
         if self._timer is None:
             self._arm()
@@ -113,24 +113,25 @@ class Audit:
                 self._begin()
 
     def repeated(self, who: Who, what: What, outcome: str, detail: str = "") -> Repeated:
-        """To count what will be asked again and again; nothing is noted yet."""
+        """A counter for a request that is sent again and again. Nothing is noted before it counts."""
         return Repeated(_Note(who, what, outcome, detail), self._repeats)
 
     async def record(
         self, who: Who, what: str, outcome: str, detail: str = "", *, about: str = "", ids: tuple[str, ...] = ()
     ) -> None:
-        """Write this down, with what has gathered, and wait until it is on the disk. Raises StoreError."""
+        """Write this line, and what has gathered before, and wait until it is on the disk. Raises StoreError."""
         now = self._clock()
         await self._write([(now, _Note(who, what, outcome, detail, about, ids))], sync=True)
 
     async def flush(self) -> None:
-        """Write what has gathered. What can't be written now is kept for later; the log says so once."""
+        """Write what has gathered. What can't be written now is kept for later, and the daemon's log says so once."""
         try:
             await self._write([], sync=False)
         except StoreError:
-            return  # said by `_write`
+            return  # logged by `_write`
 
     async def close(self) -> None:
+        """Write what has gathered, and begin nothing more by itself."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -146,7 +147,7 @@ class Audit:
             self._arm()
 
     def _arm(self) -> None:
-        """One timer, and only while something waits: nobody is woken for nothing."""
+        """Start the one timer. It runs only while something waits to be written, so an idle process is not woken."""
         try:
             self._timer = asyncio.get_running_loop().call_later(self._every, self._due)
         except RuntimeError:
@@ -209,7 +210,7 @@ class Audit:
                 await asyncio.to_thread(self._tell_system, syslog, lines)
 
     def _append(self, entries: list[tuple[_Note, _Times]], sync: bool) -> list[bytes]:
-        """In a thread: ids are computed here, not where requests are answered."""
+        """Runs in a thread: the ids are computed here, not while a request is answered."""
         entries.sort(key=lambda entry: entry[1].first)
         lines = [self._line(note, times).to_json() for note, times in entries]
         self.file.append(lines, sync=sync)
@@ -234,18 +235,18 @@ class Audit:
 
 
 def id_of(envelope: Envelope, question: Question) -> str:
-    """A Question's id in the audit log, 128 bits in hex. Not the id of its record, so that who reads both files does
-    not see which record was asked for."""
+    """A Question's id in the audit log, 128 bits in hex. It differs from the id of its record in the store, so that
+    somebody who reads both files can't tell which record was asked for."""
     return envelope.identify(orjson.dumps(["audit", to_text(question)]))[:16].hex()
 
 
 def id_of_secret(envelope: Envelope, name: str) -> str:
-    """The same for a secret's own name, by which a person asks for its value."""
+    """The audit log's id of a secret's own name, by which a person asks for its value."""
     return envelope.identify(orjson.dumps(["audit-secret", name]))[:16].hex()
 
 
 def name_of_operation(operation: ops.Operation) -> str:
-    """The endpoint's own name, without what stands in its path: `get-assistant`."""
+    """The endpoint's name in the Hub's API, without the names in its path: `get-assistant`."""
     return name_of_path(ops.row_of(operation).path)
 
 

@@ -1,9 +1,9 @@
-"""The cache for another machine: a bundle is a store of its own, sealed with a passphrase, in one file.
+"""Taking the cache to another machine: a bundle is a store of its own in one file, sealed with a passphrase.
 
-    make    a store in a folder of the data directory, with every record and revision, no Hub key and no local token
+    make    a store in a folder of the data directory, with every record and revision, but no Hub key and no local token
     take    another cache's records, where they are younger than ours
 
-The commands carry the file out of the folder and into it: a daemon in its sandbox can write nowhere else.
+The commands move the file out of that folder and into it, because a daemon in its sandbox can write nowhere else.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Bundling:
         self._service = service
 
     async def make(self, passphrase: str) -> dict[str, object]:
-        """The bundle's file, in a folder that whoever asked has to remove."""
+        """Make a bundle; gives the path of its file, in a folder of its own that the caller has to remove."""
         self._service.require_handing_over()
         sync = self._service.opened()
         asker = Asker(given=SecretStr(passphrase), terminal=False)
@@ -62,7 +62,7 @@ class Bundling:
         archive = service.archive
         assert archive is not None
         data = service.config.locate().data
-        for left in data.glob(f"{OUTGOING}*"):  # by a command that was killed
+        for left in data.glob(f"{OUTGOING}*"):  # left by a command that was killed
             shutil.rmtree(left, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(prefix=OUTGOING, dir=data))
         try:
@@ -90,7 +90,8 @@ class Bundling:
         return {"file": str(folder / database_name), "records": len(state.records)}
 
     async def take(self, name: str, passphrase: str) -> dict[str, object]:
-        """Take over a bundle whose file lies in the folder of that name in the data directory."""
+        """Take over the bundle in the folder of this name in the data directory. Counts its records (`records`), those
+        that were taken (`taken`) and those that could not be read (`lost`)."""
         sync = self._service.opened()
         data = self._service.config.locate().data
         if not name.startswith(INCOMING) or os.sep in name or not (data / name).is_dir():
@@ -117,7 +118,8 @@ class Bundling:
         return {"records": len(loaded.state.records), "taken": taken, "lost": loaded.lost}
 
     async def take_folder(self, path: str) -> dict[str, object]:
-        """Take over the assistants of a folder, once; a line for each that can't be used."""
+        """Take over the assistants of a folder once; it is read like a Hub that is a folder (upstream/folder.py).
+        `problems` has a line for each assistant that can't be used."""
         sync = self._service.opened()
         now = self._service.clock()
         report = await sync.read(WorkOrder(Hub(url=f"file://{quote(path)}", key=None)))
@@ -139,7 +141,7 @@ def _source(asker: Asker, parameters: Mapping[str, str] | None = None) -> KeySou
 
 
 def _history(archive: Archive) -> list[Replaced]:
-    """Every period that has ended, in order, with its content."""
+    """Every revision that was replaced, with its content and when it stood; in order for each Question."""
     found = []
     for question, timeline in archive.timelines().items():
         for period in timeline.periods:
@@ -150,6 +152,8 @@ def _history(archive: Archive) -> list[Replaced]:
 
 
 def _opened(folder: Path, asker: Asker) -> tuple[Loaded, list[Replaced]]:
+    """What a bundle holds, and its history. Raises HubletError for a file that is no bundle, is damaged, or does not
+    open with this passphrase."""
     try:
         header = peek(folder)
     except StoreError as error:

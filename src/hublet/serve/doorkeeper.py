@@ -1,5 +1,5 @@
-"""What every refusal does, at each door: it is counted by its rule, logged without the credential, noted for the audit
-log; and who tried a token that is none, or is another user, waits for the answer."""
+"""What every refusal does, at each door: it is counted by its rule, logged without the credential, and noted for the
+audit log. Whoever tried a wrong token, or is another user, gets the answer a moment later."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from hublet.serve.service import Service
 log = logging.getLogger("hublet.door")
 
 TRIES = {"unknown-token": (0.1, 0.5), "other-user": (0.02, 0.1)}
-"""Rules whose refusals are held back, since somebody tries what is not theirs; from and up to so many seconds. Short,
-because that is enough for a script to get nowhere, and a person who mistyped a token should not have to wonder."""
+"""Rules whose refusals are held back, because somebody tries what is not theirs: the first and the longest wait, in
+seconds. Short waits are enough to get a script nowhere, and a person who mistyped a token should not have to wonder."""
 
 
 class Doorkeeper:
@@ -49,7 +49,7 @@ class Doorkeeper:
     def refuse(
         self, rule: str, response: Response, who: Who, what: str, connection: Connection | None = None
     ) -> Response:
-        """Do all that a refusal does, and hand its response on. With a connection, a failed try has to wait."""
+        """Count, log and note a refusal; gives `response` back. With a connection, the answer to a failed try waits."""
         service, now = self._service, self._monotonic()
         service.counters[f"refused:{rule}"] += 1
         if service.audit is not None:
@@ -69,7 +69,7 @@ class Doorkeeper:
         try:
             self._timer = asyncio.get_running_loop().call_later(self._quiet.window, self._over)
         except RuntimeError:
-            return  # no loop runs: it is said with the next refusal
+            return  # no loop runs: what was left out is logged with the next refusal
 
     def _over(self) -> None:
         self._timer = None
@@ -81,7 +81,7 @@ class Doorkeeper:
 
 
 def caller(door: str, connection: Any) -> Who:
-    """Who opened the other end of a Unix socket's connection; without a uid when the system does not tell."""
+    """Who opened the other end of a connection on a Unix socket; without a uid when the system does not say."""
     try:
         peer = unix_peer(connection)
     except OSError:
@@ -91,7 +91,7 @@ def caller(door: str, connection: Any) -> Who:
 
 
 def asked_for(head: Head) -> str:
-    """What a request that was refused asked for, in words of our own: a path may hold names, and anything else."""
+    """What a refused request asked for, in words of our own: its path may hold names, and anything else."""
     try:
         segments = head.segments
     except Malformed:

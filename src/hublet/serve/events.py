@@ -1,7 +1,7 @@
-"""What happened, as values, for whoever wants to wait instead of asking again and again.
+"""Events: what has happened, for programs that wait for news instead of asking again and again.
 
-The last events are kept in a ring, and everybody who listens reads from that one ring: a listener is a place in it. So
-one that is slow costs no memory; when the ring has moved on past its place it is told that it missed something.
+The last events are kept in one ring, from which every listener reads at its own place. So a slow listener costs no
+memory; when the ring has moved on past its place, it is told that it missed something.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import orjson
 from hublet.core.values import dataclass
 
 Kind = Literal[
-    "revision",  # an assistant, package, organization list or policy is new or another
-    "withdrawn",  # the Hub has taken one back, and it is served no more
+    "revision",  # an assistant, a package, the organizations or the policy is new or has changed
+    "withdrawn",  # the Hub has taken something back, and it is no longer served
     "held",  # in quarantine, until a person agrees
     "accepted",  # a person has agreed
-    "endpoints",  # an assistant runs or sends elsewhere than before
-    "stale",  # not confirmed for clearly longer than the interval
+    "endpoints",  # an assistant runs something else, or sends somewhere else, than before
+    "stale",  # the Hub has not confirmed something for clearly longer than passes explain
     "expired",  # secret values that are no longer served
     "locked",
     "unlocked",
@@ -38,12 +38,12 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 MOST_KEPT = 256
 MOST_LISTENERS = 32
-"""At one door."""
+"""How many may listen at one door."""
 _LONGEST = 500
 
 log = logging.getLogger("hublet.events")
 
-# Without names: what came from the Hub is sealed, and a log is not.
+# They hold no names: what comes from the Hub is sealed, and the daemon's log is not.
 _SENTENCES: dict[Kind, str] = {
     "withdrawn": "the Hub has taken something back: it is no longer served",
     "held": "something is in quarantine: see `hublet quarantine`",
@@ -60,8 +60,9 @@ _SENTENCES: dict[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`id` grows, over restarts too. `what` is its name for people (an assistant's is `owner/package`), `scope` the
-    organization's id where there is one, `detail` the rest in words. No secret's value or name is in any of it."""
+    """`id` grows from event to event, over restarts too; `at` is the wall clock's time. `what` names what it is about
+    (an assistant by `owner/package`), `scope` is the organization's id where there is one, `detail` says the rest in
+    words. None of it holds a secret's value or name."""
 
     id: int
     at: float
@@ -71,7 +72,7 @@ class Event:
     detail: str = ""
 
     def to_json(self) -> bytes:
-        """One line, without its end."""
+        """The event as JSON without a line end in it."""
         return orjson.dumps(
             {
                 "id": self.id,
@@ -85,14 +86,14 @@ class Event:
 
 
 class TooManyListeners(Exception):
-    """At that door nobody more can listen now."""
+    """MOST_LISTENERS listen at that door already."""
 
 
 class Events:
-    """Belongs to one event loop. `counts` is how many there were of each kind.
+    """The ring and its listeners. Belongs to one event loop. `counts` is how many events there were of each kind.
 
-    Ids begin at the start's time in milliseconds and are counted up from there: so they grow over restarts as well, and
-    one of an earlier process is known for what it is.
+    The first id is the time of the start in milliseconds; each event has the next one. So ids grow over restarts as
+    well, and the id of an event of an earlier process can be recognised.
     """
 
     def __init__(self, clock: Callable[[], float], *, most: int = MOST_KEPT) -> None:
@@ -103,26 +104,27 @@ class Events:
         self._closed = False
         self._logged: tuple[Kind, int] | None = None
         self.last = self._first
-        """The id of the last event; of one that never was while there was none."""
+        """The id of the last event; before the first one the id that it counts up from."""
         self.counts: Counter[Kind] = Counter()
         self.on_listen: Callable[[], None] = lambda: None
         """Called when somebody begins to listen."""
 
     def tell(self, kind: Kind, *, what: str = "", scope: str | None = None, detail: str = "") -> Event:
-        """Something has happened."""
+        """Put an event into the ring, wake who listens, and log its kind."""
         self.last += 1
         event = Event(self.last, self._clock(), kind, _line(what), scope, _line(detail))
         self._ring.append(event)
         self.counts[kind] += 1
         if kind in _SENTENCES and (kind, int(event.at)) != self._logged:
-            self._logged = kind, int(event.at)  # when twelve go stale at once, one line says so
+            self._logged = kind, int(event.at)  # when many go stale in the same second, one line says so
             log.info("%s", _SENTENCES[kind], extra={"event": kind, "event_id": event.id})
         for listening in self._listeners:
             listening.news.set()
         return event
 
     def since(self, id_: int) -> tuple[Event, ...]:
-        """What happened after the event of this id, the oldest first; led by a `missed` when not all of it is kept."""
+        """The events after the one with this id, the oldest first. When some of them are not kept any more, a `missed`
+        event comes before those that are."""
         oldest = self.last - len(self._ring)
         if oldest <= id_ <= self.last and id_ >= self._first:
             return tuple(event for event in self._ring if event.id > id_)
@@ -131,7 +133,8 @@ class Events:
         return (Event(oldest, self._clock(), "missed", detail=why), *self._ring)
 
     def subscribe(self, door: str = "", after: int | None = None) -> Listening:
-        """Listen from now on, or from behind an event; `close` it in the end. Raises TooManyListeners."""
+        """Listen from now on, or from after the event with the id `after`. The caller has to `close` the result. Raises
+        TooManyListeners."""
         if sum(listening.door == door for listening in self._listeners) >= MOST_LISTENERS:
             raise TooManyListeners
         listening = Listening(self, door, self.last if after is None else after)
@@ -147,22 +150,22 @@ class Events:
         return len(self._listeners)
 
     def clear(self) -> None:
-        """Let go of what has happened: it names what came from the Hub."""
+        """Drop the kept events: they hold names that came from the Hub."""
         self._ring.clear()
 
     def beat(self) -> None:
-        """A sign of life for everybody who listens: how a reader notices that the other end has gone."""
+        """Send every listener a sign of life. A reader that gets none any more knows that the other end has gone."""
         for listening in self._listeners:
             listening.beats = True
             listening.news.set()
 
     def hang_up(self) -> None:
-        """End what listens now: who wants to goes on with another connection."""
+        """End every stream now; who wants to go on connects again."""
         for listening in tuple(self._listeners):
             listening.close()
 
     def close(self) -> None:
-        """End what listens, and whatever would from now on: a stop waits for nobody."""
+        """End every stream, and from now on each as soon as it begins: a daemon that stops waits for no listener."""
         self._closed = True
         self.hang_up()
 
@@ -171,7 +174,7 @@ class Events:
 
 
 class Listening:
-    """One listener's place in the ring. Transitions: open → closed; nothing of an open one is kept but its place."""
+    """One listener's place in the ring. Transitions: open → closed."""
 
     def __init__(self, events: Events, door: str, place: int) -> None:
         self._events, self.door, self.place = events, door, place
@@ -182,8 +185,8 @@ class Listening:
             self.news.set()
 
     async def next(self) -> tuple[Event, ...] | None:
-        """What has happened since the last call, waiting for something; empty for a mere sign of life, None at the
-        end."""
+        """Wait for events, and give those since the last call: an empty tuple for a sign of life without an event, None
+        when it is closed."""
         while not self.closed:
             await self.news.wait()
             self.news.clear()
@@ -203,6 +206,6 @@ class Listening:
 
 
 def _line(text: str) -> str:
-    """One line of a bounded length: the Hub's words may be in it."""
+    """The text as one line of at most _LONGEST characters: it may hold the Hub's words."""
     clean = "".join(c if c.isprintable() else "\ufffd" for c in text[: _LONGEST + 1])
     return clean if len(clean) <= _LONGEST else clean[: _LONGEST - 1] + "…"

@@ -1,7 +1,7 @@
-"""What `hublet doctor` is told by whoever has the cache open: the daemon through its admin door, else the command.
+"""The facts for `hublet doctor`, from the process that has the cache open: the daemon, else the command itself.
 
-Facts only, no secret value, and nothing is changed: what they mean is decided by the one who asks. `probe` has the
-daemon ask the Hub, since the account's key does not leave it.
+They hold no secret value, and gathering them changes nothing; the doctor decides what they mean. `probe` asks the Hub
+here, because the account's key does not leave this process.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from hublet.sync import Sync
 from hublet.upstream.order import WorkOrder
 
 NETWORK = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""The variables that lead to the network; those in lower case count first, as in other programs."""
+"""The environment variables for proxies and certificates. As in other programs, lower-case names go first."""
 
 
 async def examine(service: Service) -> dict[str, object]:
-    """`status` as everywhere; `process`, `places`, `store` and `secrets` as the functions below tell them."""
+    """The status (serve/status.py), and `process`, `places`, `store` and `secrets` from the functions below."""
     return {
         "status": status(service),
         "process": _process(),
@@ -42,12 +42,13 @@ async def examine(service: Service) -> dict[str, object]:
 
 
 async def probe(service: Service) -> dict[str, object]:
-    """One cheap question to the Hub with the account's key; what it says is not kept. Raises HubletError."""
+    """Ask the Hub for the organizations, with the account's key, and keep nothing of its answer. Raises HubletError
+    while the cache is not open."""
     return _told(await _asked(service.opened(), ops.ListOrganizations(), service.clock()))
 
 
 async def _asked(sync: Sync, operation: ops.Operation, now: float) -> Outcome:
-    """What the Hub says to one Operation, if it may be asked; nothing of that is kept."""
+    """What the Hub says to one Operation. It is not asked without a key, or while it has asked to wait."""
     if sync.plan.hub.closed:
         return Unreachable("no key is stored")
     if (pause := asked_to_wait(sync.state.ledger, now)) > 0:
@@ -86,13 +87,13 @@ def _process() -> dict[str, object]:
 
 
 def without_sign_in(proxy: str) -> str:
-    """A proxy's address without the name and password in it."""
+    """A proxy's URL without the user name and password in it."""
     scheme, slashes, rest = proxy.rpartition("//")
     return f"{scheme}{slashes}{rest.rpartition('@')[2]}"
 
 
 def network_of(environment: Mapping[str, str]) -> dict[str, str]:
-    """The ways to the network that an environment names, without a proxy's sign-in."""
+    """The variables of NETWORK that an environment sets, without a proxy's user name and password."""
     return {
         name: without_sign_in(value) if name in NETWORK[:3] else value
         for name in NETWORK
@@ -106,7 +107,7 @@ def _places(service: Service) -> dict[str, object]:
 
 
 def _store(service: Service) -> dict[str, Any] | None:
-    """None while it can't be opened. Everything is read from the disk and held against the manifest."""
+    """None while the store is not open. Every record is read from the disk and checked against the manifest."""
     archive = service.archive
     if archive is None:
         return None

@@ -16,7 +16,11 @@ log = logging.getLogger("hublet.export")
 
 
 class Exporter:
-    """Writes `export.directory` after what is served has changed. Belongs to one event loop; one writing at a time."""
+    """Writes `export.directory`, in a thread, one writing at a time. Belongs to one event loop.
+
+    `at` is when it was last written, `problem` why the last try failed, `kept` names the files
+    that are left as they are because the user has edited them.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -27,12 +31,12 @@ class Exporter:
         self.kept: tuple[str, ...] = ()
 
     def changed(self, changes: tuple[Change, ...]) -> None:
-        """Listens to Sync."""
+        """Called by Sync after each change."""
         if any(isinstance(change.question, Assistant | Roster | Pinned) for change in changes):
             self.soon()
 
     def soon(self) -> None:
-        """Write when the turn comes; once for all that asked meanwhile."""
+        """Write now, or once more after the writing that runs, if the config wants any."""
         if self._service.config.export.directory is None:
             return
         if self._task is not None and not self._task.done():
@@ -41,7 +45,7 @@ class Exporter:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="export")
 
     async def close(self) -> None:
-        """Let a writing that runs come to its end."""
+        """Wait for the writing that runs, and begin none after it."""
         self._again = False
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
@@ -74,9 +78,10 @@ class Exporter:
         assert wanted.directory is not None
         answer = export(self._service, wish_of(wanted))
         if answer["withheld"]:
-            raise not_served(answer["withheld"])  # as at a Hub's end, which is what the folder is for
+            # Values expire after the Hub has ended, which is when the files of before are needed most.
+            raise not_served(answer["withheld"])
         if not answer["files"]:
-            return Written()  # a cache that knows no assistant is new, and says nothing of these files
+            return Written()  # a cache without assistants is new: the files of before stay
         done = write_files(wanted.directory, answer["files"])
         if wanted.env is not None:
             done.kept |= write_beside(wanted.env, answer["env"]).kept

@@ -1,8 +1,8 @@
-"""Handing the assistants over as files: what is to be written, for `hublet export` and for `export.directory`.
+"""The assistants as files: what `hublet export` and `export.directory` are to write.
 
 What is exported is what is served: pinned revisions, the user's own values before the Hub's, and no value while the
-cache is locked or a value has expired. Values go out only where they are asked for, and nothing does where the
-machine's administrator has said no.
+cache is locked or the value has expired. Values are exported only where they are asked for, and nothing is exported
+where the machine's administrator does not allow it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _HEADING = "Written by `hublet export`: values of your secrets, in clear. Replac
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be exported. `values` are told apart from the files (`env`) or put into them (`inline`)."""
+    """What is to be exported. Secret values are left out (`none`), given apart from the files (`env`), or put into them
+    (`inline`). `withdrawn` adds the user's own assistants that the Hub no longer has."""
 
     layout: layout.Layout | Literal["skills"] = "agents"
     default: Slug | None = None
@@ -41,7 +42,7 @@ class Wish:
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Wish:
-        """Raises HubletError for what makes no sense."""
+        """The wish that a request's body says. Raises HubletError for any other body."""
         match value:
             case {
                 "layout": ("agents" | "single" | "skills") as how,
@@ -54,14 +55,18 @@ class Wish:
 
 
 def wish_of(wanted: Export) -> Wish:
-    """What `export.directory` is to hold."""
+    """The wish that the config's section `export` says. Raises HubletError."""
     default = slug_of(wanted.default) if wanted.default is not None else None
     return Wish(wanted.layout, default, "env" if wanted.env is not None else "none")
 
 
 def export(service: Service, wish: Wish) -> dict[str, Any]:
-    """The files to be written by path, the text of a `.env` file if values are wanted apart, and how each assistant
-    stands without the Hub. Raises HubletError."""
+    """What to write, and a report.
+
+    `files` are texts by path; `env` is the text of a `.env` file when values are wanted apart, and `left` names the
+    values that such a file can't hold; `withheld` names the secrets whose values are not served now; `report` says how
+    each assistant would work without the Hub. Raises HubletError, also where values are wanted and some are withheld.
+    """
     service.require_handing_over()
     sync = service.opened()
     if wish.layout == "skills":
@@ -78,7 +83,7 @@ def export(service: Service, wish: Wish) -> dict[str, Any]:
     report = layout.report(found)
     answer: dict[str, Any] = {"files": files, "report": report, "env": None, "left": [], "withheld": withheld}
     if withheld and wish.values != "none":
-        raise not_served(withheld)  # what was written before has them, and must not be replaced by a file without
+        raise not_served(withheld)  # files of before have the values, and must not be replaced by files without
     if wish.values == "env":
         values = {v.name: v.value for one in found for v in one.left.variables if v.value is not None}
         answer["env"], answer["left"] = dump_env(values, _HEADING)
@@ -86,7 +91,7 @@ def export(service: Service, wish: Wish) -> dict[str, Any]:
 
 
 def _skills(service: Service, snapshot: Snapshot, wish: Wish) -> dict[str, Any]:
-    """Skills never hold a value, so that none is missed while it is not served."""
+    """`export` for skills, which hold no values: so none is missing while values are not served."""
     if wish.values != "none" or wish.default is not None:
         raise HubletError("skills have no values and no default", hint="leave both out, or take another layout")
     found = list(_taught(service, snapshot, withdrawn=wish.withdrawn))
@@ -118,7 +123,8 @@ def not_served(names: list[str]) -> HubletError:
 
 
 def assistants(service: Service, snapshot: Snapshot, *, withdrawn: bool = False) -> Iterator[layout.Assistant]:
-    """Each listed assistant, personal ones first; an organization's variant of one only where it is another."""
+    """Each assistant that is listed, personal ones first. An organization's variant of a personal one is left out where
+    it is the same."""
     origin, names, known = origin_of(service.config.hub.url), Names(), _own_values(snapshot)
     personal: dict[Slug, object] = {}
     for question, organization, record in listed(snapshot):
@@ -138,7 +144,8 @@ def assistants(service: Service, snapshot: Snapshot, *, withdrawn: bool = False)
 
 
 def _taught(service: Service, snapshot: Snapshot, *, withdrawn: bool) -> Iterator[skills.Taught]:
-    """What skills are made of: the same assistants; another variant of one only where its words are others."""
+    """What skills are made of: the same assistants. A further variant of one is left out where it has the same
+    words."""
     first: dict[Slug, tuple[object, ...]] = {}
     for question, organization, record in listed(snapshot):
         one = skills.taught(question.slug, "", record.content)
@@ -154,7 +161,7 @@ def _taught(service: Service, snapshot: Snapshot, *, withdrawn: bool) -> Iterato
 
 
 def _withdrawn(service: Service, snapshot: Snapshot) -> Iterator[tuple[Slug, str, Content]]:
-    """The user's own assistants that the Hub no longer has, as they last were, with their revision."""
+    """The user's own assistants that the Hub no longer has: slug, last revision, and its content."""
     archive = service.archive
     own = {place for place in map(_user_of, snapshot.records.items()) if place}
     for question, timeline in archive.timelines().items() if archive is not None else ():
@@ -177,7 +184,7 @@ def _shown(snapshot: Snapshot, question: Question, record: Record) -> tuple[Cont
 
 
 def _own_values(snapshot: Snapshot) -> dict[str, SecretStr]:
-    """The user's own secrets by name, as they are served."""
+    """The values of the user's own secrets by name, as they are served; `secrets.override` goes first."""
     found: dict[str, SecretStr] = {}
     for question, known in snapshot.records.items():
         if not isinstance(question, Secret) or not isinstance(known, Record) or not snapshot.shows_values(question):
@@ -189,7 +196,7 @@ def _own_values(snapshot: Snapshot) -> dict[str, SecretStr]:
 
 
 def _user_of(item: tuple[Question, object]) -> str:
-    """The user's slug, as a secret of theirs tells it."""
+    """The user's slug, where this is a record of one of their secrets: its location names it. Else empty."""
     import orjson
 
     question, known = item

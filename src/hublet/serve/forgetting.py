@@ -1,13 +1,14 @@
-"""What `hublet forget` does: nobody opens this cache any more, then nothing is left of it.
+"""What `hublet forget` does: first nobody can open this cache any more, then its files are removed.
 
-    end       passes and askings; who waits gets a whole answer, and every later question 503 with the reason
-    drop      what is in memory
-    destroy   the data key in the store and in those that lie aside (store/destroy.py)
-    discard   the key-encryption key and the count, at the sources that the headers name
-    remove    the caches' files and the audit log, whose next line says that it was forgotten
+    drop      everything of it in memory; from now on every request gets 503 with the reason
+    end       passes and questions to the Hub; a client that waits for one gets a complete answer
+    destroy   the data key, in the store and in those that were moved aside (store/destroy.py)
+    discard   the key-encryption key and the count, at the key sources that the stores' headers name
+    remove    the stores' files and the audit log; the first line of the next one says that it was forgotten
 
-After a crash or an error anywhere it can be done again; what is left says what it is. The config, `hublet point`'s own
-note and the service stay. So do copies elsewhere: a backup opens as long as there is a copy of its key.
+After a crash or an error at any step it can be done again, since what is left says what it is. The config,
+`hublet point`'s own note and the service stay. So do copies elsewhere: a backup opens as long as there is a copy of its
+key.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ log = logging.getLogger("hublet.forget")
 
 
 def _plan(service: Service) -> dict[str, object]:
-    """What would be removed, in words for people: nothing is changed. Raises StoreError."""
+    """What would be removed, in words for people. Changes nothing. Raises StoreError."""
     places = service.config.locate()
     stores = destroy.databases(places.data)
     sources, _ = _sources(service, stores)
@@ -42,7 +43,7 @@ def _plan(service: Service) -> dict[str, object]:
 
 
 class Forgetting:
-    """The route /forget. On its own feet: a command that is broken off does not stop it half-way."""
+    """The route /forget. The work is a task of its own, so a command that is broken off does not stop it half-way."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -53,7 +54,8 @@ class Forgetting:
         return await asyncio.to_thread(_plan, self._service)
 
     async def forget(self) -> dict[str, object]:
-        """Forget everything; what was removed, and what could not be. Raises StoreError, KeySourceError."""
+        """Forget everything. Says whether anything was there, which keys were discarded, and what could not be removed.
+        Raises StoreError, KeySourceError."""
         task = asyncio.create_task(self._forget(), name="forget")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -85,10 +87,10 @@ class Forgetting:
         for forget in service.on_forgotten:
             forget()
         if service.audit is not None:
-            await service.audit.flush()  # into the file that is removed next: no line of before comes after it
+            await service.audit.flush()  # into the file that is removed next, so that no earlier line is in the new one
 
     def _destroy(self) -> dict[str, object]:
-        """In a thread."""
+        """Runs in a thread."""
         service = self._service
         data = service.config.locate().data
         audit = AuditFile(data / audit_name).paths
@@ -121,11 +123,11 @@ class Forgetting:
 
 
 def _sources(service: Service, stores: list[Path]) -> tuple[list[KeySource], list[destroy.Wrapping]]:
-    """The key sources that these stores were sealed with, each once, and what each store says of its key."""
+    """The key sources that these stores were sealed with, each once, and what each store's header says of its key."""
     wrappings = [destroy.wrapping_of(database) for database in stores]
     found: dict[str, KeySource] = {}
     for wrapping in wrappings:
-        # Of one that says nothing (it is damaged) the configured source is as good a guess as there is.
+        # For a damaged header, which names no source, the configured one is the best guess.
         sources = [named_source(service.config, wrapping)]
         if wrapping.former_account is not None:
             from hublet.keys.keyring import KeyringSource

@@ -1,4 +1,4 @@
-"""The loopback API's door as one thing: opened on bound sockets, moved to another port, drained."""
+"""The API on the loopback port: opened on bound sockets, moved to another port, closed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from hublet.upstream.forward import Forwarder
 log = logging.getLogger("hublet.serve")
 
 _OVERLAP = 1.0
+"""Seconds for which both ports are open when the port changes."""
 _DRAIN = 5.0
+"""Seconds that requests in work have to be answered when a port is given up."""
 
 
 class Front:
     """Transitions: (made) → open → (move)* → close; all on one event loop.
 
-    With `fixed` the sockets are a service manager's: it holds them and alone can move them.
+    With `fixed` the sockets belong to a service manager, which alone can move them to another port.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class Front:
         self._retiring: set[asyncio.Task[None]] = set()
 
     async def open(self, sockets: Sequence[socket.socket]) -> None:
-        """Answer on these sockets, which all have the same port; they are ours from now on."""
+        """Answer on these sockets, which all have the same port. They are closed here from now on."""
         self._service.port = sockets[0].getsockname()[1]
         listener, admission = Listener(self._limits), Admission(self._service)
         api = Api(self._service, admission, self._forwarder)
@@ -47,9 +49,9 @@ class Front:
         self._listener, self._admission = listener, admission
 
     async def move(self, port: int) -> None:
-        """Answer on another port; the old one is given up when the new one answers, and what it had in work is
-        answered. Raises PortTaken; then nothing has changed."""
-        await asyncio.gather(*self._retiring)  # the port may be the one that is being given up
+        """Answer on another port. The old one is given up as soon as the new one answers, and requests in work there
+        are still answered. Raises PortTaken; then nothing has changed."""
+        await asyncio.gather(*self._retiring)  # the new port may be one that is still being given up
         sockets = bind_loopback(port)
         listener, admission = self._listener, self._admission
         await self.open(sockets)
@@ -60,7 +62,7 @@ class Front:
             task.add_done_callback(self._retiring.discard)
 
     async def close(self) -> None:
-        """Accept no more and answer what is in work."""
+        """Accept no more connections and answer what is in work."""
         if self._listener is not None:
             await self._listener.drain(_DRAIN)
         for task in self._retiring:
@@ -71,7 +73,7 @@ class Front:
 
 
 async def _retire(listener: Listener, admission: Admission, events: Events) -> None:
-    """A moment with both ports, for those who are just connecting; then the old one ends."""
+    """Close the old port, after a moment for clients that are just connecting to it."""
     try:
         await asyncio.sleep(_OVERLAP)
         events.hang_up()

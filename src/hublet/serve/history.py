@@ -1,6 +1,6 @@
-"""What the Hub said before, for people: a timeline, a revision, how two differ, and which one is served.
+"""Earlier revisions, for people: the timeline, the content of one, how two differ, and pinning one.
 
-Revisions are shown as everybody but their owner would see them: with references in place of secret values.
+Revisions are shown with references in place of secret values.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ _FOREVER = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A revision of a Question and when it stood; `until` is None while it does."""
+    """A revision of a Question, and from when until when it was the current one; `until` is None while it still is."""
 
     question: Question
     revision: str
     since: float
     until: float | None
     secrets: tuple[str, ...]
-    """Whose values changed when it began."""
+    """The names of the secrets whose values changed when it began."""
 
 
 class History:
-    """Routes of the admin door below `/history`, `/diff` and `/pins`. Raises HubletError."""
+    """The routes below /history, /diff and /pins. Each raises HubletError."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     def log(self, what: str | None = None) -> dict[str, object]:
-        """Every revision of everything, or of what is called so."""
+        """Every revision of everything, or of what has this name."""
         entries = self._entries() if what is None else self._of(what)
         return {"entries": [self._plain(entry) for entry in entries]}
 
@@ -81,7 +81,8 @@ class History:
         return sorted(found, key=lambda entry: (_variant(entry.question), entry.since))
 
     def _one(self, what: str, revision: str) -> Entry:
-        """The last entry of that revision, which may be given by its first digits, as `previous` or as `now`."""
+        """The last entry with this revision, which may be given by its first digits, as `previous` or as `now`. Those
+        two are looked for in the first variant only."""
         entries = self._of(what)
         first = [entry for entry in entries if _variant(entry.question) == _variant(entries[0].question)]
         if revision == PREVIOUS:
@@ -113,7 +114,7 @@ class History:
         return content
 
     async def diff(self, old: str, new: str) -> dict[str, object]:
-        """Both of the form WHAT@REVISION."""
+        """How two revisions differ, both given as WHAT@REVISION; without a revision it is the current one."""
         (before, was), (after, now) = [await self._content(*_split(text)) for text in (old, new)]
         secrets: tuple[str, ...] = ()
         if before.question == after.question:
@@ -133,6 +134,8 @@ class History:
     # Pinning
 
     async def pin(self, what: str, revision: str, seconds: object) -> dict[str, object]:
+        """Serve this revision of an assistant, in all its scopes and variants, for so many seconds or for good. `left`
+        names the variants that had neither this revision nor another at its time."""
         sync, _ = self._open()
         chosen = self._one(what, revision)
         if not isinstance(chosen.question, Assistant):
@@ -159,7 +162,8 @@ class History:
         return {"revision": chosen.revision, "until": None if until == _FOREVER else until, "left": left}
 
     def _variant_of(self, chosen: Entry, question: Question) -> Entry | None:
-        """The same revision of another scope or of the proxied variant, else the one that stood at the same time."""
+        """The entry of another scope or of the proxied variant that goes with a chosen one: the same revision, else the
+        one that was current at the same time. None where there is neither."""
         entries = [entry for entry in self._of(_name(question)) if entry.question == question]
         same = [entry for entry in entries if entry.revision == chosen.revision]
         last = chosen.until if chosen.until is not None else _FOREVER
@@ -168,6 +172,7 @@ class History:
         return found[-1] if found else None
 
     async def unpin(self, what: str) -> dict[str, object]:
+        """Serve what the Hub says again."""
         sync, _ = self._open()
         found = [pin.assistant for pin in pins(sync.state.records, 0.0) if _is_called(pin.assistant, what)]
         if not found:
@@ -204,7 +209,8 @@ def _json(content: Content) -> object:
 
 
 def _name(question: Question) -> str:
-    """What `hublet log` takes: a package by its slug in all versions, since `@` stands before a revision there."""
+    """The name that `hublet log` takes. A package has its slug in all versions, because there `@` precedes a revision;
+    the version is the variant."""
     match question:
         case Assistant(slug=slug) | Block(slug=slug):
             return str(slug)
@@ -223,7 +229,7 @@ def _is_called(question: Question, what: str) -> bool:
 
 
 def _variant(question: Question) -> tuple[bool, str, str]:
-    """Which comes first: the personal scope, then organizations by id; not proxied before proxied."""
+    """The order of variants: not proxied before proxied, the personal scope before organizations, those by id."""
     match question:
         case Assistant(scope, proxied, _):
             return proxied, scope or "", ""

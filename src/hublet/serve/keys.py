@@ -1,13 +1,14 @@
-"""What `hublet keys` does: show where the cache's key is, move it, replace it, a recovery code for it.
+"""What `hublet keys` does: show where the cache's key is, move it, replace it, make a recovery code for it.
 
-Every change of key is the same walk, and a crash anywhere leaves a cache that opens by itself (keys/source.py):
+Every change of key takes the same steps, and a crash at any of them leaves a cache that opens by itself
+(keys/source.py):
 
     stage     a new key-encryption key, kept by the source that is to have it
     rekey     a new data key, every record sealed anew, the header: one transaction
-    promote   the new key takes the old one's place; the source that had it before forgets it
-    take      what is served gets its new names of icons and entity tags
+    promote   the new key takes the old one's place; a source that is left forgets the old key
+    take      what is served gets new icon names and entity tags, which are made with the data key
 
-A copy of the cache from before goes on opening with its old key, and with nothing that comes later.
+A copy of the cache from before still opens with its old key, and with no later one.
 """
 
 from __future__ import annotations
@@ -43,19 +44,20 @@ class _Changed:
 
 
 class Keys:
-    """The routes below /keys. Work is done in a thread, one change at a time; what is asked meanwhile is answered. Each
-    raises HubletError."""
+    """The routes below /keys. The work is done in a thread, one change at a time, and requests are answered meanwhile.
+    Each raises HubletError."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._tasks: set[asyncio.Task[dict[str, object]]] = set()
 
     async def show(self) -> dict[str, object]:
-        """Where the key is, since when, and what else there is of it; never a key."""
+        """Where the key is and since when, whether there is a recovery code, and whether an old key was left behind. No
+        key is in it."""
         return await asyncio.to_thread(self._show)
 
     async def rotate(self, given: SecretStr | None, new: SecretStr | None) -> dict[str, object]:
-        """A new key at the same source. `given` is the passphrase of now, `new` the next one, where it is one."""
+        """A new key at the same source. With a passphrase, `given` is the present one and `new` the next one."""
         return await self._change(lambda: self._rekeyed(None, given, new))
 
     async def move(self, name: str, given: SecretStr | None, new: SecretStr | None) -> dict[str, object]:
@@ -65,11 +67,12 @@ class Keys:
         return await self._change(lambda: self._rekeyed(name, given, new))
 
     async def escrow(self, given: SecretStr | None) -> dict[str, object]:
-        """A recovery code, told here and never again; one that was made before is void."""
+        """Make a recovery code, which is told here and never again. One that was made before is void."""
         return await self._change(lambda: self._escrowed(given), same_key=True)
 
     async def recover(self, code: str, new: SecretStr | None) -> dict[str, object]:
-        """A new key at the configured source, for a cache that opens with its recovery code only."""
+        """Open the cache with its recovery code, where its key is lost, and give it a new key at the configured
+        source."""
         return await self._change(lambda: self._recovered(code, new))
 
     def _show(self) -> dict[str, object]:
@@ -96,7 +99,8 @@ class Keys:
         }
 
     def _left_behind(self, header: Header) -> tuple[str | None, bool]:
-        """Where a key of before still is, and whether that is certain: a keyring may not tell."""
+        """Where an earlier key was left behind, None for nowhere; and whether that is certain: a keyring may refuse to
+        say."""
         key_file = self._service.config.locate().key_file
         if header.source in source_names and header.source != "file" and os.path.lexists(key_file):
             return str(key_file), True
@@ -124,13 +128,13 @@ class Keys:
                         changed.archive.close()
                 return changed.said
 
-        # On its own feet: a command that is broken off must not stop between the key and what is served.
+        # A task of its own: a command that is broken off must not stop it between the new key and what is served.
         task = asyncio.create_task(run(), name="key change")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
-    # In a thread
+    # These run in a thread
 
     def _rekeyed(self, target: str | None, given: SecretStr | None, new: SecretStr | None) -> _Changed:
         archive, opened = self._opened(given)
@@ -138,7 +142,7 @@ class Keys:
             header = archive.header
             old = self._source(header, given)
             if target is None:
-                _settle(header, old)  # proves the passphrase too
+                _settle(header, old)  # proves the given passphrase as well
                 following = old.successor()
             elif target == header.source and target != "passphrase":
                 try:
@@ -186,7 +190,7 @@ class Keys:
             raise
 
     def _replaced(self, archive: Archive, old: KeySource | None, following: KeySource) -> dict[str, object]:
-        """The walk of this module's docstring, up to `take`."""
+        """The steps of this module's docstring, up to `promote`."""
         had_escrow = bool(escrow_made_at(archive.header))
         kek = following.stage(Key(os.urandom(key_size)))
         lost = archive.rekey(following, kek, self._service.clock())
@@ -212,7 +216,8 @@ class Keys:
         }
 
     def _opened(self, given: SecretStr | None) -> tuple[Archive, bool]:
-        """The archive in use, or the store opened by the source that its header names; whether it was opened here."""
+        """The archive in use, or the store opened with the source that its header names; and whether it was opened
+        here, so that the caller has to close it."""
         service = self._service
         if service.archive is not None:
             return service.archive, False
@@ -233,7 +238,8 @@ class Keys:
 
 
 def _settle(header: Header, source: KeySource) -> None:
-    """The key in force is the source's own, not one that is still staged: staging the next would overwrite that one."""
+    """Make sure that the source's own key is the one in force, before the next is staged: promote one that is in force
+    but still staged, since staging would overwrite it. Raises KeySourceError when the source has neither."""
     kek = source.load()
     if kek is not None and fits(header, kek):
         return
@@ -247,7 +253,8 @@ def _settle(header: Header, source: KeySource) -> None:
 
 
 def _require_empty(source: KeySource) -> None:
-    """Somebody else's key, or one of long ago, is not ours to overwrite."""
+    """Raises KeySourceError when the source holds a key already: it is another cache's or an old one, and not to be
+    overwritten."""
     if source.name != "credential" and source.load() is not None:
         raise KeySourceError(
             f"{source.describe()} holds a key already", hint="move it away first, if nothing needs it any more"
@@ -255,5 +262,5 @@ def _require_empty(source: KeySource) -> None:
 
 
 def _aside(data: Path) -> int:
-    """How many caches lie aside: they were sealed under a key of before."""
+    """How many caches were moved aside; they are sealed under earlier keys."""
     return sum(1 for _ in data.glob("aside-*"))

@@ -36,14 +36,19 @@ def open_archive(config: Config, asker: Asker, *, quiet: bool = False) -> Archiv
 def configured_source(
     config: Config, sealed: Sealed | None, *, asker: Asker | None = None, quiet: bool = False
 ) -> KeySource:
-    """The source of `keys.source`, set up as for this store; as for a new key where the store is sealed with another
-    source, which `store.unlocking.unlocked` then refuses, or where there is no store."""
+    """The source of `keys.source`, with the parameters in the store's header where that names the same source.
+
+    Otherwise it is set up as for a new key: opening a store of another source (store/unlocking.py) then refuses it.
+    """
     return _set_up(config, config.keys.source, sealed, asker, quiet=quiet)
 
 
 def named_source(config: Config, sealed: Sealed | None, *, asker: Asker | None = None) -> KeySource:
-    """The source that the store names, whatever the config says; the configured one where there is no store, or where
-    it names none that this hublet knows (it is damaged, or a newer hublet wrote it)."""
+    """The source that the store's header names, whatever the config says.
+
+    It is the configured one where there is no store, or where the header names none that this hublet knows: it is
+    damaged, or a newer hublet wrote it.
+    """
     name = sealed.source if sealed is not None and sealed.source in source_names else None
     return _set_up(config, name or config.keys.source, sealed, asker)
 

@@ -1,4 +1,4 @@
-"""Which assistants are served, and in which scopes: what all that shows or hands over assistants goes by."""
+"""Which assistants are served in which scopes, for everything that shows or exports them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hublet.core.state import members
 
 
 def listed(snapshot: Snapshot) -> Iterator[tuple[Assistant, str | None, Record]]:
-    """Each assistant in each scope that lists it, as it is served, with that organization's slug; the personal scope
-    first."""
+    """Each assistant in each scope that lists it: its Question, the organization's slug (None in the personal scope),
+    and the record that is served. The personal scope comes first."""
     scopes: dict[str | None, str | None] = {None: None} | {id_: slug for id_, slug, _ in snapshot.organizations()}
     for scope, organization in scopes.items():
         for slug in members(snapshot.records.get(Roster(scope, False))):
@@ -24,7 +24,7 @@ def listed(snapshot: Snapshot) -> Iterator[tuple[Assistant, str | None, Record]]
 
 
 def slug_of(text: str) -> Slug:
-    """Raises HubletError."""
+    """Read OWNER/PACKAGE. Raises HubletError for anything else."""
     try:
         return Slug.parse(text)
     except ValueError:

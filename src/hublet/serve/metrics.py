@@ -1,4 +1,4 @@
-"""Prometheus' text exposition format 0.0.4, written by ourselves: how often, how old, how much. No name of the Hub's.
+"""The metrics, in Prometheus' text exposition format 0.0.4, written without a library. No name from the Hub is in them.
 
 # HELP name text              backslash and line end escaped
 # TYPE name counter|gauge
@@ -42,7 +42,7 @@ ASKED: Mapping[type[ops.Operation], str] = {
     ops.GetBlock: "block",
     ops.DownloadPackage: "download",
 }
-"""The kind of Question that a request asks."""
+"""The kind of Question that each Operation asks."""
 
 Labels = Mapping[str, str]
 
@@ -58,7 +58,7 @@ class Family:
 
 
 def write(families: Iterable[Family]) -> bytes:
-    """The format's bytes; a family without samples is left out."""
+    """The families in the exposition format. A family without samples is left out."""
     lines: list[str] = []
     for family in families:
         if family.samples:
@@ -87,7 +87,7 @@ def _number(value: float) -> str:
 
 
 def exposition(service: Service) -> bytes:
-    """Everything that is counted of a service, now."""
+    """All metrics of a service, as they are now."""
     return write(_families(service))
 
 
@@ -182,7 +182,7 @@ def _goes_on_changing(question: Question) -> bool:
 
 
 def _of_the_process() -> Iterator[Family]:
-    """Under the names that every Prometheus client has for them."""
+    """The process's own metrics, under the names that Prometheus' client libraries give them."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     cpu = used.ru_utime + used.ru_stime
     yield _counter("process_cpu_seconds_total", "CPU time used, in seconds.", [({}, cpu)])
@@ -192,7 +192,7 @@ def _of_the_process() -> Iterator[Family]:
 
 
 def _resident() -> float | None:
-    """None where the system doesn't tell it under /proc."""
+    """The resident memory in bytes, None where there is no /proc."""
     try:
         with open("/proc/self/statm", "rb") as file:  # noqa: PTH123  a Path for each scrape would say nothing more
             return int(file.read().split()[1]) * float(os.sysconf("SC_PAGESIZE"))

@@ -1,6 +1,7 @@
-"""What a change means to those who watch: two states go in, events come out; and the one who looks for them.
+"""Which events follow from a change: two states go in, notices come out. And the observer that tells them.
 
-Fed by what goes on anyway (a change that is settled, a judged pass, a login, the heartbeat): no timer of its own.
+The observer has no timer of its own: it is called when a change is settled, a pass is judged, somebody logs in, and by
+the heartbeat.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from hublet.summary import Summary
 
 _LATE = 1.25
-"""Late is what is older than so many times what passes may leave between two askings: they keep a tenth of that to
-chance, and take a while."""
+"""A record is late when it is older than the longest time between two passes times this: a tenth of that time is left
+to chance, and a pass takes a while."""
 
 
 class Notice(NamedTuple):
@@ -51,14 +52,14 @@ class Notice(NamedTuple):
 
 
 def noticed(before: State, after: State, changes: tuple[Change, ...]) -> tuple[Notice, ...]:
-    """What follows from a change for people and programs; each thing once, though it may be kept in two variants."""
+    """The events that follow from a change; each thing once, though it may be kept in two variants."""
     names = names_by_id(organizations(before.records.get(Organizations())))
     names |= names_by_id(organizations(after.records.get(Organizations())))
     return _once([*_changed(before, after, changes, names), *_of_the_ledger(before.ledger, after.ledger, names)])
 
 
 def _once(notices: Iterable[Notice]) -> tuple[Notice, ...]:
-    """Each thing once: of a list's proxied variant only what is not said of the list as well."""
+    """The notices, without repetitions and without those on a proxied list that say the same as one on the list."""
     found = dict.fromkeys(notices)
     return tuple(
         notice
@@ -68,7 +69,7 @@ def _once(notices: Iterable[Notice]) -> tuple[Notice, ...]:
 
 
 def _named(question: Question, names: Mapping[str, str]) -> str:
-    """A Question's name in an event, which never tells a secret's."""
+    """A Question's name in an event, where no secret is named."""
     return name_of(question, names, secrets=False)
 
 
@@ -104,13 +105,13 @@ def _changed(before: State, after: State, changes: tuple[Change, ...], names: Ma
 
 
 def _same_members(old: Known | None, new: Record) -> bool:
-    """Those that came or went are told by themselves."""
+    """Whether only the order is another: assistants that came or went have events of their own."""
     was, now = members(old), members(new)
     return was != now and set(was) == set(now)
 
 
 def _how(old: Known | None, new: Record) -> str | None:
-    """In which way a record is another; None when its content is the same."""
+    """How a record differs from the one before, in words; None when its content is the same."""
     if not isinstance(old, Record):
         return "added"
     if old.content.template != new.content.template:
@@ -136,11 +137,11 @@ def _of_the_ledger(before: Ledger, after: Ledger, names: Mapping[str, str]) -> I
 
 
 class Seen(NamedTuple):
-    """What a Snapshot looked like at a moment (`at`), which holds until `until` if it is not replaced before.
+    """How the records of a Snapshot stood at a moment (`at`). It is true until `until`, if no other Snapshot comes.
 
-    `late` is what should have been confirmed by now: what passes ask for by itself, and is older than they explain. Of
-    what is held or missing something else is told. `expired` is whose secret values are no longer served because the
-    Hub has not confirmed them for too long.
+    `late` should have been confirmed by now: passes ask for these Questions by themselves, and they are older than the
+    time between passes explains. Those that are held or missing are not among them, since other events tell of that.
+    `expired` are those whose secret values are no longer served, because the Hub has not confirmed them for too long.
     """
 
     snapshot: Snapshot
@@ -151,8 +152,8 @@ class Seen(NamedTuple):
 
 
 def seen(snapshot: Snapshot, now: float, *, proxied: bool = True) -> Seen:
-    """Look all records over: what takes as long as there are many, and is done once for each Snapshot and lateness.
-    `proxied` is whether passes ask for the proxied variant."""
+    """Look at every record. It takes longer the more there are, so it is done only for a new Snapshot, or when `until`
+    has come. `proxied` says whether passes ask for proxied variants, too."""
     ledger = snapshot.state.ledger
     late, expired, until = set(), set(), float("inf")
     for question, known in snapshot.state.records.items():
@@ -170,7 +171,7 @@ def seen(snapshot: Snapshot, now: float, *, proxied: bool = True) -> Seen:
 
 
 def _patience(question: Question, known: Known, terms: Terms, proxied: bool) -> float | None:
-    """How old an answer may get before passes are late with it, in seconds; None if they don't ask for it by itself."""
+    """How many seconds old a record may get before it is late; None where passes don't ask for it by itself."""
     often, seldom = terms.longest * _LATE, (terms.seldom + terms.longest) * _LATE
     match question, known:
         case ((Organizations() | Policy()), Record()):
@@ -185,7 +186,7 @@ def _patience(question: Question, known: Known, terms: Terms, proxied: bool) -> 
 
 
 class Observer:
-    """Tells a service's events of what its Sync does, and keeps count of it. Lives as long as the Sync."""
+    """Tells a service's events what its Sync does, and counts it in the tally. Lives as long as the Sync."""
 
     def __init__(self, service: Service, sync: Sync) -> None:
         self._service, self._sync = service, sync
@@ -197,7 +198,7 @@ class Observer:
         self._see()
 
     def look(self) -> None:
-        """What only time has changed: called by the heartbeat."""
+        """Tell what time alone has changed. Called by the heartbeat."""
         snapshot, now = self._sync.snapshot, self._service.clock()
         if snapshot is not self._seen.snapshot or not self._seen.at <= now < self._seen.until:
             self._take(self._seen_in(snapshot))
@@ -209,7 +210,7 @@ class Observer:
         return seen(snapshot, self._service.clock(), proxied=self._sync.plan.proxied != "never")
 
     def _take(self, now: Seen) -> None:
-        """Tell of what was not so when it was last looked at."""
+        """Tell what is late or expired now and was not at the last look."""
         before, self._seen = self._seen, now
         names = names_by_id(now.snapshot.organizations())
         newly = now.late - before.late
@@ -229,7 +230,8 @@ class Observer:
         self._service.events.tell(notice.kind, what=notice.what, scope=notice.scope, detail=notice.detail)
 
     def _understand(self, before: State, after: Snapshot, changes: tuple[Change, ...]) -> Tell:
-        """In a thread, for a change that is being settled."""
+        """Find the events of a change that is being settled, in its thread; gives what tells them afterwards, in the
+        event loop."""
         notices = noticed(before, after.state, changes)
         now = self._seen_in(after)
 

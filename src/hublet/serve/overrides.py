@@ -1,10 +1,12 @@
-"""The user's own values, which answer before the Hub's: read ahead, held in memory, published with the Snapshot.
+"""The user's own secret values (`secrets.override`), which are served before the Hub's.
 
     start, each pass, a changed file ── refresh ── Sync.override ── the next Snapshot
-    a name never heard of ──────────── learn ────┘
+    a name that is new to the cache ── learn ────┘
 
-Nothing is read while an answer is being made. A value that can't be had again stays for as long as the Hub's would
-(secrets.max_stale), and the problem is told: neither a hang, nor a silent step to another value.
+They are read ahead, held in memory and published with the Snapshot, so that an answer needs no reading. Only a client
+that asks for a name that is new to the cache waits for the command, for `serve.wait` seconds at most. A value that
+can't be read again is served for as long as the Hub's would be (`secrets.max_stale`), and the status says so: clients
+neither hang nor silently get another value.
 """
 
 from __future__ import annotations
@@ -28,13 +30,15 @@ from hublet.upstream.override import Hopeless, OverrideFailed, ask_command, is_n
 log = logging.getLogger("hublet.override")
 
 _MOST_NAMES = 1000
+"""How many names the command is asked for at most: clients can invent names."""
 _MOST_TOLD = 5
+"""How many names a line about a problem has at most."""
 
 Ask = Callable[[tuple[str, ...], str, Mapping[str, str], float], Awaitable[SecretStr]]
 
 
 def names_of(state: State) -> set[str]:
-    """The secrets that a cache has heard of, by the names that an override may have for them."""
+    """The names of all secrets that a cache knows of, as far as an override can have values for them."""
     found = set()
     for question, known in state.records.items():
         if isinstance(question, Secret):
@@ -45,7 +49,11 @@ def names_of(state: State) -> set[str]:
 
 
 class Overrides:
-    """Belongs to one event loop. `problems` says what could not be had the last time, a line each."""
+    """Reads the values and hands them to Sync. Belongs to one event loop.
+
+    `problems` says what could not be read the last time, a line for each kind; `read_at` is when everything was last
+    read. What is read is the file or the output of the command that `secrets.override` names.
+    """
 
     def __init__(
         self,
@@ -69,7 +77,7 @@ class Overrides:
 
     @property
     def source(self) -> str | None:
-        """`file`, `command`, or None."""
+        """What `secrets.override` names: `file`, `command`, or None for nothing."""
         return None if self._secrets.override is None else "file" if self._file is not None else "command"
 
     @property
@@ -78,7 +86,7 @@ class Overrides:
         return override if isinstance(override, Path) else None
 
     def begin(self) -> None:
-        """From now on notice names that the cache hears of."""
+        """From now on ask for names as soon as the cache knows of them."""
         if not self._watching:
             self._watching = True
             self._sync.on_change.append(lambda _: self._notice())
@@ -89,7 +97,7 @@ class Overrides:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def configure(self, secrets: Secrets) -> None:
-        """Take over another config; what another source said is forgotten."""
+        """Take over another config. What another source said is dropped at once, and everything is read anew."""
         before, self._secrets = self._secrets, secrets
         if secrets.override != before.override:
             self._kept.clear()
@@ -98,12 +106,12 @@ class Overrides:
         self._keep(self.refresh())
 
     def look(self) -> None:
-        """Read the file again if it is another than at the last look."""
+        """Read the file again if it has changed since it was last read."""
         if self._file is not None and signature(self._file) != self._signature:
             self._keep(self.refresh())
 
     async def refresh(self) -> None:
-        """Read everything again: the file, or the command for each name that is known."""
+        """Read everything again: the file, or the command's answer for each name that is known."""
         async with self._one_at_a_time:
             self._failed.clear()
             if self._file is not None:
@@ -114,7 +122,7 @@ class Overrides:
             self._publish()
 
     async def learn(self, names: Iterable[str]) -> None:
-        """Ask for names that were never asked for."""
+        """Ask the command for those of these names that it was never asked for."""
         if self.source != "command":
             return
         async with self._one_at_a_time:
@@ -124,7 +132,7 @@ class Overrides:
                 self._publish()
 
     async def learn_within(self, seconds: float, names: Iterable[str]) -> None:
-        """The same for a waiting client: what takes longer is there for the next one."""
+        """`learn` for a waiting client, which waits for so many seconds at most; what takes longer is served later."""
         if self.source == "command":
             task = self._keep(self.learn(names))
             await asyncio.wait({task}, timeout=seconds)
@@ -181,7 +189,7 @@ class Overrides:
 
 
 def _told(failed: Mapping[str, str]) -> tuple[str, ...]:
-    """A line for each kind of failure, with some of the names."""
+    """A line for each kind of failure, with some of the names that it happened to."""
     if "" in failed:
         return (failed[""],)
     by_reason: dict[str, list[str]] = {}

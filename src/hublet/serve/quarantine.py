@@ -1,8 +1,8 @@
-"""What is held until a person agrees, over the admin door: shown with what it would change, accepted or rejected.
+"""What is in quarantine until a person agrees: shown with what accepting it would change, accepted or rejected.
 
 POST /quarantine/show     {"what": NAME}   the difference, with references in place of secret values
-POST /quarantine/accept   {"what": NAME}   the Hub is right
-POST /quarantine/reject   {"what": NAME}   keep what there is, until the Hub says something else
+POST /quarantine/accept   {"what": NAME}   the Hub is right: serve what it says
+POST /quarantine/reject   {"what": NAME}   keep what is served, until the Hub says something else
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class Quarantine:
 
 
 def _held(sync: Sync, what: str) -> list[Question]:
-    """What is held under a name. An assistant may be held in several scopes: they are one to the person who names it.
-    Raises HubletError when nothing is."""
+    """The Questions that are held under a name: an assistant may be held in several scopes, and has one name in all.
+    Raises HubletError when nothing is held under it."""
     names = names_by_id(sync.snapshot.organizations())
     named = [question for question in sync.state.ledger.held if name_of(question, names) == what]
     if not named:
@@ -67,8 +67,8 @@ def _held(sync: Sync, what: str) -> list[Question]:
 
 
 def _shown(sync: Sync, question: Question) -> dict[str, object]:
-    """One that is held: `gone` tells by name what would no longer be served, `differences` how an assistant would be
-    another one."""
+    """One that is held. `gone` names what would no longer be served, `differences` says how an assistant would
+    change, `endpoints` what it would run or where it would send to."""
     state = sync.state
     held = state.ledger.held[question]
     return {
@@ -137,5 +137,5 @@ def _differences(state: State, question: Question) -> tuple[Difference, ...]:
 
 
 def _value(content: Content) -> Any:
-    """The JSON as everybody but its owner would see it."""
+    """The JSON value, with references in place of secret values."""
     return orjson.loads(render(content.template, {}, View(False, lambda url: url)))

@@ -1,7 +1,7 @@
-"""Trying again to open a cache that could not be opened: the keyring is unlocked by now, the file is there again.
+"""Trying again to open a cache that could not be opened: by now the keyring may be unlocked, or the key file be back.
 
-Nobody is asked for anything (a prompt that comes again and again is worse than a cache that is shut), and what can't
-have changed is not tried: a passphrase that was wrong is tried again when its file is another one.
+Nobody is asked for anything, because a prompt that comes again and again is worse than a cache that is shut. What can't
+have changed is not tried: a wrong passphrase is tried again only when its file has changed.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from hublet.serve.service import Service, unavailable_by
 log = logging.getLogger("hublet")
 
 FIRST, LONGEST = 30.0, 600.0
-"""Seconds between two tries by itself: doubled each time."""
+"""Seconds between two tries of the heartbeat: doubled each time, from the first to the longest."""
 
 
 class Reopening:
-    """Belongs to one event loop. `look` is for the heartbeat, `now` for a command that would have to be refused."""
+    """Belongs to one event loop. The heartbeat calls `look`; a request at the admin door that would have to be refused
+    calls `now` first."""
 
     def __init__(self, service: Service, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._service, self._monotonic = service, monotonic
@@ -42,8 +43,10 @@ class Reopening:
             await self.now()
 
     async def now(self, always: bool = False) -> None:
-        """Try, if the cache is shut and something may have changed, or `always`. Raises nothing: `unavailable` says how
-        it went."""
+        """Try to open the cache if it is shut, and either something may have changed or it is to be tried `always`.
+
+        Raises nothing: the service's `unavailable` says how it went.
+        """
         if not self._shut or self._service.busy.locked():
             return
         async with self._service.busy:
@@ -78,7 +81,8 @@ class Reopening:
             await service.overrides.refresh()
 
     def _may_differ(self) -> bool:
-        """A descriptor gives its passphrase once, a terminal asks at the start only; and scrypt is work."""
+        """Whether another try may end otherwise. A passphrase comes through a descriptor once, and is asked for at a
+        terminal at the start only; a file is read again only when it has changed, since scrypt takes time."""
         keys = self._service.config.keys
         if keys.source != "passphrase":
             return True

@@ -1,8 +1,8 @@
-"""Whether an answer may be sent again to the same question without deciding anew: the hot path of a client that polls.
+"""When the same answer may be sent again without a new decision: the hot path of a client that polls.
 
 Who may ask and what is answered follow from a few values, each of them immutable and replaced as a whole when something
 changes: the config, the account, the tokens, the Snapshot. While all of them are the same objects, and the time is
-within the second for which `Age` and grade were told, the same decision would come out.
+within the second for which `Age` and grade were computed, a new decision would be the same.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 class Basis(NamedTuple):
-    """What an admission was decided from, beside the connection and the time. A lock, a quarantine and whether an older
-    store was put back are in the Snapshot's state."""
+    """What an admission was decided from, besides the connection and the time. A lock, a quarantine, and whether an
+    older copy of the store was put back, are part of the Snapshot's state."""
 
     config: Config
     account: Account | None
@@ -37,7 +37,7 @@ def basis_of(service: Service) -> Basis:
 
 
 def span(answer: Answer, now: float) -> tuple[float, float]:
-    """From when and until before when an answer has the same `Age` and grade as `now`."""
+    """From when (included) until when (not included) an answer has the same `Age` and grade as at `now`."""
     confirmed = answer.confirmed_at
     if confirmed == float("inf"):
         return now, now + 1
@@ -52,7 +52,10 @@ def span(answer: Answer, now: float) -> tuple[float, float]:
 def again(
     service: Service, basis: Basis, within: tuple[float, float], key: AnswerKey, repeated: Repeated | None
 ) -> Callable[[], bool]:
-    """What a Response's `again` is: it compares, and counts an answer that is sent again like any other."""
+    """A Response's `again`: it says whether everything is as it was, and then counts the answer like any other.
+
+    `within` is `span`'s result; `repeated` counts for the audit log.
+    """
     config, account, tokens, snapshot = basis
     since, until = within
     clock, answers = service.clock, service.tally.answers

@@ -1,9 +1,9 @@
-"""What `hublet secrets` shows: each cached secret with its one state, and a value only when it is asked for by name.
+"""What `hublet secrets` shows: each cached secret with its state, and a value only when it is asked for by name.
 
-locked         a value is there and not served: the cache is locked
-overridden     the user's own source answers first (secrets.override)
-expired        the Hub has not confirmed the value for longer than secrets.max_stale: not served
-stale, fresh   served; confirmed longer ago than sync.every, or not
+locked         there is a value, but it is not served while the cache is locked
+overridden     the user's own source (secrets.override) is served first
+expired        not served: the Hub has not confirmed the value for longer than secrets.max_stale
+stale, fresh   served: confirmed longer ago than sync.every, or not
 location-only  an organization's, a package's, an add-on's or a free trial's: the Hub gives no value
 missing        the Hub knows no secret of that name
 """
@@ -34,7 +34,8 @@ _UNNAMED = "unnamed/"
 
 @dataclass(slots=True)
 class _Entry:
-    """All that is known of one name in one scope at one place."""
+    """What is known of one name in one scope at one place: the Questions whose records have it, the slugs of the
+    packages that refer to it, and its values."""
 
     name: str
     scope: Scope
@@ -52,19 +53,19 @@ class Secrets:
         self._service = service
 
     async def all(self) -> dict[str, object]:
-        """Every secret with its state, and no value."""
+        """Every secret with its state, without its value."""
         snapshot = await self._snapshot()
         return {"secrets": [self._shown(entry, snapshot) for entry in entries(snapshot)]}
 
     async def get(self, name: str, scope: object) -> dict[str, object]:
-        """The value of one secret; `scope` is an organization's slug or id, anything but a text the personal scope."""
+        """The value of one secret. `scope` is an organization's slug or id; without a text it is the personal scope."""
         snapshot = await self._snapshot()
         return {"value": self._get(snapshot, name, scope if isinstance(scope, str) else None).reveal()}
 
     async def _snapshot(self) -> Snapshot:
         sync, overrides = self._service.opened(), self._service.overrides
         if overrides is not None and overrides.read_at is None:
-            await overrides.refresh()  # no daemon: nobody has read them yet
+            await overrides.refresh()  # without a daemon nothing has read them yet
         return sync.snapshot
 
     def _shown(self, entry: _Entry, snapshot: Snapshot) -> dict[str, object]:
@@ -87,7 +88,7 @@ class Secrets:
         if not found:
             where = scope or "the personal scope"
             raise HubletError(f"no secret of the name {name} is cached in {where}", hint="see `hublet secrets`")
-        # The best that there is: what would be served goes before what would not.
+        # Of several places the best: a value that would be served goes before one that would not.
         order: tuple[State, ...] = (
             "overridden", "fresh", "stale", "locked", "expired", "location-only", "missing",
         )  # fmt: skip
@@ -111,7 +112,7 @@ class Secrets:
 
 
 def state_of(entry: _Entry, snapshot: Snapshot, now: float) -> State:
-    """The one state of a secret; of several records the worst, since one of them may be what a client gets."""
+    """The state of a secret. Of several records it is the worst one's, since a client may get any of them."""
     overridden = overridden_by(entry.name) in snapshot.overrides
     if snapshot.locked and (entry.values or overridden):
         return "locked"
@@ -124,7 +125,7 @@ def state_of(entry: _Entry, snapshot: Snapshot, now: float) -> State:
 
 
 def entries(snapshot: Snapshot) -> list[_Entry]:
-    """By name, those without a name of their own last."""
+    """Every secret in every scope and place, ordered by name; those without a name of their own come last."""
     found: dict[tuple[str, Scope, str], _Entry] = {}
 
     def entry(
@@ -151,14 +152,14 @@ def entries(snapshot: Snapshot) -> list[_Entry]:
                 if named is None or name.startswith(_UNNAMED):
                     named = entry(name, question.scope, "config", "in the config", question, (value,))
                 elif value not in named.values:
-                    # The list and the single secret were asked for at different moments of a rotation.
+                    # A rotation came between asking for the list and asking for the secret.
                     named.questions.append(question)
                 named.referred[str(question.slug)] = None
     return sorted(found.values(), key=lambda e: (e.name.startswith(_UNNAMED), e.name, e.scope or "", e.place))
 
 
 def _place(record: Record) -> tuple[str, str]:
-    """Where the Hub found a secret: the kind of place, and its name."""
+    """Where the Hub found a secret: the kind of place, and words for the place."""
     value = orjson.loads(record.content.template.text)  # holes are inside strings: it is JSON without them
     place = value.get("secretLocation") if isinstance(value, dict) else None
     match place:

@@ -1,4 +1,4 @@
-"""What the three doors share: the account, its cache, the local tokens, and why there may be nothing to serve."""
+"""What the API and the admin door share: the account, its cache, the local tokens, and why nothing is served."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Why nothing can be served, and what to do."""
+    """Why nothing can be served, and what the user can do about it."""
 
     reason: str
     hint: str = ""
 
 
 def unavailable_by(error: HubletError) -> Unavailable:
+    """Nothing can be served because opening the cache ended with this error."""
     damaged = isinstance(error, StoreCorrupt | StoreFormat)
     return Unavailable(error.message, error.hint or (reset_hint if damaged else ""))
 
@@ -54,10 +55,12 @@ async def _nothing(_: bool) -> None:
 
 @dataclass(slots=True)
 class Service:
-    """The daemon's state as its doors see it. Belongs to one event loop.
+    """The state that the doors of a daemon, or one command, work with. Belongs to one event loop.
 
-    `sync` and `archive` are None while the store can't be opened; `unavailable` then says why. `counters` count
-    refusals by rule and what else there is no better place for; `tally` has what is counted of answers.
+    `sync` and `archive` are None while the cache is not open; `unavailable` then says why, or is None before the first
+    try. `counters` counts refusals (`refused:RULE`), pass-through (`passed-through`) and clients that sent another
+    account's key (`other-key`); `tally` counts answers and passes. `lost_records` is how many records could not be
+    read when the store was opened.
     """
 
     config: Config
@@ -72,7 +75,7 @@ class Service:
     tally: Tally = field(default_factory=Tally)
     events: Events = field(init=False)
     look: Callable[[], None] = lambda: None
-    """Tell of what time alone has changed, such as that something is stale."""
+    """Called by the heartbeat: tells events of what time alone has changed, such as that something is stale."""
     started_at: float = 0.0
     next_pass_at: float | None = None
     surroundings: Surroundings = field(default_factory=Surroundings)
@@ -83,24 +86,27 @@ class Service:
     managed_file: Path = MANAGED_FILE
     managed_owner: int = 0
     config_problems: tuple[str, ...] = ()
-    """Why the config file as it is now was refused, a line each; the running config is an older one."""
+    """Why the config file was refused when it was last read, a line for each problem. The running config is older."""
     config_pending: tuple[str, ...] = ()
-    """What of the config file takes effect after a restart, a line each."""
+    """The changes of the config file that take effect after a restart, a line each."""
     proof_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
+    """Random for each process: `proof` shows that an answer comes from the process that has it."""
     on_login: list[Callable[[], None]] = field(default_factory=list)
+    """Called after another key was stored."""
     on_open: list[Callable[[], None]] = field(default_factory=list)
+    """Called when a store has been opened and is served."""
     asker: Asker = field(default_factory=Asker)
     on_let_go: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
-    """Called before the store is let go of, to be forgotten or replaced by a copy: end what works with it."""
+    """Called before the store is shut to be forgotten or replaced by a copy: end what works with it."""
     on_forgotten: list[Callable[[], None]] = field(default_factory=list)
     """Called when the cache is being forgotten and nothing works with it any more: drop what came from it."""
     forgotten: bool = False
     """Whether the cache was forgotten, so that only a login makes another one."""
     busy: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
-    """Held while the store is opened, gets another key or is forgotten: one at a time."""
+    """Held while the store is opened, checked, copied, repaired, replaced or forgotten, or gets another key."""
     reopen: Callable[[bool], Awaitable[None]] = _nothing
-    """Try again to open a store that could not be opened; it asks nobody for anything. True: also when nothing seems to
-    have changed."""
+    """Try again to open a store that could not be opened, without asking anybody for anything. With False only when
+    something may have changed since the last try."""
     take: Callable[[Archive], None] = lambda _: None
     """Serve from this archive: one that could not be opened before, or the one in use after its key was replaced."""
 
@@ -112,47 +118,50 @@ class Service:
 
     @property
     def watched(self) -> bool:
-        """Whether something waits for news: who listens to events (the page, a program), and exported files, which are
-        read without a question."""
+        """Whether somebody waits for news: somebody listens to the events (the page, a program), or files are exported,
+        whose readers send no request that could start a pass."""
         return len(self.events) > 0 or self.config.export.directory is not None
 
     @property
     def machine_pace(self) -> Pace:
-        """The pace that battery and connection allow; the log and the status tell of it."""
+        """The pace of passes that battery and connection allow, as the log and the status tell it."""
         return pace_in(self.surroundings, self.config.sync.on_battery)
 
     @property
     def pace(self) -> Pace:
-        """The pace of the passes while the Hub answers."""
+        """The pace of passes while the Hub answers: `machine_pace`, or `sync.unasked` where that is slower and
+        nobody waits for news."""
         sync = self.config.sync
         return pace_in(self.surroundings, sync.on_battery, sync.unasked, watched=self.watched)
 
     @property
     def honoured_tokens(self) -> tuple[Token, ...]:
-        """The local tokens that let somebody in: none of an older store that was put back, where a revoked one may be
-        among them again."""
+        """The local tokens that are accepted now: none while an older copy of the store that was put back is not
+        accepted by the user, since a token that was revoked may be in it again."""
         return () if self.sync is not None and is_restored(self.sync.state.ledger) else self.tokens
 
     @property
     def managed(self) -> Managed:
-        """What this machine's administrator has settled, read anew. Raises ConfigError."""
+        """What this machine's administrator has set (managed.yaml), read anew each time. Raises ConfigError."""
         return load_managed(self.managed_file, owner=self.managed_owner)
 
     def require_handing_over(self) -> None:
-        """Raises HubletError where files may not be handed over on this machine, and ConfigError as `managed` does."""
+        """Raises HubletError where the administrator does not allow exports and bundles, ConfigError as `managed`."""
         managed = self.managed
         if not managed.export:
             raise HubletError(f"handing over files is not allowed on this machine: {managed.file} says so")
 
     def opened(self) -> Sync:
-        """The Sync, while the cache is open; `archive` is there as well then. Raises HubletError that says why not."""
+        """The Sync of the open cache, whose `archive` is set then as well. Raises HubletError, which says why it is not
+        open, when it is not."""
         if self.sync is None:
             why = self.unavailable
             raise HubletError(why.reason if why else "hublet is starting", hint=why.hint if why else "try again")
         return self.sync
 
     async def let_go(self, why: Unavailable) -> None:
-        """Serve nothing of the store any more, for this reason, and shut it: it is to be forgotten or replaced."""
+        """Stop serving from the store and shut it, because it is to be forgotten or replaced. Whoever asks from now on
+        is told `why`."""
         sync, archive, overrides, exporter = self.sync, self.archive, self.overrides, self.exporter
         self.unavailable = why
         self._drop()
@@ -168,7 +177,7 @@ class Service:
             await asyncio.to_thread(archive.close)
 
     def _drop(self) -> None:
-        """Let go of everything in memory that came from the store."""
+        """Remove from memory what came from the store, except what `let_go` still has to end."""
         self.sync = self.archive = self.account = self.overrides = self.next_pass_at = None
         self.tokens, self.lost_records, self.look = (), 0, lambda: None
         self.on_login.clear()
@@ -177,7 +186,7 @@ class Service:
         self.asker.forget()
 
     async def close(self) -> None:
-        """Let what works with the store come to its end, then shut it: the daemon stops, or a command is done."""
+        """Wait until nothing works with the store any more, then shut it: the daemon stops, or a command is done."""
         if self.overrides is not None:
             await self.overrides.close()
         if self.sync is not None:
@@ -198,15 +207,16 @@ class Service:
         return folder_of(url) is not None or (self.account is not None and self.account.key_for(url) is not None)
 
     def proof(self, nonce: str) -> str:
-        """What only this process answers to a random word, at every one of its doors: so a command can tell who listens
-        on the port."""
+        """HMAC-SHA256 of a random word under this process's own key, in hex. The API and the admin socket give the same
+        answer, so a command that asks both knows that it is this process that listens on the port."""
         return hmac.digest(self.proof_key, nonce.encode(), "sha256").hex()
 
     async def keep_account(self, account: Account) -> None:
-        """Seal the key with its origin and use it from now on. Raises StoreError; then nothing has changed.
+        """Store the account's key, sealed together with its Hub's origin, and use it from now on. Raises StoreError;
+        then nothing has changed.
 
-        While it is sealed, hub.url may get another origin: the key then stays in the store only. Or the store may be
-        forgotten: nothing of it may come back into memory.
+        If hub.url gets another origin meanwhile, the key is in the store only. If the store is forgotten or replaced
+        meanwhile, nothing of it comes back into memory.
         """
         archive = self.archive
         assert archive is not None
@@ -218,11 +228,11 @@ class Service:
             listener()
 
     async def change_tokens(self, change: Callable[[tuple[Token, ...]], tuple[Token, ...]]) -> None:
-        """Seal what `change` makes of the local tokens, and honour those from now on. Raises StoreError, and whatever
-        `change` raises; then nothing has changed.
+        """Store the local tokens that `change` makes of those before, and accept these from now on. Raises StoreError,
+        and what `change` raises; then nothing has changed.
 
-        One change waits for the other: made from tokens that are being replaced, it would bring a revoked one back. For
-        the same reason a change that has begun goes to its end, also when the client that wanted it has gone.
+        Changes wait for each other: one that is made from tokens that are being replaced would bring back a revoked
+        one. For the same reason a change that has begun goes on when the client that wanted it has gone.
         """
         task = asyncio.create_task(self._change_tokens(change), name="tokens")
         self._token_changes.add(task)

@@ -1,11 +1,11 @@
-"""What is served, for readers who may see no value: the assistants, the organizations and the policy.
+"""What is served, for readers who may see no secret value: the assistants, the organizations and the policy.
 
     GET /assistants                        the list, without contents
-    GET /assistants/SLUG[/ORGANIZATION]    one with its config; the first of the list's places unless one is named
+    GET /assistants/SLUG[/ORGANIZATION]    one with its config, in that organization or else in its first place
     GET /policy
 
-References stand in place of secret values. The YAML as its author wrote it and what the Hub says of errors are left
-out: a value that was pasted into a comment or is quoted in a message is not told from other text there.
+References stand in place of secret values. The author's own YAML (rawYaml) and the Hub's error messages are left out:
+a value that was pasted into a comment or is quoted in a message can't be told from other text there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hublet.serve.service import Service
 
 async def assistants(service: Service) -> dict[str, object]:
     """Each assistant and where it is served, and the organizations. Raises HubletError."""
-    # Every content is hashed for its name: not in the turn of who asks for an answer.
+    # Every content is hashed to name its revision: that takes too long for the event loop.
     return await asyncio.to_thread(_list, service.opened().snapshot, service.clock())
 
 
@@ -37,8 +37,8 @@ async def assistant(service: Service, slug: str, organization: str | None = None
 
 
 def policy(service: Service) -> dict[str, object]:
-    """`policy` is null when no organization has one, and when it was never asked for; then there is no `age`. Raises
-    HubletError."""
+    """The policy that is served. `policy` is null when no organization has one, or when the Hub was never asked for it;
+    in the second case `age` is null, too. Raises HubletError."""
     snapshot, now = service.opened().snapshot, service.clock()
     record, at = snapshot.records.get(Policy()), snapshot.confirmed_at(Policy())
     said = orjson.loads(record.content.template.text) if isinstance(record, Record) else None

@@ -1,4 +1,4 @@
-"""What is known, how old it is and what is wrong: one JSON value for `hublet status` and for programs."""
+"""The status: what is cached, how old it is and what is wrong, as JSON for `hublet status` and for programs."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ READABLE = frozenset(
         "organizations", "secrets", "quarantine", "pins", "endpoints", "troubles",
     }
 )  # fmt: skip
-"""What a token of scope `read` gets of the status."""
+"""The members of the status that a token of scope `read` gets."""
 
 
 def status(service: Service) -> dict[str, object]:
-    """Times are seconds: `..._at` and `..._since` of the wall clock, ages and `..._in` from now. Holds no secret value.
+    """The whole status. It holds no secret value.
 
-    `state` is one of: ok, offline (the last pass brought nothing), locked, logged-out, starting, unavailable.
-    `state_since` is known of what a daemon has seen, and of a lock. `last_error` is the newest trouble with the Hub,
-    whether it is over or not. While the cache is not open, only what `_of_the_process` gives is known.
+    Times are in seconds: `..._at` and `..._since` on the wall clock, ages and `..._in` counted from now. `state` is one
+    of: ok, offline (the last pass brought nothing), locked, logged-out, starting, unavailable. `state_since` is null in
+    a command without a daemon, which has not seen when the state began. `last_error` is the newest trouble with the
+    Hub, whether it is over or not. While the cache is not open, there is only what `_of_the_process` gives.
     """
     now, sync = service.clock(), service.sync
     see(service)
@@ -178,14 +179,14 @@ def _export(service: Service) -> dict[str, object] | None:
 
 
 def see(service: Service) -> None:
-    """Remember since when things are as they are."""
+    """Note the state and the newest trouble in the tally, which remembers since when the state is the same."""
     ledger = service.sync.state.ledger if service.sync is not None else None
     service.tally.see(state_of(service), ledger, service.clock())
 
 
 def for_reader(value: dict[str, object]) -> dict[str, object]:
-    """The same for a token of scope `read`: what `READABLE` names, without the names of secrets that no body would show
-    it. What is this machine's alone (paths, the config file, the override's source) is not in it."""
+    """The status for a token of scope `read`: the members that `READABLE` names, without the names of secrets. What is
+    about this machine only (paths, the config file, the override's source) is left out."""
     shown = {name: part for name, part in value.items() if name in READABLE}
     if isinstance(troubles := shown.get("troubles"), list):
         shown["troubles"] = [_unnamed(trouble) for trouble in troubles]
@@ -199,7 +200,8 @@ def _unnamed(trouble: Any) -> object:
 
 
 def one_line(service: Service) -> str:
-    """The same for a service manager's status line. Times of the clock, because nobody counts them up there."""
+    """The status as one line for the service manager. It has times of day instead of ages, which would go on growing
+    while the line stays as it is."""
     if service.unavailable is not None:
         return f"nothing can be served: {service.unavailable.reason}"
     parts = [f"serving http://localhost:{service.port}"]
@@ -226,13 +228,13 @@ def one_line(service: Service) -> str:
     return ", ".join(parts)
 
 
-@lru_cache(maxsize=4)  # the heartbeat says the same two again and again
+@lru_cache(maxsize=4)  # the heartbeat asks for the same two times again and again
 def _o_clock(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%a %H:%M:%S")
 
 
 def state_of(service: Service) -> State:
-    """The one word for how it is."""
+    """The state in one word: the first of these that applies."""
     if service.unavailable is not None:
         return "unavailable"
     if service.sync is None:

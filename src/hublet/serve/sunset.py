@@ -1,6 +1,6 @@
-"""What `hublet doctor --sunset` is told by whoever has the cache open: how everything stands without the Hub.
+"""The facts for `hublet doctor --sunset`, from the process that has the cache open: what would work without the Hub.
 
-Facts only, no secret value; nothing is changed. It is told on machines as well where nothing may be exported.
+No secret value is in them, and nothing is changed. They are given also where the administrator does not allow exports.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from hublet.serve.service import Service
 
 
 def sunset(service: Service) -> dict[str, Any]:
-    """`assistants` as `hublet export` reports them, `export` is None when `export.directory` is not set. Raises
-    HubletError while the cache is not open."""
+    """`assistants` is the report of `hublet export`, `export` is None when `export.directory` is not set.
+
+    Raises HubletError while the cache is not open."""
     snapshot = service.opened().snapshot
     return {
         "hub": service.config.hub.url,
@@ -33,7 +34,7 @@ def sunset(service: Service) -> dict[str, Any]:
 
 
 def _export(service: Service) -> dict[str, object] | None:
-    """What `export.directory` names and how its files differ from what is served; `problem` where that is not known."""
+    """How the files in `export.directory` differ from what is served; `problem` says why where that can't be told."""
     wanted = service.config.export
     if wanted.directory is None:
         return None

@@ -1,4 +1,4 @@
-"""What is counted and remembered beside the cache while a process runs: for status, metrics and nothing else."""
+"""What a process counts and remembers beside the cache while it runs, for the status and the metrics only."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 AnswerKey: TypeAlias = "tuple[type[ops.Operation], str]"
 
 MOST_PASSES = 128
-"""So many passes are remembered: a day and a half, if all come in their usual time."""
+"""How many passes are remembered: those of 32 hours, at one pass every 15 minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A pass that has ended: `at` is when, of the wall clock, `took` seconds, the rest as in a Summary. Names nothing
-    of the Hub's."""
+    """A pass that has ended, without any name from the Hub. `at` is when it ended on the wall clock, `took` how many
+    seconds it took, the rest as in summary.Summary."""
 
     at: float
     took: float
@@ -37,10 +37,11 @@ class Passed:
 
 @dataclass(slots=True)
 class Tally:
-    """`answers` are requests by what was asked and its grade (or `miss`), `outcomes` the Hub's answers by the
-    endpoint's own name and what came back, `passes` those that brought something of the account and
-    those that did not; `recent` are the last of them, the oldest first. `state` is the state as it was last seen and
-    since when, `last_error` the newest trouble with the Hub, over or not.
+    """`answers` counts requests by Operation and grade of the answer (`miss` when the Hub was asked).
+
+    `outcomes` counts what the Hub answered, by endpoint and kind of Outcome; `passes` counts passes by whether they
+    brought something of the account (`answered`) or not (`failed`); `recent` are the last passes, the oldest first.
+    `state` is the state that was last seen and since when; `last_error` the newest trouble with the Hub, over or not.
     """
 
     answers: Counter[AnswerKey] = field(default_factory=Counter)
@@ -51,7 +52,8 @@ class Tally:
     last_error: tuple[Question, Trouble] | None = None
 
     def see(self, state: str, ledger: Ledger | None, now: float) -> None:
-        """Remember how things are: since when, where that can't be told by itself, and the newest trouble."""
+        """Note the state, and since when it is so: a lock has its own time, any other state begins when it is first
+        seen. Note the newest trouble as well."""
         if self.state is None or self.state[0] != state:
             lock = ledger.lock if ledger is not None else None
             self.state = (state, lock.since if state == "locked" and lock is not None else now)
@@ -60,9 +62,10 @@ class Tally:
             self.last_error = newest
 
     def graded(self, grade: str) -> int:
+        """How many requests were answered with this grade."""
         return sum(count for (_, of), count in self.answers.items() if of == grade)
 
     def to_plain(self) -> dict[str, object]:
-        """`passes` one by one, and `outcomes`: how often the Hub answered what, by the endpoint's own name."""
+        """As JSON: `passes` one by one, and `outcomes`, how often which endpoint of the Hub answered with what."""
         asked = [{"asked": name, "outcome": what, "count": count} for (name, what), count in self.outcomes.items()]
         return {"passes": [asdict(each) for each in self.recent], "outcomes": asked}

@@ -1,12 +1,12 @@
-"""What hublet tells of itself over the API: its status, its metrics, and what happens, as it happens.
+"""What hublet says of itself over the API: its status, its metrics, its events as they happen, and its API document.
 
     GET /hublet/v1/status    serve/status.py's value as JSON
     GET /hublet/v1/events    server-sent events (the HTML standard, section 9.2); `Last-Event-ID` goes on from there
     GET /metrics             Prometheus' text format (serve/metrics.py)
     GET /hublet/v1/openapi.json    what is served, as a document (describe/document.py)
 
-All need an identity. A token of scope `read` suffices: the status leaves out for it what no body would show it,
-and no event names a secret.
+Each needs an identity, of which a local token of scope `read` is enough: the status leaves out for it what such a
+token is shown nowhere else, and no event names a secret.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _OWN = ("status", "events", "openapi.json")
 PATHS = frozenset({("metrics",), *(("hublet", "v1", name) for name in _OWN)})
 
 _RETRY = 2000
-"""Milliseconds after which a reader whose stream has ended comes back."""
+"""Milliseconds after which a reader whose stream has ended is to connect again (the `retry` field)."""
 _LONGEST_ID = 20
 
 
 def tell(service: Service, head: Head, *, clear: bool) -> Response:
     """The answer to a GET of one of `PATHS`; `clear` when the asker may see secrets. Raises Malformed."""
     if head.segments == ("metrics",):
-        from hublet.serve.metrics import CONTENT_TYPE, exposition  # for who scrapes, which few do
+        from hublet.serve.metrics import CONTENT_TYPE, exposition  # few daemons are scraped
 
         return Response(200, (("Content-Type", CONTENT_TYPE),), exposition(service))
     if head.segments[-1] == "status":
@@ -49,14 +49,15 @@ def tell(service: Service, head: Head, *, clear: bool) -> Response:
 
 
 def id_of(text: str) -> int:
-    """An event's id as it was sent back. Raises Malformed."""
+    """The id of the event after which a reader wants to go on, as it sent it. Raises Malformed."""
     if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID):
         raise Malformed("that is not the id of an event")
     return int(text)
 
 
 def lines(service: Service, after: int | None) -> Response:
-    """The events for the admin door, an object a line. The first has the id to go on from; `{}` is a sign of life."""
+    """The events for the admin door, a JSON object a line: first `{"last": ID}`, the id of the last event so far, then
+    each event after `after` or from now on. `{}` is a sign of life."""
     try:
         stream = Stream(service.events, "admin", after, _json_lines, begin=lambda id_: b'{"last":%d}\n' % id_)
     except TooManyListeners:
@@ -65,7 +66,10 @@ def lines(service: Service, after: int | None) -> Response:
 
 
 class Stream(AsyncIterator[bytes]):
-    """A streamed body. No generator: one that was never begun would not give its place back when it is closed."""
+    """The events as a streamed body; `write` turns events into bytes, `begin` an id into the first piece.
+
+    This is a class because closing a generator that was never begun runs no code: it would keep its place among the
+    listeners."""
 
     def __init__(
         self,
@@ -97,7 +101,7 @@ class Stream(AsyncIterator[bytes]):
 
 
 def _begin(last: int) -> bytes:
-    """An id without data: the reader knows from where to go on before anything has happened."""
+    """An id without data, so that the reader knows where to go on from before anything has happened."""
     return b"retry: %d\nid: %d\n\n" % (_RETRY, last)
 
 

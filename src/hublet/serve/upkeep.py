@@ -1,7 +1,7 @@
-"""What `hublet store` does: look the cache through, repair it, copy it, put a copy back.
+"""What `hublet store` does: check the whole cache, repair it, back it up, put a backup back.
 
-Copies go through a file in the runtime directory: a daemon in its sandbox can write nowhere else, and the command
-carries it from and to where the user wants it.
+A backup goes through a file in the runtime directory, because a daemon in its sandbox may not write where the user
+wants it: the command moves it from there, and to there before a restore.
 """
 
 from __future__ import annotations
@@ -38,20 +38,21 @@ class Upkeep:
         self._tasks: set[asyncio.Task[dict[str, object]]] = set()
 
     async def check(self) -> dict[str, object]:
-        """Read everything and say what is wrong; nothing is changed."""
+        """Read the whole cache and say what is wrong. Changes nothing."""
         return await self._alone(asyncio.to_thread(self._check))
 
     async def repair(self, *, accept_missing: bool) -> dict[str, object]:
-        """Make the cache whole again, without what can't be read; a copy of before is put aside. With `accept_missing`
-        also where nothing proves that no record is missing."""
+        """Make the cache whole again without the records that can't be read; a copy of the one before is put aside.
+
+        `accept_missing` allows it also where nothing proves that no record is missing."""
         return await self._lasting(self._repair(accept_missing))
 
     async def back_up(self) -> dict[str, object]:
-        """Copy the cache, sealed as it is, to where the command takes it from."""
+        """Copy the cache, sealed as it is, into the file that the command takes it from."""
         return await self._alone(asyncio.to_thread(self._back_up))
 
     async def restore(self) -> dict[str, object]:
-        """Put a copy in the cache's place, from where the command has put it; the one before is put aside."""
+        """Put the backup that the command has brought in the cache's place; the cache before is put aside."""
         return await self._lasting(self._restore())
 
     async def _alone(self, work: Awaitable[dict[str, object]]) -> dict[str, object]:
@@ -59,7 +60,7 @@ class Upkeep:
             return await work
 
     async def _lasting(self, work: Awaitable[dict[str, object]]) -> dict[str, object]:
-        """On its own feet: a command that is broken off must not stop it half-way."""
+        """Do the work as a task of its own, so that a command that is broken off does not stop it half-way."""
 
         async def run() -> dict[str, object]:
             said = await self._alone(work)
@@ -154,7 +155,8 @@ class Upkeep:
         return data
 
     def _unlocked(self) -> tuple[schema.Header, Envelope, KeySource]:
-        """By the source that the header names."""
+        """The store's header, the envelope that opens it, and the configured key source that gave the key. Raises
+        KeySourceError where the header names another source."""
         header = peek(self._data())
         assert header is not None
         source = self._configured(header)
@@ -166,14 +168,14 @@ class Upkeep:
 
 
 def place_of_copy(config: Config, what: str) -> Path:
-    """Where a copy is on its way: `backup` or `restore`."""
+    """The file that a copy goes through; `what` is `backup` or `restore`. Makes its directory."""
     runtime = config.locate().runtime
     runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
     return runtime / f"{what}.sqlite3"
 
 
 def peek_copy(copy: Path) -> schema.Header:
-    """The header of a copy, unproved. Raises StoreError."""
+    """The header of a copy, of which nothing is proved yet. Raises StoreError."""
     with reporting("the backup can't be read"), closing(schema.connect(copy, writable=False)) as connection:
         return schema.read_header(connection)
 
