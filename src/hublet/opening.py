@@ -24,13 +24,14 @@ from hublet.door import tokens
 from hublet.door.audit import AuditFile, Syslog
 from hublet.door.audit import file_name as audit_name
 from hublet.keys.asking import Asker
+from hublet.plan import Plan
 from hublet.serve.auditing import Audit, id_of
 from hublet.serve.keysource import open_archive
 from hublet.serve.noticing import Observer
 from hublet.serve.overrides import Overrides
 from hublet.serve.service import Service, Unavailable, unavailable_by
 from hublet.store.archive import Archive
-from hublet.sync import Plan, Run, Sync
+from hublet.sync import Run, Sync
 from hublet.upstream.child import run_in_child
 from hublet.upstream.order import Hub
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hublet.core import operations as ops
 from hublet.core.lifetimes import is_due, missing_packages, rested, seldom_due
 from hublet.core.questions import Assistant, Icon, Organizations, Roster, Secret
 from hublet.core.records import Record
+from hublet.core.snapshot import Terms
 from hublet.core.state import State, members, organizations
+from hublet.plan import Plan
 from hublet.upstream.order import WorkOrder, fixed_blocks
-
-if TYPE_CHECKING:
-    from hublet.core.snapshot import Terms
-    from hublet.sync import Plan
-
 
 _PASSES_IN_TIME = 2.5
 """What hardly changes rests only while this many of the longest times between passes are left before it expires: one

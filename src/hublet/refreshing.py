@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from hublet.core import operations as ops
 from hublet.core.lifetimes import AHEAD, SPENDING, is_of_each_pass
 from hublet.core.outcomes import root, roots
 from hublet.core.passing import Spending
 from hublet.core.records import Record
-from hublet.core.snapshot import Answer
-
-if TYPE_CHECKING:
-    from hublet.sync import Sync
+from hublet.core.snapshot import Answer, Snapshot
+from hublet.core.state import State
+from hublet.plan import Plan
 
 _PAUSE = 60.0
 """Seconds between two askings that clients cause by finding the same answer stale."""
@@ -33,13 +32,28 @@ _COUNTED: dict[Spending, dict[type[ops.Operation], float]] = {
 model answers for, or that a payment or an agent's work takes."""
 
 
-class Refreshing:
-    """Belongs to a Sync. `begin_pass` begins a pass unless the machine wants none to begin by itself; whether it did is
-    what it returns."""
+class Asker(Protocol):
+    """Asks the Hub and keeps what it says: a Sync."""
 
-    def __init__(self, sync: Sync, clock: Callable[[], float]) -> None:
+    resting: bool
+    plan: Plan
+    snapshot: Snapshot
+
+    @property
+    def state(self) -> State: ...
+
+    def is_idle(self, operation: ops.Operation) -> bool: ...
+
+    async def ask_together(self, operations: tuple[ops.Operation, ...]) -> None: ...
+
+
+class Refreshing:
+    """Belongs to an Asker. `begin_pass` begins a pass, unless the machine wants none to begin by itself, and returns
+    whether it did."""
+
+    def __init__(self, asker: Asker, clock: Callable[[], float]) -> None:
         self.begin_pass: Callable[[], bool] = lambda: False
-        self._sync, self._clock = sync, clock
+        self._asker, self._clock = asker, clock
         self._wanted: dict[ops.Operation, None] = {}
         self._task: asyncio.Task[None] | None = None
         self._spent: dict[type[ops.Operation], float] = {}
@@ -68,16 +82,16 @@ class Refreshing:
         can't load), however often clients come. While the Hub is away nothing is asked for: the passes' backoff finds
         out when it is back, whoever asks in the meantime. Unless no passes come (`resting`): then clients' askings do.
         """
-        sync = self._sync
-        if sync.state.ledger.failures and not sync.resting:
+        asker = self._asker
+        if asker.state.ledger.failures and not asker.resting:
             return
         if isinstance(operation, ops.ListFullSlugs):
             operation = ops.ListAssistants(operation.scope, False)  # what it is made of; itself is always refused
         elif isinstance(operation, ops.SyncSecrets):
-            operation = sync.snapshot.to_ask(operation)
+            operation = asker.snapshot.to_ask(operation)
             if not operation.asked:
                 return
-        if operation in self._wanted or not sync.is_idle(operation) or self._asked_lately(operation):
+        if operation in self._wanted or not asker.is_idle(operation) or self._asked_lately(operation):
             return
         if self._comes_with_a_pass(operation) and self._pass_is_old() and self.begin_pass():
             return
@@ -91,7 +105,7 @@ class Refreshing:
         try:
             while self._wanted:
                 operations = tuple(self._wanted)
-                await self._sync.ask_together(operations)
+                await self._asker.ask_together(operations)
                 for operation in operations:
                     self._wanted.pop(operation, None)
         finally:
@@ -101,20 +115,20 @@ class Refreshing:
     def _comes_with_a_pass(self, operation: ops.Operation) -> bool:
         """Whether the next pass asks for it (`ordering.order_of`): not for what the Hub refused when a client asked,
         nor for what the config wants no pass to ask."""
-        sync = self._sync
-        if getattr(operation, "proxied", False) and sync.plan.proxied == "never":
+        asker = self._asker
+        if getattr(operation, "proxied", False) and asker.plan.proxied == "never":
             return False
-        if isinstance(operation, ops.GetAssistant) and not isinstance(sync.state.records.get(root(operation)), Record):
+        if isinstance(operation, ops.GetAssistant) and not isinstance(asker.state.records.get(root(operation)), Record):
             return False
         return is_of_each_pass(operation)
 
     def _pass_is_old(self) -> bool:
-        last = self._sync.state.ledger.last_pass
-        return last is None or not 0 <= self._clock() - last < self._sync.plan.interval
+        last = self._asker.state.ledger.last_pass
+        return last is None or not 0 <= self._clock() - last < self._asker.plan.interval
 
     def _asked_lately(self, operation: ops.Operation) -> bool:
-        ledger, now = self._sync.state.ledger, self._clock()
-        pause = min(_PAUSE, self._sync.plan.interval)
+        ledger, now = self._asker.state.ledger, self._clock()
+        pause = min(_PAUSE, self._asker.plan.interval)
         return all(
             _is_recent(ledger.confirmed.get(question), now, pause)
             or (question in ledger.troubles and _is_recent(ledger.troubles[question].at, now, pause))

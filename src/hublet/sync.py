@@ -14,25 +14,25 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from hublet.core import operations as ops
 from hublet.core.ledger import Ledger
 from hublet.core.locking import accepted, anew, locked, unlocked
 from hublet.core.outcomes import Outcome, PassReport, Throttled, Unreachable
-from hublet.core.pace import LONGEST_STRETCHED, asked_to_wait
+from hublet.core.pace import asked_to_wait
 from hublet.core.questions import Assistant, Pinned, Question
 from hublet.core.records import Record
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Snapshot, Terms
 from hublet.core.standing import is_taken
 from hublet.core.state import Change, Drop, Put, State, Verdict
-from hublet.core.values import dataclass
 from hublet.host.lean import collector_resting
+from hublet.plan import Plan
 from hublet.refreshing import Refreshing
 from hublet.saving import Archive, Saving
 from hublet.settling import Before, Decide, Understand, let_go, settle
-from hublet.upstream.order import Hub, Ordered, Word, WorkOrder, conditionally
+from hublet.upstream.order import Ordered, Word, WorkOrder, conditionally
 
 if TYPE_CHECKING:
     from hublet.summary import Summary
@@ -47,17 +47,6 @@ _OFFLINE_MEMORY = 10.0
 """Seconds for which a Hub that could not be reached is not tried again for a waiting client."""
 
 _OF_BEFORE = "the account or the Hub is another one now: nothing of this pass was kept"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the config says of passes. `longest` is what a slow pace may leave between them, in seconds."""
-
-    hub: Hub
-    interval: float
-    longest: float = LONGEST_STRETCHED
-    proxied: Literal["auto", "always", "never"] = "auto"
-    hold_commands: bool = False
 
 
 class Sync:

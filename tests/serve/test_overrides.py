@@ -20,8 +20,9 @@ from hublet.core.snapshot import Answer, Terms, Unknown
 from hublet.core.state import State
 from hublet.demo.data import ACME, USER_SECRETS
 from hublet.managed import Managed
+from hublet.plan import Plan
 from hublet.serve.overrides import Overrides
-from hublet.sync import Plan, Sync
+from hublet.sync import Sync
 from hublet.upstream.order import Hub as Origin
 from hublet.upstream.override import Hopeless, OverrideFailed
 from tests.serve.cached import DAY, NOW, NoArchive, hub_state

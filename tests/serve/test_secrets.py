@@ -26,9 +26,10 @@ from hublet.demo.data import ACME, DEMO_KEY, USER_SECRETS
 from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
 from hublet.managed import Managed
+from hublet.plan import Plan
 from hublet.serve.secrets import Secrets
 from hublet.serve.service import Service
-from hublet.sync import Plan, Sync
+from hublet.sync import Sync
 from hublet.upstream.order import Hub as Origin
 from tests.running import HUBLET, Home, RunningDaemon
 from tests.serve.cached import DAY, NOW, NoArchive, hub_state
