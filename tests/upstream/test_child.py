@@ -55,8 +55,8 @@ def is_gone(pid: int) -> bool:
 
 async def left_alone() -> None:
     """Until every worker that was not waited for has been reaped."""
-    while child._Ending._left:
-        await asyncio.gather(*child._Ending._left)
+    while child._Worker._left:
+        await asyncio.gather(*child._Worker._left)
 
 
 def test_a_worker_that_has_said_its_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_worker_that_has_said_its_end_is_not_waited_for(monkeypatch: pytest.Mo
     worker(monkeypatch, f"open({str(note)!r}, 'w').write(str(os.getpid()))", f"out({SAID + END!r})", "time.sleep(600)")
 
     async def then(report: PassReport) -> None:
-        assert child._Ending._left  # the report is here, and it is not yet gone
+        assert child._Worker._left  # the report is here, and it is not yet gone
         await left_alone()
         assert is_gone(int(note.read_text()))
 
@@ -80,7 +80,7 @@ def test_one_that_lingers_is_ended_with_the_loop(monkeypatch: pytest.MonkeyPatch
     worker(monkeypatch, f"open({str(note)!r}, 'w').write(str(os.getpid()))", f"out({END!r})", "time.sleep(600)")
     assert carried_out().whole
     assert is_gone(int(note.read_text()))
-    assert not child._Ending._left
+    assert not child._Worker._left
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_one_that_hangs_is_ended_when_its_time_is_over(monkeypatch: pytest.Monke
     worker(monkeypatch, "time.sleep(600)")
     report = carried_out(limit=0.2)
     assert report.outcomes == ((ops.GetPolicy(), Unreachable("the pass took too long")),)
-    assert not child._Ending._left
+    assert not child._Worker._left
 
 
 def test_one_that_was_to_ask_a_few_questions_leaves_each_unanswered_one_unreachable(
@@ -182,4 +182,17 @@ def test_an_order_that_can_not_be_made_leaves_no_worker(monkeypatch: pytest.Monk
 
     with pytest.raises(RuntimeError, match="a mistake of ours"):
         asyncio.run(child.run_in_child(order(), lambda _: None))
-    assert not child._Ending._left
+    assert not child._Worker._left
+
+
+def test_an_order_that_takes_too_long_to_make_is_a_pass_that_broke_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker(monkeypatch, "time.sleep(600)")
+
+    async def order() -> WorkOrder:
+        await asyncio.sleep(600)
+        return ORDER
+
+    report = asyncio.run(child.run_in_child(order(), lambda _: None, limit=0.1))
+    assert (report.whole, report.broken) == (False, True)
+    assert report.outcomes == ((ops.GetPolicy(), Unreachable("the pass took too long")),)
+    assert not child._Worker._left
