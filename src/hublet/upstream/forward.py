@@ -37,6 +37,8 @@ _PATIENCE = 180.0
 """Seconds until the first byte of a model's answer, and between two of its pieces."""
 _OFFLINE_MEMORY = 5.0
 _REFRESH_SIZE = 64 * 1024
+_NEUTRAL = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "hublet"}
+"""What is sent where the client sent none."""
 # None of the words that make VS Code end the session: a refresh that fails has to look like a network that does.
 REFRESH_FAILED = error_response(503, "the Hub does not answer; sign-in is kept")
 
@@ -108,31 +110,10 @@ class Forwarder:
         return await self._send(request, rule, hub, target, credential)
 
     async def _send(self, request: Request, rule: Rule, hub: Hub, target: str, credential: str | None) -> Response:
-        import httpx
 
-        base = httpx.URL(hub.url)
-        url = httpx.URL(hub.url.rstrip("/") + target)
-        if (url.scheme, url.host, url.port, url.userinfo) != (base.scheme, base.host, base.port, b""):
-            raise AssertionError("a passed-through target left the Hub's origin")
-        headers = request_headers(request.head)
-        if credential is not None:
-            headers["authorization"] = f"Bearer {credential}"
-        content: bytes | AsyncIterator[bytes] | None = request.body or None
-        if request.stream is not None:
-            content = request.stream
-            length = request.head.header("content-length")
-            if length is not None:
-                headers["content-length"] = length
         gap = _PATIENCE if rule.patient else hub.timeout
-        timeout = httpx.Timeout(gap, connect=hub.connect_timeout)
         client = self._client_for(hub)
-        sent = client.http.build_request(request.head.method, url, headers=headers, content=content, timeout=timeout)
-        # httpx fills in defaults of its own; what the client did not say is not said for it.
-        for name in ("accept", "accept-encoding", "user-agent"):
-            if name not in headers:
-                sent.headers[name] = (
-                    "identity" if name == "accept-encoding" else "*/*" if name == "accept" else "hublet"
-                )
+        sent = _request(client.http, request, hub, target, credential, gap=gap)
         client.answers += 1
         response: Response | None = None
         try:
@@ -260,6 +241,35 @@ class _Pieces:
         if self._ending is None:
             self._ending = self._end(_have_done(self._answer, self._step))
         await asyncio.shield(self._ending)
+
+
+def _request(
+    client: httpx.AsyncClient, request: Request, hub: Hub, target: str, credential: str | None, *, gap: float
+) -> httpx.Request:
+    """The request to the Hub: the client's headers that may go along, the credential, and the body as it comes. `gap`
+    is the most seconds that may pass between two pieces of the answer."""
+    import httpx
+
+    base = httpx.URL(hub.url)
+    url = httpx.URL(hub.url.rstrip("/") + target)
+    if (url.scheme, url.host, url.port, url.userinfo) != (base.scheme, base.host, base.port, b""):
+        raise AssertionError("a passed-through target left the Hub's origin")
+    headers = request_headers(request.head)
+    if credential is not None:
+        headers["authorization"] = f"Bearer {credential}"
+    content: bytes | AsyncIterator[bytes] | None = request.body or None
+    if request.stream is not None:
+        content = request.stream
+        length = request.head.header("content-length")
+        if length is not None:
+            headers["content-length"] = length
+    timeout = httpx.Timeout(gap, connect=hub.connect_timeout)
+    sent = client.build_request(request.head.method, url, headers=headers, content=content, timeout=timeout)
+    # httpx fills in defaults of its own, which would speak for the client: these say as little as possible.
+    for name, neutral in _NEUTRAL.items():
+        if name not in headers:
+            sent.headers[name] = neutral
+    return sent
 
 
 async def _have_done(answer: httpx.Response, step: asyncio.Task[bytes] | None) -> None:
