@@ -14,7 +14,7 @@ from typing import Protocol
 from hublet.core import operations as ops
 from hublet.core.lifetimes import AHEAD, SPENDING, is_of_each_pass
 from hublet.core.outcomes import root, roots
-from hublet.core.passing import Spending
+from hublet.core.passthrough import Spending
 from hublet.core.records import Record
 from hublet.core.snapshot import Answer, Snapshot
 from hublet.core.state import State

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from hublet.core import operations as ops
-from hublet.core.passing import RULES
+from hublet.core.passthrough import RULES
 from hublet.demo.data import DEMO_KEY, USER_SECRETS
 from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer

@@ -16,7 +16,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from hublet.core import operations as ops
 from hublet.core.messages import Head
-from hublet.core.passing import RULES
+from hublet.core.passthrough import RULES
 from hublet.core.questions import Slug
 from hublet.core.split import WrongShape, split
 from hublet.describe import document as described

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hublet.core import operations as ops
-from hublet.core.passing import RULES, rule_for
+from hublet.core.passthrough import RULES, rule_for
 from hublet.demo.data import ACME, DEMO_KEY
 from hublet.serve.admission import SAME_USER
 from tests.in_process import READER, InProcess, in_process

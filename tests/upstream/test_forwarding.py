@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from hublet.core.messages import Head, Request, Response
-from hublet.core.passing import rule_for
+from hublet.core.passthrough import rule_for
 from hublet.upstream.forward import Forwarder
 from hublet.upstream.order import Hub
 

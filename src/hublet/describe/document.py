@@ -17,7 +17,7 @@ import orjson
 
 from hublet import __version__
 from hublet.core import operations as ops
-from hublet.core.passing import RULES, Care, Rule
+from hublet.core.passthrough import RULES, Care, Rule
 from hublet.describe import endpoints as told
 from hublet.describe.endpoints import JSON, Described, Own, Parameter
 from hublet.describe.hub_bodies import HUB_BODIES

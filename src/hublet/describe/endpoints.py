@@ -1,7 +1,7 @@
 """What is said of each endpoint that its row does not say: its name, its parameters' names, its body.
 
 Methods and paths are not written here: those of the Hub's operations come from `core/operations.py`, those of what is
-passed through from `core/passing.py`. Only hublet's own paths stand here: serve/telling.py and serve/api.py answer
+passed through from `core/passthrough.py`. Only hublet's own paths stand here: serve/telling.py and serve/api.py answer
 them, and a test holds the two equal.
 """
 

@@ -17,7 +17,7 @@ from hublet.core import operations as ops
 from hublet.core.messages import Head, Headers, Malformed, Request, Response, error_response, json_response, type_json
 from hublet.core.outcomes import Answered, NotModified, Outcome, Refused, Throttled, Unreachable
 from hublet.core.outcomes import Malformed as MalformedAnswer
-from hublet.core.passing import Care, Rule, is_refresh, rule_for
+from hublet.core.passthrough import Care, Rule, is_refresh, rule_for
 from hublet.core.snapshot import Answer, Snapshot, Unknown
 from hublet.door.application import Admitted, Connection
 from hublet.serve import telling

@@ -1,6 +1,6 @@
 """Passing a request through to the Hub: streaming both ways, cancelled when the client goes, never waiting for long.
 
-The URL is the configured origin and a target that was built anew (core/passing.py); that it still points there is
+The URL is the configured origin and a target that was built anew (core/passthrough.py); that it still points there is
 asserted before anything is sent. Redirects are not followed. httpx is imported with the first request that is passed
 through: a daemon that never does stays without it.
 """
@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from hublet.core.messages import Malformed, Request, Response, error_response, json_response, type_json
-from hublet.core.passing import (
+from hublet.core.passthrough import (
     Care,
     Rule,
     is_refresh_answer,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hublet.core.messages import Head, Malformed, is_segment
-from hublet.core.passing import (
+from hublet.core.passthrough import (
     Care,
     is_refresh,
     is_refresh_answer,
