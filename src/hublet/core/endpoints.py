@@ -18,11 +18,10 @@ from urllib.parse import urlsplit
 import orjson
 
 from hublet.core.places import SECTIONS, Path, Pieces
-from hublet.core.records import Content, reference
+from hublet.core.records import UNNAMED, Content, reference
 from hublet.core.values import dataclass
 
 TRAIT = "endpoints"
-UNNAMED = "unnamed/"
 
 _RUNS = frozenset({"command", "args", "cwd"})
 _GOES = frozenset(

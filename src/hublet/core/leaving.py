@@ -16,9 +16,8 @@ from typing import Literal
 
 import orjson
 
-from hublet.core.endpoints import UNNAMED
 from hublet.core.questions import Slug
-from hublet.core.records import Content, View, reference, render
+from hublet.core.records import UNNAMED, Content, View, reference, render
 from hublet.core.secretstr import SecretStr
 from hublet.core.values import dataclass
 from hublet.core.variables import each_string, fill, secrets_of, strings

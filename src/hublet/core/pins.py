@@ -15,9 +15,8 @@ from dataclasses import replace
 
 import orjson
 
-from hublet.core.endpoints import UNNAMED
 from hublet.core.questions import Assistant, Pinned, Question
-from hublet.core.records import Bindings, Content, Known, Record, View, reference, render
+from hublet.core.records import UNNAMED, Bindings, Content, Known, Record, View, reference, render
 from hublet.core.secretstr import SecretStr
 from hublet.core.values import dataclass
 

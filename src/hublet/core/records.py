@@ -42,6 +42,10 @@ class Template:
 
 
 Bindings = Mapping[str, SecretStr]
+"""Secret values by the name of their hole."""
+
+UNNAMED = "unnamed/"
+"""How the name of a binding begins whose value has no name of its own; the path to its place follows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from hublet.core import yamltree
 from hublet.core.messages import is_segment
 from hublet.core.places import SECTIONS, Path, Pieces
 from hublet.core.questions import LATEST, Fqsn, Slug
+from hublet.core.records import UNNAMED
 from hublet.core.secretstr import SecretStr
 from hublet.core.values import dataclass
 from hublet.core.yamltree import Leaf, Tree
@@ -61,7 +62,7 @@ class Found:
         """The binding's name for a value at a path: its own, or one made of the path when it has none or the name is
         already another value's (a block's secret can have the name of one of the assistant's)."""
         if name is None or self.bindings.get(name, SecretStr(value)).reveal() != value:
-            name = "/".join(["unnamed", *(str(step) for step in path)])
+            name = UNNAMED + "/".join(str(step) for step in path)
             while self.bindings.get(name, SecretStr(value)).reveal() != value:
                 name += "+"
         self.bindings[name] = SecretStr(value)

@@ -32,7 +32,7 @@ from hublet.core.questions import (
     Secret,
     Slug,
 )
-from hublet.core.records import Bindings, Known, Record, View, Withdrawn, render
+from hublet.core.records import UNNAMED, Bindings, Known, Record, View, Withdrawn, render
 from hublet.core.secretanswers import not_found, overridden
 from hublet.core.secretstr import SecretStr
 from hublet.core.state import State, confirmed_at, members, organizations
@@ -392,4 +392,4 @@ def _etag(body: bytes, key: bytes) -> str:
 
 def overridden_by(binding: str) -> str:
     """The name of the user's own value that goes before a binding's; of a binding without a name there is none."""
-    return "" if binding.startswith("unnamed/") else binding.rpartition("/")[2]
+    return "" if binding.startswith(UNNAMED) else binding.rpartition("/")[2]

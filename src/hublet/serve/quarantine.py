@@ -15,12 +15,11 @@ from typing import Any
 import orjson
 
 from hublet.core.differing import Difference, differences
-from hublet.core.endpoints import UNNAMED
 from hublet.core.errors import HubletError
 from hublet.core.ledger import Held
 from hublet.core.naming import name_of, names_by_id
 from hublet.core.questions import Assistant, Everything, Organizations, Proposed, Question, Roster, Slug
-from hublet.core.records import Content, Record, View, render
+from hublet.core.records import UNNAMED, Content, Record, View, render
 from hublet.core.state import State, members, organizations
 from hublet.serve.service import Service
 from hublet.sync import Sync

@@ -19,7 +19,7 @@ import orjson
 
 from hublet.core.errors import HubletError
 from hublet.core.questions import Assistant, Question, Scope, Secret
-from hublet.core.records import Record
+from hublet.core.records import UNNAMED, Record
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Snapshot, overridden_by
 from hublet.core.values import dataclass
@@ -28,8 +28,6 @@ from hublet.serve.service import Service
 log = logging.getLogger("hublet.secrets")
 
 State = Literal["fresh", "stale", "expired", "locked", "location-only", "missing", "overridden"]
-
-_UNNAMED = "unnamed/"
 
 
 @dataclass(slots=True)
@@ -149,13 +147,13 @@ def entries(snapshot: Snapshot) -> list[_Entry]:
         if isinstance(question, Assistant) and isinstance(known, Record):
             for name, value in known.content.bindings.items():
                 named = by_user.get((name, question.scope))
-                if named is None or name.startswith(_UNNAMED):
+                if named is None or name.startswith(UNNAMED):
                     named = entry(name, question.scope, "config", "in the config", question, (value,))
                 elif value not in named.values:
                     # A rotation came between asking for the list and asking for the secret.
                     named.questions.append(question)
                 named.referred[str(question.slug)] = None
-    return sorted(found.values(), key=lambda e: (e.name.startswith(_UNNAMED), e.name, e.scope or "", e.place))
+    return sorted(found.values(), key=lambda e: (e.name.startswith(UNNAMED), e.name, e.scope or "", e.place))
 
 
 def _place(record: Record) -> tuple[str, str]:
