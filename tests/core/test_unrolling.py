@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hublet.core.packages import File, Package, Source, location_of, source_of
+from hublet.core.packages import File, Package, Source, read_location, source_of
 from hublet.core.questions import LATEST, Slug
 from hublet.core.shelf import Entry, Shelf, assistant, assistants, problems
 from hublet.core.unrolling import NotUsable, Options, Rendering, Text, Unrolled, unroll
@@ -139,8 +139,8 @@ def test_what_uses_may_name() -> None:
         File("~/a"),
         File("/a"),
     ]
-    assert location_of("organization:acme/K") == "organization:acme/K"
-    assert location_of("acme/asst/K") is None
+    assert read_location("organization:acme/K") == "organization:acme/K"
+    assert read_location("acme/asst/K") is None
 
 
 def shelf(**files: str) -> Shelf:

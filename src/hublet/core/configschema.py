@@ -26,9 +26,6 @@ from hublet.core.shapes import (
     text,
 )
 
-SECTIONS = ("models", "context", "data", "mcpServers", "prompts", "docs", "rules")
-"""In the order in which they are unrolled."""
-
 _SEMVER = (
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-((?:0|[1-9A-Za-z-][0-9A-Za-z-]*)"
     r"(?:\.(?:0|[1-9A-Za-z-][0-9A-Za-z-]*))*))?(?:\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?"

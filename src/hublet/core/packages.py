@@ -66,7 +66,7 @@ _OWNED = {"organization": 1, "user": 1, "package": 2, "models_add_on": 2, "free_
 _FREE = ("not_found", "local_env", "process_env")
 
 
-def location_of(text: str) -> str | None:
+def read_location(text: str) -> str | None:
     """A text that is a secret's location, as it is written; None for any other text."""
     kind, mark, rest = text.partition(":")
     rest = rest.partition(":")[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from hublet.core.values import dataclass
 
 SECTIONS = ("models", "context", "data", "mcpServers", "prompts", "docs", "rules")
+"""The lists of a config, in the order in which they are unrolled."""
+
 Path = tuple[str | int, ...]
 Pieces = tuple[str, ...]
 """A string taken apart: literal texts at even indexes, binding names at odd ones."""

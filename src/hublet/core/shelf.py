@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hublet.core import yaml12
-from hublet.core.configschema import SECTIONS
 from hublet.core.packages import File, Package, Source, source_of
+from hublet.core.places import SECTIONS
 from hublet.core.questions import LATEST, Slug
 from hublet.core.records import reference
 from hublet.core.unrolling import NoBlock, NotUsable, Rendering, Text, unroll

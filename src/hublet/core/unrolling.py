@@ -19,8 +19,8 @@ from dataclasses import field
 from typing import Any
 
 from hublet.core import configschema, yaml12
-from hublet.core.configschema import SECTIONS
-from hublet.core.packages import File, FqsnError, Package, Source, fqsn_parts, location_of, source_of
+from hublet.core.packages import File, FqsnError, Package, Source, fqsn_parts, read_location, source_of
+from hublet.core.places import SECTIONS
 from hublet.core.records import reference
 from hublet.core.rulefiles import rule_of
 from hublet.core.shapes import Shape, told
@@ -313,5 +313,5 @@ def _place(value: Json) -> str | None:
     names: Iterable[str] = variables(value) if isinstance(value, str) else ()
     match tuple(names):
         case (name,) if SECRETS in name:
-            return location_of(name.split(SECRETS)[1])
+            return read_location(name.split(SECRETS)[1])
     return None
