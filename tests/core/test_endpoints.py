@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from hublet.core import operations as ops
-from hublet.core.endpoints import differences
+from hublet.core.endpoints import endpoint_changes
 from hublet.core.judgement import judge
 from hublet.core.ledger import ledger_from_plain, ledger_to_plain
 from hublet.core.outcomes import Answered, PassReport
@@ -40,7 +40,7 @@ def content(config: dict[str, Any], raw: str = "", **more: Any) -> Content:
 
 
 def said(old: dict[str, Any], new: dict[str, Any], raw: str = "") -> list[str]:
-    return [str(difference) for difference in differences(content(old, raw), content(new, raw))]
+    return [str(difference) for difference in endpoint_changes(content(old, raw), content(new, raw))]
 
 
 def model(**keys: Any) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def test_a_change_of_what_is_run_or_talked_to_is_told(old: Any, new: Any, lines:
 def test_an_on_prem_proxy_is_an_endpoint_too() -> None:
     """It stands beside the config."""
     old, new = content({}), content({}, onPremProxyUrl="https://proxy.example")
-    assert [str(d) for d in differences(old, new)] == ["config: onPremProxyUrl is new: https://proxy.example"]
+    assert [str(d) for d in endpoint_changes(old, new)] == ["config: onPremProxyUrl is new: https://proxy.example"]
 
 
 RAW = """\
@@ -143,7 +143,7 @@ def test_what_is_kept_and_shown_of_endpoints_has_no_value() -> None:
     for one in (secret, pasted):
         assert CANARY in "".join(value.reveal() for value in one.bindings.values())
         assert CANARY not in repr(one.traits)
-        assert CANARY not in " ".join(str(d) for d in differences(content({}), one))
+        assert CANARY not in " ".join(str(d) for d in endpoint_changes(content({}), one))
 
 
 def test_a_line_is_one_line_whatever_the_hub_writes() -> None:
@@ -156,7 +156,7 @@ def test_a_line_is_one_line_whatever_the_hub_writes() -> None:
 def test_a_record_of_before_tells_nothing() -> None:
     """Kept when endpoints were not gathered yet: everything would look new."""
     old = content({})
-    assert differences(Content(old.template, old.bindings, {"title": "Dev"}), content(server())) == ()
+    assert endpoint_changes(Content(old.template, old.bindings, {"title": "Dev"}), content(server())) == ()
 
 
 # Judging

@@ -59,7 +59,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class EndpointChange:
     """One endpoint that is new, gone or another; `old` and `new` are what is shown of it, None where there is none."""
 
     place: str
@@ -99,7 +99,7 @@ def from_trait(text: str) -> tuple[Endpoint, ...]:
     )
 
 
-def differences(old: Content | None, new: Content) -> tuple[Difference, ...]:
+def endpoint_changes(old: Content | None, new: Content) -> tuple[EndpointChange, ...]:
     """How the endpoints of two contents differ; `old` is None when there was none. A content that was kept before
     endpoints were gathered tells nothing: then there is no difference to be known."""
     if TRAIT not in new.traits or (old is not None and TRAIT not in old.traits):
@@ -111,13 +111,13 @@ def differences(old: Content | None, new: Content) -> tuple[Difference, ...]:
         before = was.get(key)
         if before is None:
             if not endpoint.default:  # a new model at its provider's own address is nothing unheard of
-                found.append(Difference(endpoint.place, None, endpoint.shown()))
+                found.append(EndpointChange(endpoint.place, None, endpoint.shown()))
         elif _meant(before, old) != _meant(endpoint, new):
-            found.append(Difference(endpoint.place, before.shown(), endpoint.shown()))
+            found.append(EndpointChange(endpoint.place, before.shown(), endpoint.shown()))
     # What is gone as a whole (a server taken out) runs nothing; of one that stays it may mean another default.
     owners = {endpoint.owner for endpoint in now.values()}
     found += [
-        Difference(endpoint.place, endpoint.shown(), None)
+        EndpointChange(endpoint.place, endpoint.shown(), None)
         for key, endpoint in was.items()
         if key not in now and not endpoint.default and endpoint.owner in owners
     ]

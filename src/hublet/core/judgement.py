@@ -13,7 +13,7 @@ from typing import assert_never
 from hublet.core import operations as ops
 from hublet.core.bounds import beyond_bounds, icons_not_shown
 from hublet.core.confirming import earned, said_again
-from hublet.core.endpoints import differences
+from hublet.core.endpoints import endpoint_changes
 from hublet.core.ledger import Held, Ledger, Moved, Trouble, TroubleKind
 from hublet.core.lists import merged, organizations_kept, roster_content, rows
 from hublet.core.locations import takes_away
@@ -235,10 +235,10 @@ class _Judgement:
         question = fact.question
         assert isinstance(question, Assistant)
         if isinstance(known, Record):
-            return tuple(str(difference) for difference in differences(known.content, fact.content))
+            return tuple(str(change) for change in endpoint_changes(known.content, fact.content))
         roster = Roster(question.scope, question.proxied)
         listed = roster in self.state.records and (question in self.listed or self._in_roster(question))
-        return tuple(str(difference) for difference in differences(None, fact.content)) if listed else ()
+        return tuple(str(change) for change in endpoint_changes(None, fact.content)) if listed else ()
 
     def _propose(self, fact: Fact, source: Question, changes: tuple[str, ...]) -> None:
         assert isinstance(fact.question, Assistant)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 
-from hublet.core.endpoints import differences
+from hublet.core.endpoints import endpoint_changes
 from hublet.core.ledger import Held, Ledger, Moved
 from hublet.core.lists import organizations_without, roster_content
 from hublet.core.questions import Assistant, Everything, Proposed, Question, Roster
@@ -53,7 +53,7 @@ def reject(state: State, question: Question) -> Verdict:
 def is_same(old: Content, new: Content) -> bool:
     """Whether two proposals say the same: a secret that was rotated makes no other one, unless it decides what is run
     or where things go."""
-    return old.template == new.template and not differences(old, new)
+    return old.template == new.template and not endpoint_changes(old, new)
 
 
 @dataclass(frozen=True, slots=True)
