@@ -2,87 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.cached import (
+    CANARIES,
+    DAY,
+    INTERVAL,
+    LISTS,
+    NIGHT_OWL,
+    PIN,
+    START,
+    TERMS,
+    WEEK,
+    Cache,
+    answer,
+    sync,
+    told,
+    value,
+)
 
 from hublet.core import operations as ops
 from hublet.core import questions as q
 from hublet.core.judgement import judge
 from hublet.core.ledger import Ledger, Lock
-from hublet.core.outcomes import Answered, Outcome, PassReport, Refused, Unreachable
+from hublet.core.outcomes import Answered, PassReport, Unreachable
 from hublet.core.records import Content, Fact, Hole, Template
 from hublet.core.secretstr import SecretStr
-from hublet.core.snapshot import Answer, Snapshot, Terms, Unknown
-from hublet.core.split import split
+from hublet.core.snapshot import Snapshot, Unknown
 from hublet.core.state import State, apply
-from hublet.demo.data import ACME, DEMO_KEY, USER_SECRETS
-from hublet.demo.hub import Hub
-
-START = 1_750_000_000.0
-INTERVAL, DAY, WEEK = 900.0, 86400.0, 7 * 86400.0
-TERMS = Terms(lambda url: f"http://localhost:3001/icons/{len(url):032x}", b"k" * 32, INTERVAL, INTERVAL, DAY, WEEK)
-NIGHT_OWL = q.Slug("dana", "night-owl")
-CANARIES = [value for name, value in USER_SECRETS.items() if name != "PIN"]
-
-
-@dataclass
-class Cache:
-    """The demo Hub, and a cache that was told what it said."""
-
-    hub: Hub = field(default_factory=lambda: Hub("http://127.0.0.1:9/v1"))
-    state: State = field(default_factory=State)
-    now: float = START
-    snapshot: Snapshot | None = None
-
-    def outcome(self, operation: ops.Operation) -> Outcome:
-        call = ops.write(operation)
-        reply = self.hub.respond(call.method, call.target, {"authorization": f"Bearer {DEMO_KEY}"}, call.body or b"")
-        value: Any = reply.json()
-        if reply.status != 200:
-            return Refused(reply.status, value["message"])
-        return Answered(split(operation, value, mark="@mark:").facts)
-
-    def ask(self, *operations: ops.Operation, after: float = 0.0, icons: tuple[Fact, ...] = ()) -> Snapshot:
-        self.now += after
-        report = PassReport(tuple((operation, self.outcome(operation)) for operation in operations), icons)
-        self.state = apply(self.state, judge(self.state, report, self.now, interval=INTERVAL))
-        return self.publish()
-
-    def publish(self, terms: Terms = TERMS, **ledger: Any) -> Snapshot:
-        if ledger:
-            self.state = State(self.state.records, replace(self.state.ledger, **ledger))
-        self.snapshot = Snapshot(self.state, terms, self.now, self.snapshot)
-        return self.snapshot
-
-
-LISTS = (ops.ListAssistants(None), ops.ListAssistants(ACME), ops.ListOrganizations(), ops.GetPolicy())
+from hublet.demo.data import ACME, DEMO_KEY
 
 
 @pytest.fixture
 def cache() -> Cache:
-    made = Cache()
-    made.ask(*LISTS)
-    return made
-
-
-def answer(snapshot: Snapshot | None, operation: ops.Operation, *, clear: bool = True) -> Answer:
-    assert snapshot is not None
-    found = snapshot.answer(operation, clear=clear)
-    assert isinstance(found, Answer)
-    return found
-
-
-def value(found: Answer) -> Any:
-    return orjson.loads(found.body)
-
-
-def sync(*names: q.Fqsn, scope: str | None = None, slug: str | None = None) -> ops.SyncSecrets:
-    return ops.SyncSecrets(scope, slug, ops.SyncSecrets.of(scope, names).asked)
+    return told()
 
 
 def test_a_list_is_what_the_hub_said_but_for_its_icons(cache: Cache) -> None:
@@ -204,80 +162,6 @@ def test_next_expiry_is_the_earliest(cache: Cache) -> None:
     cache.ask(ops.ListAssistants(None), after=3600)
     assert cache.snapshot is not None
     assert cache.snapshot.next_expiry == START + WEEK
-
-
-PIN, NONE = q.Fqsn((), "PIN"), q.Fqsn((q.Slug("a", "b"),), "NOT_ANYWHERE")
-
-
-def test_secrets_are_answered_in_order_with_their_names_echoed(cache: Cache) -> None:
-    """Length, order and doubles kept; what can't be read is echoed as not found."""
-    cache.ask(sync(PIN, NONE))
-    asked = (*sync(NONE, PIN, PIN).asked, '{"odd":[1]}')
-    found = value(answer(cache.snapshot, ops.SyncSecrets(None, None, asked)))
-    assert [orjson.loads(text) for text in asked] == [each["fqsn"] for each in found]
-    assert [each["found"] for each in found] == [False, True, True, False]
-    assert found[1]["value"] == USER_SECRETS["PIN"]
-    assert found[1]["secretLocation"] == {"secretType": "user", "userSlug": "dana", "secretName": "PIN"}
-    assert found[3]["secretLocation"] == {"secretType": "not_found", "secretName": ""}
-
-
-def test_only_what_is_missing_is_to_be_asked_and_once(cache: Cache) -> None:
-    """In the scope that was meant, doubles left out."""
-    cache.ask(sync(PIN))
-    assert cache.snapshot is not None
-    unknown = cache.snapshot.answer(sync(NONE, PIN, NONE), clear=True)
-    assert unknown == Unknown(ops.SyncSecrets(None, None, sync(NONE).asked))
-    offline = value(cache.snapshot.secrets(sync(NONE, PIN, NONE), clear=True))
-    assert [each["found"] for each in offline] == [False, True, False]
-
-
-@pytest.mark.parametrize("how", ["locked", "not clear", "expired"])
-def test_withheld_values_are_not_found_and_never_an_error(cache: Cache, how: str) -> None:
-    """So that clients look into their own `.env`; locations of others' secrets are still told."""
-    there = q.Fqsn((), "ACME_JIRA_TOKEN")
-    cache.ask(sync(PIN, there, scope=ACME))
-    if how == "expired":
-        cache.now += WEEK
-    snapshot = cache.publish(lock=Lock("refused", START) if how == "locked" else None)
-    found = answer(snapshot, sync(PIN, there, scope=ACME), clear=how != "not clear")
-    assert found.withheld
-    mine, theirs = value(found)
-    assert mine == {
-        "found": False,
-        "fqsn": PIN.to_wire(),
-        "secretLocation": {"secretType": "not_found", "secretName": "PIN"},
-    }
-    assert theirs["secretLocation"]["secretType"] == "organization"
-
-
-def test_a_users_value_answers_other_paths_of_its_name_in_its_scope_only(cache: Cache) -> None:
-    """Where the Hub can't be asked: a user's secret depends on its name alone, unless its path ends at a package."""
-    cache.ask(sync(PIN))
-    assert cache.snapshot is not None
-    other = q.Fqsn((q.Slug("x", "y"),), "PIN")
-    assert value(cache.snapshot.secrets(sync(other), clear=True))[0]["value"] == USER_SECRETS["PIN"]
-    assert value(cache.snapshot.secrets(sync(other), clear=True))[0]["fqsn"] == other.to_wire()
-    assert value(cache.snapshot.secrets(sync(other, scope=ACME), clear=True))[0]["found"] is False
-    house = q.Fqsn((q.Slug("", ""), q.Slug("acme", "house-model")), "HOUSE_KEY")
-    cache.hub.set_secret("HOUSE_KEY", "canary-of-mine")
-    cache.ask(sync(house, scope=ACME), sync(q.Fqsn((), "HOUSE_KEY")))
-    assert cache.snapshot is not None
-    assert value(cache.snapshot.secrets(sync(house), clear=True))[0]["found"] is False
-
-
-def test_an_organizations_slug_is_resolved_and_its_id_wins(cache: Cache) -> None:
-    """Clients say one or the other, or both."""
-    snapshot = cache.snapshot
-    assert snapshot is not None
-    assert snapshot.scope_of(sync(slug="acme")) == ACME
-    assert snapshot.scope_of(sync(scope="org_initech", slug="acme")) == "org_initech"
-    assert snapshot.scope_of(sync(slug="unheard-of")) == "unheard-of"
-    assert snapshot.scope_of(sync()) is None
-    cache.ask(sync(PIN, scope=ACME))
-    assert value(answer(cache.snapshot, sync(PIN, slug="acme")))[0]["found"] is True
-    unknown = snapshot.answer(sync(NONE, slug="acme"), clear=True)
-    assert isinstance(unknown, Unknown)
-    assert unknown.ask == ops.SyncSecrets(ACME, None, sync(NONE).asked)
 
 
 def test_full_slugs_are_made_of_the_list(cache: Cache) -> None:
