@@ -1,0 +1,57 @@
+"""Fixtures for the tests of pass-through: one daemon for each module, before the demo Hub or before raw bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hublet.demo.data import DEMO_KEY
+from hublet.demo.hub import Hub
+from hublet.demo.server import HubServer
+from tests.daemon.passing import Place, quiet
+from tests.daemon.visitor import RawHub, raw_hub
+from tests.running import Home, RunningDaemon
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with HubServer(Hub()) as server:
+        home = Home.make(tmp_path_factory.mktemp("passing") / "home", server.url)
+        home.login(DEMO_KEY)
+        settings = {"hub": {"timeout": "1s", "connect_timeout": "1s"}, "log": {"level": "debug"}}
+        home.configure(server.url, settings=settings)
+        with home.daemon() as daemon:
+            quiet(daemon)
+            yield Place(server, home, daemon)
+        assert server.crashes == []
+
+
+@pytest.fixture
+def place(shared: Place) -> Iterator[Place]:
+    shared.hub.forget_requests()
+    yield shared
+    shared.hub.heal()
+    shared.hub.token_pace = 0.0
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RawHub, RunningDaemon]]:
+    """A daemon that is not logged in, in front of a Hub whose bytes the test writes: all that comes is passed through.
+    Everything goes on (`serve.passthrough: all`)."""
+    with raw_hub() as hub:
+        settings: dict[str, dict[str, object]] = {
+            "hub": {"timeout": "2s", "connect_timeout": "1s"},
+            "serve": {"passthrough": "all"},
+        }
+        home = Home.make(tmp_path_factory.mktemp("bare") / "home", hub.url, settings=settings)
+        with home.daemon() as daemon:
+            yield hub, daemon
+
+
+@pytest.fixture
+def wire(bare: tuple[RawHub, RunningDaemon]) -> tuple[RawHub, RunningDaemon]:
+    hub, daemon = bare
+    hub.forget()
+    hub.answer_with(b'HTTP/1.1 200 OK\nContent-Type: application/json\nContent-Length: 2\nSet-Cookie: s="1"', b"{}")
+    return hub, daemon
