@@ -15,7 +15,7 @@ from hublet.core.pace import Surroundings
 from hublet.demo.data import ACME
 from hublet.demo.faults import Status
 from hublet.upstream.order import Ordered, Word
-from tests.daemon.test_when_to_try import HOUR, MINUTE, scheduled
+from tests.daemon.scheduled import HOUR, MINUTE, scheduled
 from tests.serve.test_api import fqsn
 
 SLOW: dict[str, dict[str, object]] = {"sync": {"unasked": "slow"}}
