@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from tests.faults.choices import OPERATIONS, OTHERS, PLACES, POLICIES, SCOPES, TIMES
 from tests.faults.seen_by_clients import INTERVAL, LONGEST_WAIT, Expected, View
 from tests.faults.small_world import (
     ACME,
-    BLOCK,
     BROKEN,
     CANARY,
     FAULTS,
@@ -38,7 +38,7 @@ from hublet.core.account import Account, origin_of
 from hublet.core.errors import StoreError
 from hublet.core.messages import Response
 from hublet.core.outcomes import PassReport
-from hublet.core.questions import Everything, Fqsn, Organizations, Roster, Slug
+from hublet.core.questions import Everything, Organizations, Roster
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Answer
 from hublet.demo.data import DEMO_KEY
@@ -49,47 +49,6 @@ from hublet.upstream.order import Ordered, made
 T = TypeVar("T")
 COUNTS: Counter[str] = Counter()
 """What all machines have done so far: steps, and how often each thing happened."""
-
-SCOPES = (None, ACME, INITECH)
-OTHERS = "org_other"
-SLUGS = tuple(
-    Slug(*text.split("/")) for text in ("ada/a0", "ada/a1", "acme/b0", "initech/c0", "ada/unlisted", "no/one")
-)
-FQSNS = (
-    Fqsn((Slug("ada", "a0"),), "KEY_A"),
-    Fqsn((Slug("ada", "a1"),), "KEY_B"),
-    Fqsn((Slug("ada", "a0"), Slug("ada", "model")), "KEY_C"),
-    Fqsn((Slug("", ""),), "KEY_A"),
-    Fqsn((Slug("acme", "b1"),), "KEY_B"),
-    Fqsn((Slug("", ""),), "NOBODY_HAS_IT"),
-)
-OPERATIONS: tuple[ops.Operation, ...] = (
-    *(ops.ListAssistants(scope, proxied) for scope in SCOPES for proxied in (False, True)),
-    ops.ListAssistants(OTHERS),
-    *(ops.GetAssistant(scope, False, slug) for scope in SCOPES for slug in SLUGS),
-    ops.GetAssistant(None, True, SLUGS[0]),
-    ops.ListOrganizations(),
-    ops.GetPolicy(),
-    ops.GetFreeTrialStatus(),
-    ops.GetCredits(),
-    ops.GetAuthScope(),
-    ops.GetBlock(Slug(*BLOCK.split("/")), "1.0.0"),
-    ops.GetBlock(Slug(*BLOCK.split("/")), "latest"),
-    ops.GetBlock(Slug("no", "block"), "latest"),
-    ops.DownloadPackage(Slug(*BLOCK.split("/")), "1.0.0"),
-    *(ops.ListFullSlugs(scope) for scope in SCOPES),
-    *(ops.SyncSecrets.of(scope, FQSNS) for scope in SCOPES),
-    *(ops.SyncSecrets.of(scope, FQSNS[:1]) for scope in SCOPES),
-)
-POLICIES: tuple[dict[str, object] | None, ...] = (
-    None,
-    {"allowMcpServers": True, "allowCodebaseIndexing": True},
-    {"allowMcpServers": False, "allowCodebaseIndexing": True},
-    {"allowMcpServers": True, "allowCodebaseIndexing": False, "new": "word"},
-    {"allowMcpServers": False, "allowCodebaseIndexing": False},
-)
-PLACES = ("", "/ide/list-assistants", "/ide/get-assistant", "/ide/sync", "/ide/policy", "/ide/list-org", "/registry")
-TIMES = (1, 5, 30, 61, 301, 601, 901, 901, 3601, 86400, 8 * 86400)
 
 
 class Hublet(RuleBasedStateMachine):
