@@ -1,14 +1,15 @@
-"""When a 304 counts: the Hub says again what it said, and all of that is kept as it was said.
+"""When a 304 (Not Modified) counts as an answer.
 
-A validator stands for an answer. It may be sent only while everything in that answer is kept: nothing of it held, left
-out, looser than what is served, withdrawn, lost or changed since. Else the Hub would confirm what is not there, and
-what was held would never be looked at again. So
+A validator stands for one answer of the Hub. It may be sent only while everything in that answer is kept just as the
+Hub said it: nothing of it is in quarantine, left out, looser than what is served, withdrawn, lost or changed since.
+Otherwise a 304 would confirm what is not there, and what is in quarantine would never be looked at again. So a
+validator is
 
-    earned      by a 200 of which every word was kept, and whose other parts (secrets, icons) came in too
-    lost        with the first change of anything that it covers, whoever made it (core/state.py: `apply`)
-    sent        while what it covers can still be put together from the records, and for a week at most
+    earned      by a 200 that was kept word for word, with everything that it leads to (secrets, icons)
+    lost        with the first change of anything that it covers, whoever made the change (`apply` in core/state.py)
+    sent        for a week at most, while the answer that it stands for can still be put together from the records
 
-and a 304 is judged as if the same words had been said again: every rule holds for it as for a 200.
+A 304 that counts is judged as if the Hub had said the same words again: every rule for a 200 holds for it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from hublet.core.validators import Validator, Validators, is_believed
 
 
 def usable(state: State, asker: str, now: float, only: Collection[ops.Operation] | None = None) -> Validators:
-    """The validators that may be sent as this asker at this time; with `only`, of these Operations."""
+    """The validators that may be sent at this time by this asker; with `only`, just those of these Operations."""
     return {
         operation: validator
         for operation, validator in state.ledger.validators.items()
@@ -35,7 +36,7 @@ def usable(state: State, asker: str, now: float, only: Collection[ops.Operation]
 
 
 def kept(state: State, operation: ops.Operation) -> tuple[Fact, ...] | None:
-    """The facts of an Operation's answer, as the records have them; None when one is missing."""
+    """The facts of an Operation's answer, put together from the records; None when one of them is missing."""
     question = root(operation)
     questions = [question]
     if isinstance(question, Roster):
@@ -51,12 +52,12 @@ def kept(state: State, operation: ops.Operation) -> tuple[Fact, ...] | None:
 
 
 def said_again(state: State, report: PassReport) -> PassReport:
-    """The report with each 304 that counts as the answer that it confirms. One that does not count stays what it is:
-    the Hub has answered the account, and nothing is known of what it said."""
+    """A report in which each 304 that counts is replaced by the answer that it confirms. A 304 that does not count
+    stays one: it shows that the Hub takes the account's key, and says nothing about any record."""
     outcomes: list[tuple[ops.Operation, Outcome]] = []
     for operation, outcome in report.outcomes:
         if isinstance(outcome, NotModified) and outcome.validator is not None:
-            # Its validator is the one that stands now: what came in between has changed nothing that it covers.
+            # The validator is still in the ledger: nothing that it covers has changed since it was sent.
             facts = kept(state, operation) if state.ledger.validators.get(operation) == outcome.validator else None
             outcome = outcome if facts is None else Answered(facts, outcome.validator)
         outcomes.append((operation, outcome))
@@ -64,8 +65,8 @@ def said_again(state: State, report: PassReport) -> PassReport:
 
 
 def earned(before: State, after: State, report: PassReport, now: float) -> dict[ops.Operation, Validator]:
-    """The validators after a pass; `report` is as it was told, with its 304s. `after` has the pass's changes, `now` is
-    when a new one was earned: a 304 makes none younger."""
+    """The validators after a pass. `report` is as the worker told it, with its 304s; `after` is the state with the
+    changes of the pass. `now` is the time at which new ones are earned: a 304 makes none younger."""
     found = dict(before.ledger.validators)
     complete = report.whole and all(
         isinstance(outcome, Answered)
@@ -79,19 +80,20 @@ def earned(before: State, after: State, report: PassReport, now: float) -> dict[
                 if validator is not None and (complete or not _leads_on(operation)) and _all_kept(after, facts):
                     found[operation] = replace(validator, at=now)
             case NotModified(validator) if found.get(operation) == validator and kept(after, operation) is not None:
-                pass  # it stands, as what it is of does
+                pass  # it still stands, since all that it covers is kept
             case NotModified() | Refused():
                 found.pop(operation, None)
     return found
 
 
 def _leads_on(operation: ops.Operation) -> bool:
-    """Whether an answer tells which secrets are to be asked for: only a whole pass asks for them."""
+    """Whether an answer tells which secrets have to be asked for, too, which only a whole pass does."""
     return isinstance(operation, ops.ListAssistants | ops.GetAssistant)
 
 
 def _all_kept(after: State, facts: tuple[Fact, ...]) -> bool:
-    """Whether each is kept as it was said, and its icons are there: a later 304 would not tell where to fetch them."""
+    """Whether each fact is kept as the Hub said it, and its icons are kept too: a 304 does not tell their addresses, so
+    they could not be fetched later."""
     return all(
         isinstance(known := after.records.get(fact.question), Record)
         and known.content == fact.content

@@ -1,8 +1,8 @@
-"""What follows from a pass: pure, and the only place that decides what is kept, replaced, withdrawn, held or locked.
+"""Deciding what follows from a pass: what is kept, replaced, withdrawn, held in quarantine, and whether to lock.
 
-`judge` sees a whole pass and the whole state, because an empty list, a lost organization, a 401 or the Hub's end can't
-be judged one record at a time. The rule everywhere: a good answer is never lost to a bad one, a bad one is never passed
-off as good, and what only looks like an answer (HTML, another shape, an error) says nothing about the world.
+`judge` is a pure function of a whole pass and the whole state: an empty list, a lost organization, a 401 or the Hub's
+end can't be judged one record at a time. Three rules hold everywhere. A bad answer never replaces a good one. A bad
+answer is never served as a good one. What only looks like an answer (HTML, another shape, an error) changes no record.
 """
 
 from __future__ import annotations
@@ -39,17 +39,18 @@ from hublet.core.standing import all_refused, is_taken, judge_account
 from hublet.core.state import Change, Drop, Put, State, Verdict, apply, confirmed_at, members, organizations
 
 _TOLD_FOR = 7 * 86400.0
-"""For how long it is remembered that an assistant's endpoints have changed, in seconds."""
+"""The seconds for which it is remembered that an assistant's endpoints have changed."""
 
 
 def judge(state: State, report: PassReport, now: float, *, interval: float, hold_commands: bool = False) -> Verdict:
-    """Decide a pass. `now` is our wall clock, `interval` the time between passes, both in seconds. With `hold_commands`
-    an assistant that changes what it runs or where it sends things waits for the user."""
+    """The verdict on a pass. `now` is our wall clock and `interval` the time between passes, both in seconds. With
+    `hold_commands` an assistant that changes what it runs or where it sends data is held for the user to accept."""
     return _Judgement(state, report, now, interval, hold_commands).verdict()
 
 
 class _Judgement:
-    """One judging: the ledger under change, and the changes so far. Lives for one call of `judge`."""
+    """One call of `judge`: the changes so far, and the parts of the ledger as they are changed. `told` is the report as
+    the worker gave it; in `report` each 304 that counts is the answer that it confirms."""
 
     def __init__(self, state: State, report: PassReport, now: float, interval: float, hold_commands: bool) -> None:
         self.state, self.now, self.interval = state, now, interval
@@ -59,7 +60,7 @@ class _Judgement:
         self.listed: set[Question] = set()
         self.renamed: dict[str | None, tuple[str, str]] = {}
         ledger = state.ledger
-        # The clock may have been set back: a word must not stay younger than those that come after it.
+        # The clock may have been set back: no confirmation may seem younger than a later one.
         self.confirmed = {question: min(at, now) for question, at in ledger.confirmed.items()}
         self.troubles = dict(ledger.troubles)
         self.absent = dict(ledger.absent)
@@ -75,7 +76,7 @@ class _Judgement:
                 case Answered(facts):
                     self._answered(operation, facts)
                 case NotModified():
-                    pass  # of what is no longer kept: the next asking is a whole one
+                    pass  # what it confirms is no longer kept: the next asking sends no validator
                 case Refused(status, message):
                     self._refused(operation, status, message)
                 case Throttled(retry_after):
@@ -119,7 +120,7 @@ class _Judgement:
                         self._confirm(fact.question)
 
     def _loses_secret(self, fact: Fact) -> bool:
-        """Whether a secret's answer takes away what was good, for the first time: the second pass is believed."""
+        """Whether an answer takes a secret's value away, and is not believed yet: a second pass has to say it too."""
         known, first = self.state.records.get(fact.question), self.absent.get(fact.question)
         if not isinstance(fact.question, Secret) or not isinstance(known, Record):
             return False
@@ -133,8 +134,8 @@ class _Judgement:
         return True
 
     def _asked(self, fact: Fact) -> None:
-        """An assistant asked for directly. One that is in a list stays its roster's, and only the list can say that it
-        is there again when the list did not name it."""
+        """An assistant that was asked for directly. If it is in a list it keeps the list as its source; and when the
+        list has not named it, only the list can name it again."""
         known = self.state.records.get(fact.question)
         if not self._in_roster(fact.question):
             self.absent.pop(fact.question, None)
@@ -162,12 +163,12 @@ class _Judgement:
         self._confirm(roster, clear=not keep)
 
     def _missing(self, roster: Roster, old: tuple[Slug, ...], missing: list[Slug]) -> frozenset[Slug]:
-        """Which of those that the list no longer names are kept all the same."""
+        """Those of the `missing` assistants, which the list no longer names, that are kept all the same."""
         before = self.held.pop(roster, None)
         if not missing:
             return frozenset()
         wanted = set(before.gone) if before is not None and before.rejected else set()
-        # What the user keeps is not taken away by the second pass either, however few have become of them.
+        # What the user has rejected to lose is not withdrawn by a second pass either, however few they have become.
         if len(missing) == len(old) or len(missing) > max(2, len(old) // 5) or wanted & {str(slug) for slug in missing}:
             texts = tuple(str(slug) for slug in missing)
             self._hold(roster, texts, f"{len(missing)} of {len(old)} assistants missing: quarantined")
@@ -182,9 +183,9 @@ class _Judgement:
         return frozenset(keep)
 
     def _is_renamed(self, roster: Roster, slug: Slug, new: tuple[Slug, ...]) -> bool:
-        """Whether an assistant of an organization that is renamed in this pass is there under its new name. Two answers
-        say so, and nothing is lost by it: the old name is withdrawn at once. (One that is held under its new name
-        would not be served at all.)"""
+        """Whether an assistant is in the list under the new name of its organization, which this pass has renamed. Two
+        answers say so and nothing is lost, so the old name is withdrawn at once. (Not with `hold_commands`: an
+        assistant that is held under its new name would not be served at all.)"""
         was, now = self.renamed.get(roster.scope, ("", ""))
         if self.hold_commands or slug.owner != was or Slug(now, slug.package) not in new:
             return False
@@ -192,8 +193,8 @@ class _Judgement:
         return True
 
     def _withdraw(self, question: Question, status: int, message: str) -> bool:
-        """The second pass that says so withdraws; the first is remembered (from now on, if the clock was set back).
-        What clients have asked in between is no pass."""
+        """Withdraw a Question if an earlier pass has said the same, and return whether it was; else remember this pass.
+        A clock that was set back begins anew. What was asked for clients is no pass and does not count."""
         first = self.absent.get(question)
         if not self.report.whole or first is None or first >= self.now:
             if self.report.whole:
@@ -210,7 +211,7 @@ class _Judgement:
         self.changes[question] = Put(question, Withdrawn(status, message, self.now), "withdrawn")
 
     def _assistant(self, fact: Fact, source: Question) -> bool:
-        """Whether the Hub's word was taken."""
+        """Keep what the Hub says of an assistant; return False if it is not kept."""
         known = self.state.records.get(fact.question)
         trouble = fact.content.traits.get("trouble")
         if trouble and isinstance(known, Record) and "trouble" not in known.content.traits:
@@ -229,8 +230,8 @@ class _Judgement:
         return True
 
     def _endpoint_changes(self, fact: Fact) -> tuple[str, ...]:
-        """What an assistant changes of what it runs and where it sends things. Where nothing was known of a list (or of
-        an assistant that is in none) there is nothing to compare with: what is first said is believed."""
+        """What an assistant changes of what it runs and where it sends data, a line for each endpoint. The first list
+        of a scope, and the first answer for an assistant in no list, have nothing to compare with and are believed."""
         known = self.state.records.get(fact.question)
         question = fact.question
         assert isinstance(question, Assistant)
@@ -256,7 +257,7 @@ class _Judgement:
                 self.changes[Proposed.of(question)] = Drop(Proposed.of(question))
 
     def _freeze(self, question: Question) -> None:
-        """Keep a listed record, but let it age: its list goes on being confirmed, it does not."""
+        """Keep a record of a list, but let it age: from now on it is not confirmed with its list any more."""
         known = self.state.records.get(question)
         if isinstance(known, Record) and known.source != question:
             at = confirmed_at(self.state, question)
@@ -285,7 +286,7 @@ class _Judgement:
     # The account
 
     def _organizations_first(self) -> None:
-        """Whether organizations are gone decides whether a looser policy may be believed in the same pass."""
+        """Judge organizations before all else: while some are gone, no looser policy is believed."""
         for operation, outcome in self.report.outcomes:
             if not isinstance(operation, ops.ListOrganizations) or not isinstance(outcome, Answered):
                 continue
@@ -307,7 +308,7 @@ class _Judgement:
             self._confirm(fact.question)
 
     def _everything(self) -> None:
-        """A Hub that refuses all that is the account's may be at its end: that a person has to say."""
+        """A Hub that refuses everything of the account may be shutting down: only the user can tell."""
         if is_taken(self.report):
             self.held.pop(Everything(), None)
             self.troubles.pop(Everything(), None)
@@ -351,8 +352,8 @@ class _Judgement:
         changes: tuple[str, ...] = (),
         same: bool | None = None,
     ) -> None:
-        """Keep what there is until a person agrees. One who has rejected the same before (or more, of what is `gone`)
-        is not asked again."""
+        """Keep what there is until the user accepts the change. A user who has rejected the same before, or a
+        larger loss, is not asked again. `same` says whether it is the same; None: compare what is `gone`."""
         before = self.state.ledger.held.get(question)
         if same is None:
             same = before is not None and set(gone) <= set(before.gone)
@@ -379,7 +380,7 @@ class _Judgement:
             self.troubles.pop(question, None)
 
     def _trouble(self, operation: ops.Operation, kind: TroubleKind, detail: str) -> None:
-        # Of what is not kept only what a pass itself asks is noted: clients may ask for any name.
+        # What is not kept gets a trouble only if a whole pass asked for it: clients may ask for any name.
         for question in roots(operation):
             if question in self.state.records or (self.report.whole and not isinstance(question, Secret)):
                 self._note(question, kind, detail)

@@ -1,6 +1,8 @@
-"""What is remembered beside the records: when each Question was last confirmed, what went wrong since, what waits.
+"""What is remembered beside the records: when the Hub last confirmed each Question, what went wrong since, and what
+waits for the user.
 
-The ledger is one small sealed row, written once a pass, so that a pass in which nothing changed writes no record.
+The ledger is one small sealed row of the store, written once a pass. Since the times of confirmation are here, a pass
+in which nothing changed writes no record.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ TroubleKind = Literal["unreachable", "refused", "throttled", "malformed", "unsou
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why the last asking did not replace what is kept: `since` the first such asking in a row, `at` the last."""
+    """Why the last asking did not replace what is kept. `since` is the time of the first such asking in a row, `at`
+    that of the last one."""
 
     kind: TroubleKind
     detail: str
@@ -29,11 +32,12 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A quarantined answer, with which only the user can agree.
+    """A quarantine: an answer of the Hub that counts only when the user accepts it.
 
-    The Hub says that these are `gone`: for a Roster assistants' texts, for Organizations organizations' ids, for
-    Everything what it answered. Or an Assistant `changes` what it runs or where it sends things, a line for each of its
-    endpoints. `rejected`: the user keeps what there is, and is asked again only when the Hub says something else.
+    `gone` is what the Hub no longer has: the slugs of assistants for a Roster, the ids of organizations for
+    Organizations. For Everything it is what the Hub answered instead. `changes` is for an Assistant that changes which
+    program it runs or where it sends data: a line for each of those endpoints. With `rejected` the user keeps what
+    there is, and is asked again only when the Hub says something else.
     """
 
     gone: tuple[str, ...]
@@ -44,7 +48,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """An assistant that was accepted `at` that time with other endpoints than before, a line for each."""
+    """An assistant whose endpoints have changed, accepted at the time `at`; `changes` has a line for each endpoint."""
 
     changes: tuple[str, ...]
     at: float
@@ -52,8 +56,8 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Secret values are not served. `refused`: the Hub no longer takes the key; `asked`: the user said so; `restored`:
-    the store is an older one that was put back, and the user has not accepted it."""
+    """While there is a lock, no secret value is served. Why: the Hub has `refused` the key, the user has `asked` for
+    it, or the store is an older one that was put back (`restored`), which the user has not accepted yet."""
 
     why: Literal["refused", "asked", "restored"]
     since: float
@@ -63,11 +67,19 @@ class Lock:
 class Ledger:
     """All times are seconds of our own wall clock.
 
-    `confirmed`: when the Hub last said what is kept. `absent`: what one pass did not name (or refused, or gave no value
-    of) and a second may take away. `looser`: text of a policy that would weaken the kept one, and when it was first
-    said. `refused_at`: the first pass of those in a row that were answered 401. `not_before`: the Hub asked not to be
-    asked sooner. `failures`: passes in a row that brought nothing. `moved`: whose endpoints have changed lately.
-    `validators`: by which the Hub can say that its answer is still what is kept (core/confirming.py).
+    - `confirmed`: when the Hub last said what is kept.
+    - `troubles`: why the last asking did not replace what is kept.
+    - `absent`: what one pass did not name, refused, or gave without its value, and since when; a second pass that says
+      the same takes it away.
+    - `held`: the quarantines.
+    - `looser`: the text of a policy that is weaker than the kept one, and when it was first said.
+    - `refused_at`: the first of the passes in a row that were answered 401.
+    - `lock`: why secret values are not served, if they are not.
+    - `not_before`: the Hub has asked to be left alone until then.
+    - `failures`: the number of passes in a row that did not reach the Hub.
+    - `last_pass`, `last_success`: when a pass last ended, and when one last got an answer for this account.
+    - `moved`: the assistants whose endpoints have changed in the last days.
+    - `validators`: with these the Hub can say that its answer is still the one that is kept (core/confirming.py).
     """
 
     confirmed: Mapping[Question, float] = field(default_factory=dict)
@@ -86,12 +98,13 @@ class Ledger:
 
     @property
     def waiting(self) -> Mapping[Question, Held]:
-        """What is held and waits for the user's word."""
+        """The quarantines that the user has neither accepted nor rejected."""
         return {question: held for question, held in self.held.items() if not held.rejected}
 
 
 def ledger_to_plain(ledger: Ledger) -> dict[str, object]:
-    """A JSON value; the inverse is `ledger_from_plain`. It names assistants: it is sealed like a record."""
+    """The ledger as a JSON value; `ledger_from_plain` is the inverse. It has names of assistants in it, so it is sealed
+    like a record."""
     return {
         "confirmed": {to_text(question): at for question, at in ledger.confirmed.items()},
         "troubles": {to_text(question): [t.kind, t.detail, t.since, t.at] for question, t in ledger.troubles.items()},
@@ -113,7 +126,7 @@ def ledger_to_plain(ledger: Ledger) -> dict[str, object]:
 
 
 def ledger_from_plain(plain: Mapping[str, object]) -> Ledger:
-    """Raises StoreCorrupt when it is not what `ledger_to_plain` writes."""
+    """The inverse of `ledger_to_plain`. Raises StoreCorrupt for what that does not write."""
     match plain:
         case {
             "confirmed": dict(confirmed),
@@ -147,7 +160,7 @@ def ledger_from_plain(plain: Mapping[str, object]) -> Ledger:
 
 
 def _held(gone: list[str], since: float, changes: Iterable[str] = (), rejected: bool = False) -> Held:
-    """The later fields are missing in ledgers from before there were any."""
+    """A quarantine from its fields. Ledgers that older versions wrote lack the last ones."""
     return Held(tuple(gone), since, tuple(changes), rejected)
 
 

@@ -1,12 +1,12 @@
-"""For how long an answer is fresh (RFC 9111 section 4.2: its freshness lifetime), and what a pass asks for again.
+"""For how long an answer is fresh (its freshness lifetime, RFC 9111 section 4.2), and what passes ask for again.
 
-    each pass   the policy, the organizations, every list, and assistants that are in no list but in use
-    seldom      what hardly changes, or follows from those: the trial's status, the key's scope, what `cn` asks for when
-                no assistant is named, packages at `latest`, secrets. A list that is not the same as before has all that
-                it uses asked for with it, so a package or a secret that changes there is not missed.
-    never       packages of a fixed version
+    by each pass   the policy, the organizations, every list, and assistants that are in use but in no list
+    seldom         what hardly changes or follows from the above: the free trial, the key's scope, what `cn` asks for
+                   when its user names no assistant, packages at `latest`, secrets. With a list that has changed, all
+                   that its assistants use is asked for again, so that no package or secret is missed.
+    never          packages of a fixed version
 
-What a client finds stale is asked for at once, whichever it is. All times are seconds.
+Whatever a client finds stale is asked for at once. All times are in seconds.
 """
 
 from __future__ import annotations
@@ -34,22 +34,23 @@ from hublet.core.records import Known, Record, Withdrawn
 from hublet.core.state import State, confirmed_at
 
 SELDOM = 86400.0
-"""Between two askings for what passes ask seldom."""
+"""How long passes leave what they ask for seldom."""
 AHEAD = 60.0
-"""An answer may be dated so many seconds in the future and still count as new: clocks are corrected all the time."""
+"""An answer that is dated up to this many seconds in the future is still fresh: clocks are corrected all the time."""
 SPENDING = 300.0
-"""For how long what is being used up (credits, the trial's requests) is fresh."""
+"""How long a count (of credits, or of the free trial's requests) is fresh while it is being used up."""
 
 
 def fresh_for(question: Question, known: Known | None, *, interval: float, seldom: float) -> float:
-    """The freshness lifetime of what is kept of a Question; `interval` is the time between passes."""
+    """The freshness lifetime of what is kept of a Question. `interval` is the time between passes, `seldom` that after
+    which passes ask again for what they ask for seldom."""
     match question, known:
         case ((Block(version=version) | Download(version=version)), Record()) if version != LATEST:
             return inf
         case ((FreeTrial() | AuthScope()), Record()):
             return seldom
         case Secret(), Record(content=content) if content.template.text != b"null":
-            # One that has no value may get one at any moment: somebody may be waiting for it.
+            # A secret that was not found may be created at any moment, by somebody who waits for it here.
             return seldom if location_of(content)[0] != "not_found" else interval
     return interval
 
@@ -61,14 +62,15 @@ def is_fresh(confirmed_at: float, lifetime: float, now: float) -> bool:
 
 
 def rested(state: State, now: float, *, scopes: Iterable[Scope], seldom: float) -> frozenset[ops.Operation]:
-    """What a pass over these scopes would ask for and need not now: younger than `seldom`, and nothing is amiss."""
+    """What a pass over these scopes would ask for but need not ask now: it is younger than `seldom`, and nothing is
+    wrong with it."""
     found: list[ops.Operation] = [ops.GetFreeTrialStatus(), ops.GetAuthScope()]
     found += (operation for scope in (PERSONAL, *scopes) for operation in ops.defaults_of(scope))
     return frozenset(operation for operation in found if not is_due(state, root(operation), now, seldom=seldom))
 
 
 def seldom_due(state: State, now: float, *, seldom: float) -> Iterator[ops.Operation]:
-    """What was asked for once and goes on changing, as far as its time has come."""
+    """The credits and the packages at `latest` that a client has asked for once and that are due again."""
     for question, known in state.records.items():
         operation = _seldom(question, known)
         if operation is not None and is_due(state, question, now, seldom=seldom):
@@ -87,8 +89,9 @@ def missing_packages(state: State) -> Iterator[ops.Operation]:
 
 
 def is_due(state: State, question: Question, now: float, *, seldom: float) -> bool:
-    """Whether what passes ask seldom is to be asked for now: never answered, not for that long (or in a future that a
-    clock set back has made of it), or something is amiss with it, which only another answer can mend."""
+    """Whether something that passes ask for seldom has to be asked for now: it was never answered, or `seldom` ago, or
+    something is wrong with it that only another answer can mend. A time in the future, which a clock that was set back
+    leaves, counts as long ago."""
     at, ledger = confirmed_at(state, question), state.ledger
     return at is None or not 0 <= now - at < seldom or _is_amiss(ledger, question)
 
@@ -110,6 +113,6 @@ def _seldom(question: Question, known: Known) -> ops.Operation | None:
 
 
 def is_of_each_pass(operation: ops.Operation) -> bool:
-    """Whether every pass asks for it."""
+    """Whether every pass asks for it: a list, the organizations, the policy, an assistant in use."""
     each = ops.ListAssistants | ops.ListOrganizations | ops.GetPolicy | ops.GetAssistant
     return isinstance(operation, each) and not ops.is_default(operation)

@@ -1,11 +1,14 @@
-"""What travels on the wire: one table, readable both ways.
+"""The requests that a client can make of a Hub: one table of endpoints, read in both directions.
 
-    read(method, segments, query, body) -> Operation      for the loopback API: what did the client ask?
-    write(operation) -> Call                              for the Hub client: how is it asked?
+    read(method, segments, query, body) -> Operation      for the loopback API: what does this client ask?
+    write(operation) -> Call                              for the Hub client: how is this asked of the Hub?
 
-A new endpoint is a new row. `read(write(operation)) == operation` for every Operation.
-Decisions where the published document is silent: `alwaysUseProxy` absent is false, other than true or false is refused
-(400); an empty `organizationId` is none; a parameter given twice is refused; unknown parameters are ignored.
+An Operation is one such request as a value. A new endpoint is a new row of the table. Reading what `write` has written
+gives the same Operation back, for every Operation.
+
+Where the Hub's published document is silent, this is decided here: without `alwaysUseProxy` it is false, and a value
+other than true or false is refused (400); an empty `organizationId` is the same as none; a parameter given twice is
+refused; unknown parameters are ignored.
 """
 
 from __future__ import annotations
@@ -87,8 +90,9 @@ class GetCheckoutUrl:
 
 @dataclass(frozen=True, slots=True)
 class SyncSecrets:
-    """Resolve secrets. `asked` holds each element of the client's array as JSON text, so that order, length and
-    elements of an unknown shape survive; `fqsns` reads them."""
+    """Ask for the values of secrets. `asked` holds each element of the client's array as JSON text, so that their
+    order, their number and elements of an unknown shape are kept; `fqsns` reads them. `scope_slug` names the
+    organization by its slug, for clients that do not send its id."""
 
     scope: Scope
     scope_slug: str | None
@@ -101,6 +105,7 @@ class SyncSecrets:
 
     @classmethod
     def of(cls, scope: Scope, fqsns: tuple[Fqsn, ...]) -> SyncSecrets:
+        """The Operation that asks for these names in a scope."""
         return cls(scope, None, tuple(orjson.dumps(fqsn.to_wire()).decode() for fqsn in fqsns))
 
 
@@ -122,7 +127,7 @@ Operation = (
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request to a Hub, before it has an origin: path with its query, and a JSON body or none."""
+    """A request to a Hub without the Hub's address: `target` is the path with its query, `body` is JSON."""
 
     method: str
     target: str
@@ -131,12 +136,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class UnknownPath(Exception):
-    """No row has this path: 404."""
+    """The table has no row with this path; a client is answered 404."""
 
 
 @dataclass(frozen=True, slots=True)
 class MethodNotAllowed(Exception):
-    """The path is known, not with this method: 405 with `allow`."""
+    """The path is known, but not with this method; a client is answered 405, with `allow` as the Allow header."""
 
     allow: tuple[str, ...]
 
@@ -146,18 +151,20 @@ Parameters = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One endpoint. `path` is split at the slashes, `{}` stands for one parameter segment."""
+    """One endpoint. `path` is split at the slashes; a segment `{}` is a parameter. `read` makes an Operation of the
+    parameter segments, the query and the body; `write` takes an Operation apart into these three."""
 
     method: str
     path: tuple[str, ...]
     read: Callable[[tuple[str, ...], Parameters, bytes], Operation]
     write: Callable[[Operation], tuple[tuple[str, ...], dict[str, str | None], bytes | None]] = field(compare=False)
     says: frozenset[int]
-    """The error statuses that the Hub's document declares here (401 everywhere: it declares it as good as nowhere and
-    gives it everywhere)."""
+    """The error statuses that count as the Hub's own answer here: those that its document declares, and 401, which it
+    declares almost nowhere and gives everywhere."""
     wildcard: ClassVar[str] = "{}"
 
     def match(self, segments: tuple[str, ...]) -> tuple[str, ...] | None:
+        """The parameter segments of a path; None when it is not the path of this row."""
         if len(segments) != len(self.path):
             return None
         found = []
@@ -201,7 +208,7 @@ def _version(arguments: tuple[str, ...]) -> tuple[Slug, str]:
 
 
 def _read_secrets(_: tuple[str, ...], __: Parameters, body: bytes) -> SyncSecrets:
-    # Whatever the Content-Type says: IDEs post this body as text/plain.
+    # The Content-Type is not looked at: IDEs post this JSON body as text/plain.
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -291,16 +298,17 @@ TABLE: tuple[Row, ...] = (
 
 
 def row_of(operation: Operation) -> Row:
+    """The endpoint of an Operation."""
     return row_for(type(operation))
 
 
 def row_for(kind: type[Operation]) -> Row:
-    """The endpoint by which operations of a kind travel."""
+    """The endpoint of all Operations of a kind."""
     return _ROW_OF[kind]
 
 
 def read(method: str, segments: tuple[str, ...], query: str, body: bytes) -> Operation:
-    """What a client asks. `segments` are decoded path segments; HEAD reads as GET.
+    """The Operation that a client asks. `segments` are the path's segments, decoded; HEAD is read as GET.
 
     Raises UnknownPath, MethodNotAllowed, or Malformed for parameters and bodies that make no sense.
     """
@@ -319,7 +327,7 @@ def read(method: str, segments: tuple[str, ...], query: str, body: bytes) -> Ope
 
 
 def is_known(segments: tuple[str, ...]) -> bool:
-    """Whether the table has this path, with whatever method."""
+    """Whether the table has this path, whatever the method."""
     return any(row.match(segments) is not None for row in TABLE)
 
 
@@ -335,7 +343,8 @@ def _parameters(query: str) -> Parameters:
 
 
 def write(operation: Operation) -> Call:
-    """How a Hub is asked: slugs percent-encoded whole, absent parameters left out."""
+    """The request that asks a Hub this Operation. Slugs are percent-encoded, slashes in them too; a query parameter
+    without a value is left out."""
     row = row_of(operation)
     arguments, query, body = row.write(operation)
     rest = iter(arguments)
@@ -348,10 +357,11 @@ _DEFAULTS = (Slug("continuedev", "default-cli-config"), Slug("continuedev", "def
 
 
 def defaults_of(scope: Scope) -> Iterator[Operation]:
-    """What `cn` asks for without being told an assistant: in no list, so asked for in every scope."""
+    """The assistants that `cn` asks for when its user names none. They are in no list, so every scope is asked for
+    them."""
     return (GetAssistant(scope, False, slug) for slug in _DEFAULTS)
 
 
 def is_default(operation: Operation) -> bool:
-    """Whether passes ask for it in every scope, though no client may have done."""
+    """Whether it is one of `defaults_of`: passes ask for these, whether or not a client ever has."""
     return isinstance(operation, GetAssistant) and operation.slug in _DEFAULTS and not operation.proxied

@@ -1,9 +1,11 @@
-"""What the cache is keyed by.
+"""The keys of the cache.
 
 A Question is one thing that can be known of the account: an assistant in a scope, the list of a scope, a secret by its
-fully qualified name. What travels on the wire is an Operation (operations.py); one Operation answers many Questions.
+fully qualified name. It is not what travels on the wire: that is an Operation (operations.py), and the Hub's answer to
+one Operation can answer many Questions. A list, for example, answers one for each of its assistants.
 
-Every Question has one canonical text (a JSON array, its kind first), from which the store's record id is made.
+Every Question has one canonical text, a JSON array with its kind first. The id of its record in the store is made from
+that text.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ PERSONAL: Scope = None
 
 @dataclass(frozen=True, slots=True, order=True)
 class Slug:
-    """`owner/package`. Both parts are empty for a file of the client's own (WIRE 4.2)."""
+    """`owner/package`. Clients write a package that is a file of their own with both parts empty."""
 
     owner: str
     package: str
@@ -41,7 +43,8 @@ class Slug:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fqsn:
-    """A fully qualified secret name: the packages it is referred to through, outermost first, and its own name."""
+    """A fully qualified secret name: the packages through which it is referred to, outermost first (an assistant, then
+    the block that the assistant uses), and the name of the secret."""
 
     packages: tuple[Slug, ...]
     name: str
@@ -72,7 +75,8 @@ class Fqsn:
 
 @dataclass(frozen=True, slots=True)
 class Assistant:
-    """One assistant as it stands in a scope, unrolled; `proxied` when asked for with alwaysUseProxy=true."""
+    """One assistant in a scope, unrolled: the blocks that it uses are put in place. `proxied` is the variant that is
+    asked for with alwaysUseProxy=true."""
 
     kind: ClassVar[str] = "assistant"
     scope: Scope
@@ -82,7 +86,7 @@ class Assistant:
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """Which assistants a scope has, in which order."""
+    """The list of a scope: which assistants it has, and in which order."""
 
     kind: ClassVar[str] = "roster"
     scope: Scope
@@ -119,14 +123,14 @@ class Credits:
 
 @dataclass(frozen=True, slots=True)
 class AuthScope:
-    """Which organization, if any, the account's key belongs to: one value for the account."""
+    """The organization that the account's key belongs to, if any. There is one such value for the account."""
 
     kind: ClassVar[str] = "auth-scope"
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What a registry package holds, as its author wrote it. A `version` other than latest never changes."""
+    """The text of a registry package, as its author wrote it. Only that of the version `latest` can change."""
 
     kind: ClassVar[str] = "block"
     slug: Slug
@@ -144,7 +148,8 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What a fully qualified secret name resolves to in a scope."""
+    """The Hub's answer for a fully qualified secret name in a scope: where it found the secret, and the value if it is
+    the user's own."""
 
     kind: ClassVar[str] = "secret"
     scope: Scope
@@ -153,7 +158,8 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """What the Hub says of an assistant now, while it is held because it changes what is run or where things go."""
+    """The new content of an assistant that is held in quarantine, because it changes which program is run or where data
+    is sent. Until the user accepts it, the kept content is served."""
 
     kind: ClassVar[str] = "proposed"
     scope: Scope
@@ -171,7 +177,7 @@ class Proposed:
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """The revision of an assistant that the user has pinned: served in place of what the Hub says now."""
+    """The revision of an assistant that the user has pinned. It is served in place of the Hub's present one."""
 
     kind: ClassVar[str] = "pinned"
     scope: Scope
@@ -189,14 +195,15 @@ class Pinned:
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """All that is the account's: no answer, only the name under which it is held when the Hub refuses all of it."""
+    """The whole account. It has no answer; it only is the name under which a quarantine is kept when the Hub refuses
+    everything."""
 
     kind: ClassVar[str] = "everything"
 
 
 @dataclass(frozen=True, slots=True)
 class Icon:
-    """The image behind an icon URL; `url` is without its query, which is a capability and changes at every listing."""
+    """The image at an icon's URL. `url` has no query: that is a signature, which changes with every list."""
 
     kind: ClassVar[str] = "icon"
     url: str
@@ -222,7 +229,7 @@ LATEST = "latest"
 
 
 def to_text(question: Question) -> str:
-    """The canonical text of a Question: a JSON array, its kind first. The inverse is `from_text`."""
+    """The canonical text of a Question: a JSON array with its kind first. `from_text` is the inverse."""
     fields: list[object]
     match question:
         case Assistant(scope, proxied, slug) | Proposed(scope, proxied, slug) | Pinned(scope, proxied, slug):

@@ -1,9 +1,10 @@
-"""What is known of a Question, and how it is written down.
+"""What is known of a Question, and how that is written to bytes.
 
-A Content is a template and its bindings. The template is the JSON text that the Hub said with holes in it, each hole
-inside a JSON string, where a secret's value or an icon's address stood. `render` is the only way back to a body: with
-the values for the account's owner, with `${{ secrets.NAME }}` put back for everybody else (a locked cache, a read-only
-token, history, a diff). Templates hold no secret value, so what keeps only templates can't leak one.
+A Content is a template and its bindings. The template is the JSON text that the Hub sent, with a hole wherever a
+secret's value or an icon's address stood; each hole is inside a JSON string. The bindings are the values. `render` is
+the only way back to a body: it fills the holes with the values for the account's owner, and with `${{ secrets.NAME }}`
+for everybody else (a locked cache, a read-only token, history, a diff). A template holds no secret value, so whatever
+keeps only templates can't leak one.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from hublet.core.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """A place in a template's text, inside a JSON string. `at` is a byte offset.
+    """A place in a template's text, inside a JSON string; `at` is its offset in bytes.
 
-    `secret`: `name` is the name of a binding. `icon`: `name` is the icon's URL without its query.
+    The `name` of a secret's hole is that of its binding, the `name` of an icon's hole the icon's URL without its query.
     """
 
     at: int
@@ -35,34 +36,36 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """JSON text without what stood in its holes; holes are in order of `at`."""
+    """JSON text from which the contents of its holes were taken out; `holes` are in the order of `at`."""
 
     text: bytes
     holes: tuple[Hole, ...] = ()
 
 
 Bindings = Mapping[str, SecretStr]
-"""Secret values by the name of their hole."""
+"""Secret values, each by the name that its hole has."""
 
 UNNAMED = "unnamed/"
-"""How the name of a binding begins whose value has no name of its own; the path to its place follows."""
+"""The beginning of a binding's name where no reference names the secret; the path to its place follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """For whom a body is rendered: `clear` shows values, else references; `icon` gives an icon's address."""
+    """How a body is rendered. With `clear` the secret holes get their values, without it references; `icon` gives the
+    address of an icon from its URL without the query."""
 
     clear: bool
     icon: Callable[[str], str]
 
 
 def reference(name: str) -> str:
-    """A secret's reference as Continue writes it."""
+    """The reference to a secret, as Continue's config files write it."""
     return f"${{{{ secrets.{name} }}}}"
 
 
 def render(template: Template, bindings: Bindings, view: View) -> bytes:
-    """The body of a template: JSON bytes. Pure, and linear in the size."""
+    """The body of a template: JSON bytes. Takes time linear in the size. Raises KeyError in a `clear` view for a hole
+    without a binding."""
     if not template.holes:
         return template.text
     pieces: list[bytes] = []
@@ -82,7 +85,8 @@ def render(template: Template, bindings: Bindings, view: View) -> bytes:
 
 
 def cut(text: bytes, mark: str, hole: Callable[[int], tuple[Literal["secret", "icon"], str]]) -> Template:
-    """The template of a text in which `mark`, a number and `;` stand for each hole; `hole` tells its kind and name."""
+    """The template of a text in which each hole is written as `mark`, a number and `;`. `hole` gives the kind and the
+    name of the hole with a number."""
     first, *pieces = text.split(mark.encode())
     kept, holes = [first], []
     at = len(first)
@@ -99,8 +103,9 @@ def cut(text: bytes, mark: str, hole: Callable[[int], tuple[Literal["secret", "i
 class Content:
     """What the Hub said of one Question.
 
-    `traits` is what judgement and tables need to know without parsing the text: for an assistant `title`, `version`
-    and, when it did not load, `trouble`; for an icon `type`, its media type.
+    `traits` has what judgement and tables need without parsing the text. For an assistant: `title`, `version`,
+    `endpoints` (core/endpoints.py) and, if the Hub could not load it, `trouble`. For an icon and a download: `type`,
+    the media type.
     """
 
     template: Template
@@ -110,7 +115,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A Question and what the Hub said of it, as one reply brought it."""
+    """A Question and what the Hub said of it in one reply."""
 
     question: Question
     content: Content
@@ -120,8 +125,9 @@ class Fact:
 class Record:
     """What is kept of a Question.
 
-    `source` is the Question whose confirmation confirms this one: its Roster when it came in a list, itself when it was
-    asked for directly. `changed_at` is when this content was first seen, by our own clock, in seconds.
+    `source` is the Question whose confirmation counts for this one too: the Roster if it came in a list, the Question
+    itself if it was asked for directly. `changed_at` is the time of our own clock, in seconds, at which this content
+    was first seen.
     """
 
     content: Content
@@ -131,8 +137,8 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """The tombstone of a Question that the Hub has taken back: what clients are told, and since when. Without `served`
-    there never was anything: somebody asked for a name, and that is what the Hub said."""
+    """The tombstone of a Question that the Hub has taken back: the answer that clients get (`status`, `message`), and
+    `since` when. With `served` false there never was a record: a client asked for a name, and the Hub refused it."""
 
     status: int
     message: str
@@ -147,7 +153,8 @@ _LENGTH = struct.Struct(">I")
 
 
 def frame(header: object, blob: bytes = b"") -> bytes:
-    """`length of header, 4 bytes ‖ header as JSON ‖ blob`: how records are sealed and how the worker speaks."""
+    """`length of the header, 4 bytes ‖ header as JSON ‖ blob`: the format of a record's plaintext, and of the frames
+    that the worker writes."""
     text = orjson.dumps(header)
     return _LENGTH.pack(len(text)) + text + blob
 
@@ -167,7 +174,8 @@ def unframe(data: bytes) -> tuple[dict[str, object], bytes]:
 
 
 def content_to_header(content: Content) -> dict[str, object]:
-    """Everything of a Content but its text. The result holds secret values: it is sealed or piped, never shown."""
+    """Everything of a Content except its text. The result holds secret values: it may be sealed or sent through a pipe
+    to our own process, and is never shown."""
     return {
         "holes": [[hole.at, hole.kind, hole.name] for hole in content.template.holes],
         "bindings": {name: value.reveal() for name, value in content.bindings.items()},
@@ -176,7 +184,7 @@ def content_to_header(content: Content) -> dict[str, object]:
 
 
 def content_from_header(header: Mapping[str, object], text: bytes) -> Content:
-    """The inverse of `content_to_header`. Raises ValueError."""
+    """The inverse of `content_to_header`. Raises ValueError for a header that it does not write."""
     match header:
         case {"holes": list(holes), "bindings": dict(bindings), "traits": dict(traits)}:
             template = Template(text, tuple(_hole(hole) for hole in holes))
@@ -192,7 +200,7 @@ def _hole(value: object) -> Hole:
 
 
 def encode_known(question: Question, known: Known) -> bytes:
-    """The plaintext of a sealed record; it repeats its Question, which `decode_known` checks."""
+    """The plaintext of a record, before it is sealed. It repeats the Question, so that the reader can check it."""
     header: dict[str, object] = {"question": to_text(question)}
     if isinstance(known, Withdrawn):
         header["withdrawn"] = [known.status, known.message, known.since, known.served]
@@ -203,13 +211,14 @@ def encode_known(question: Question, known: Known) -> bytes:
 
 
 def decode_known(kind: str, plaintext: bytes) -> tuple[Question, Known]:
-    """The inverse of `encode_known`. Raises StoreCorrupt when the text is of another kind of Question or unreadable."""
+    """The inverse of `encode_known`. Raises StoreCorrupt for an unreadable text, or one whose Question is not of
+    `kind`."""
     known: Known
     try:
         header, text = unframe(plaintext)
         match header:
             case {"question": str(name), "withdrawn": [int(status), str(message), float() | int() as since, *served]}:
-                # Of an earlier one nothing tells whether it was served: it is kept as if it had been.
+                # Tombstones from before `served` was written down don't have it: they count as served.
                 question, known = from_text(name), Withdrawn(status, message, float(since), served != [False])
             case {"question": str(name), "source": str(source), "changed_at": float() | int() as changed_at}:
                 content = content_from_header(header, text)

@@ -1,8 +1,8 @@
-"""What can be answered at one moment: immutable, published by swapping a reference.
+"""The answers that the cache can give at one moment. A Snapshot is immutable, and published by swapping a reference.
 
-A Snapshot is made when a pass has ended, when the cache is locked or unlocked, and when a record expires. A body is
-rendered when it is first asked for, once for each changed record: what did not change is taken over from the snapshot
-before, an answer is a look-up from then on, a list is the join of its members, and what nobody asks for costs nothing.
+A new one is made when a pass has ended, when the cache is locked or unlocked, and when a record expires. The body of a
+record is rendered when it is first asked for; bodies of records that have not changed are taken over from the Snapshot
+before. After that an answer is a look-up, and a list the join of its members' bodies.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ _NEVER = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How a cache is shown: `icon` gives an icon's address, `etag_key` keys the ETags (so that one can't be used to try
-    out secrets), `interval` and `seldom` are how long answers are fresh (core/lifetimes.py), `longest` is the most that
-    passes leave between them while the Hub answers, `max_stale` after how long without confirmation secret values are
-    no longer served; all in seconds."""
+    """How the cache is shown. `icon` gives the address of an icon. `etag_key` keys the ETags, so that nobody can test
+    guesses of a secret against one. In seconds: `interval` and `seldom` decide how long answers are fresh
+    (core/lifetimes.py), `longest` is the longest time between passes while the Hub answers, and after `max_stale`
+    without a confirmation a secret value is no longer served."""
 
     icon: Callable[[str], str]
     etag_key: bytes
@@ -59,7 +59,8 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A body as it would have come from the Hub, and how old the Hub's word is (`confirmed_at`, our wall clock)."""
+    """An answer as the Hub would have given it. `confirmed_at` is when the Hub last said so (our wall clock),
+    `fresh_for` its freshness lifetime; both in seconds."""
 
     status: int
     body: bytes
@@ -68,15 +69,16 @@ class Answer:
     fresh_for: float
     media_type: str = type_json
     withheld: bool = False
-    """Secret values were left out: the cache is locked, they have expired, or the reader may not see them."""
+    """Secret values are left out: the cache is locked, they have expired, or the reader may not see them."""
     pinned: bool = False
-    """It is, or its list holds, a revision that the user has pinned."""
+    """It is a revision that the user has pinned, or a list with one in it."""
 
     def is_fresh(self, now: float) -> bool:
         """Whether the Hub need not be asked for it again, whatever may be shown of it."""
         return is_fresh(self.confirmed_at, self.fresh_for, now)
 
     def grade(self, now: float) -> Grade:
+        """How good the answer is now: `expired` means that secret values are left out of it."""
         if self.withheld:
             return "expired"
         return "fresh" if self.is_fresh(now) else "stale"
@@ -84,13 +86,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Not cached: these Operations, asked of the Hub, would tell."""
+    """Not cached. `ask` is the Operation whose answer would tell."""
 
     ask: ops.Operation
 
 
 class _Body:
-    """A record as it is served, and the tag of that, which is computed when it is first needed."""
+    """A record's body as it is served, and its entity tag, which is computed when it is first needed."""
 
     __slots__ = ("_tag", "known", "text")
 
@@ -105,8 +107,9 @@ class _Body:
 
 
 class Snapshot:
-    """All answers at one moment. `now` is when it was made; `next_expiry` when it has to be made anew. `overrides` are
-    the user's own values by name, which go before the Hub's."""
+    """All answers at one moment, `now`. `before` is the Snapshot whose bodies are taken over. `overrides` are the
+    user's own secret values by name, which are served in place of the Hub's. At `next_expiry` a new one has to be
+    made."""
 
     def __init__(
         self,
@@ -135,7 +138,7 @@ class Snapshot:
             if isinstance(question, Icon)
         }
         if before is not None and before.terms == terms and before.overrides == self.overrides:
-            # A copy first: the one before is still being answered from, while this one is made in a thread.
+            # A copy: this one is made in a thread, while the event loop still adds to the one before.
             for key, made in before._bodies.copy().items():
                 if self.records.get(key[0]) is made.known:
                     self._bodies[key] = made
@@ -150,7 +153,7 @@ class Snapshot:
                     self.next_expiry = min(self.next_expiry, expiry)
 
     def _with_pins(self, before: Snapshot | None) -> Mapping[Question, Known]:
-        """The records as they are served: pinned assistants with their pinned revision."""
+        """The records as they are served: pinned assistants have their pinned revision."""
         for pin in pins(self.state.records, self.made_at):
             self.next_expiry = min(self.next_expiry, pin.until)
             present = self.state.records.get(pin.assistant)
@@ -167,24 +170,24 @@ class Snapshot:
         return organizations(self.state.records.get(Organizations()))
 
     def scope_of(self, operation: ops.SyncSecrets) -> Scope:
-        """The scope that secrets are asked in: an id wins over a slug; an unknown slug stands for itself."""
+        """The scope in which secrets are asked for. An id counts before a slug; an unknown slug is taken for an id."""
         if operation.scope is not None or operation.scope_slug is None:
             return operation.scope
         return self._scope_ids.get(operation.scope_slug, operation.scope_slug)
 
     def answer(self, operation: ops.Operation, *, clear: bool) -> Answer | Unknown:
-        """What the cache says to an Operation; `clear` when the reader may see secret values."""
+        """The answer to an Operation; `clear` when the reader may see secret values."""
         key = (operation, clear)
         found = self._answers.get(key)
         if found is None:
             joined = self._join(operation, clear)
             if isinstance(joined, Unknown) or isinstance(operation, ops.SyncSecrets):
-                return joined  # not remembered: a client's own words would fill the memory
+                return joined  # not remembered: clients choose the words, and could fill the memory with them
             self._answers[key] = found = joined
         return found
 
     def icon(self, name: str) -> tuple[bytes, str] | None:
-        """(bytes, media type) of the icon that `terms.icon` names so."""
+        """(bytes, media type) of the icon whose address ends in `name`; None when there is none."""
         known = self.records.get(self._icons[name]) if name in self._icons else None
         if not isinstance(known, Record):
             return None
@@ -194,7 +197,7 @@ class Snapshot:
         return confirmed_at(self.state, question)
 
     def grade(self, question: Question, now: float) -> Grade | None:
-        """How good a Question's answer is; None when there is none."""
+        """How good the answer to a Question is; None when there is none."""
         at = self.confirmed_at(question)
         if at is None:
             return None
@@ -207,11 +210,11 @@ class Snapshot:
         return fresh_for(question, self.records.get(question), interval=terms.interval, seldom=terms.seldom)
 
     def shows_values(self, question: Question) -> bool:
-        """Whether an answer for the account's owner has the secret values of this Question in it."""
+        """Whether the owner of the account is served the secret values of this Question now."""
         return self._clear(question, True)
 
     def values(self, bindings: Bindings) -> Bindings:
-        """The values that are served for a record's bindings: the user's own go before the Hub's."""
+        """A record's bindings as they are served: with the user's own values in place of the Hub's."""
         return self._values(bindings)
 
     def _clear(self, question: Question, wanted: bool) -> bool:
@@ -307,7 +310,7 @@ class Snapshot:
         return Answer(200, body, self._etag(body), at, self.terms.interval)
 
     def _secrets(self, operation: ops.SyncSecrets, clear: bool) -> Answer | Unknown:
-        """What is known of each; Unknown with only those that never were asked."""
+        """An answer for every element; Unknown with the elements that never were asked for, if there are any."""
         scope = self.scope_of(operation)
         missing = {
             text: None
@@ -330,13 +333,13 @@ class Snapshot:
                 yield text, fqsn
 
     def _secret(self, scope: Scope, fqsn: Fqsn) -> Secret | None:
-        """The Secret that answers a name: its own, else one of the same name that is the organization's or the user's.
+        """The Secret that answers a name where the Hub can't be asked: its own, else one of the same name.
 
-        The Hub looks for a name at the block's add-on, the block's and the assistant's package, the organization, and
-        then at the user; the last two depend on scope and name alone. So what was found there for one path answers
-        every other path in its scope, unless the name is known to be that of a package or an add-on which the path goes
-        through (found by another path, or in another scope: the packages are the same there). Only used where the Hub
-        can't be asked: it may know a package that we don't.
+        The Hub looks for a secret's name at the block's add-on, at the block's package, at the assistant's package, at
+        the organization, and then at the user. The last two depend on the scope and the name alone. So a secret found
+        there for one path of packages answers every other path in its scope. It does not if a package or an add-on on
+        that path is known to have the name: found for another path, or in another scope, where packages are the same.
+        Online the Hub is asked instead: it may know of a package that we don't.
         """
         own = Secret(scope, fqsn)
         if isinstance(self.records.get(own), Record):
@@ -357,7 +360,8 @@ class Snapshot:
         )
 
     def secrets(self, operation: ops.SyncSecrets, *, clear: bool) -> Answer:
-        """An answer for every element, in order: what is known, `not_found` for the rest. Never an error for all."""
+        """An answer for every element, in order: what is known, and `not_found` for the rest. Never an error, which
+        would keep clients from looking into their own `.env` files."""
         scope = self.scope_of(operation)
         results: list[bytes] = []
         at, withheld, lifetime = _NEVER, False, self.terms.seldom
@@ -386,10 +390,11 @@ class Snapshot:
 
 
 def _etag(body: bytes, key: bytes) -> str:
-    """A strong validator (RFC 9110 section 8.8.3) that nobody can try guesses of a secret body with."""
+    """A strong entity tag (RFC 9110 section 8.8.3). It is keyed: nobody can test guesses of a secret body against
+    it."""
     return f'"{hashlib.blake2b(body, key=key, digest_size=16).hexdigest()}"'
 
 
 def overridden_by(binding: str) -> str:
-    """The name of the user's own value that goes before a binding's; of a binding without a name there is none."""
+    """The name of the user's own value that is served in place of a binding's; empty for a binding without a name."""
     return "" if binding.startswith(UNNAMED) else binding.rpartition("/")[2]

@@ -1,4 +1,8 @@
-"""What is known at one moment, and the changes that lead from one moment to the next."""
+"""What is known at one moment, and the changes that lead to the next.
+
+A State is never changed: whatever decides (judgement, the user's quarantine, a pin) gives a Verdict, and `apply` makes
+the next State of it.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,16 @@ from hublet.core.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class State:
+    """All records, and the ledger that belongs to them."""
+
     records: Mapping[Question, Known] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
+    """A record or a tombstone takes the place of what there is. `moved`: only the record's source is another."""
+
     question: Question
     known: Known
     why: Literal["added", "changed", "moved", "withdrawn"]
@@ -30,6 +38,8 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
+    """Nothing is kept of a Question any more."""
+
     question: Question
 
 
@@ -38,14 +48,15 @@ Change = Put | Drop
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to write: changes of records, and the ledger that goes with them."""
+    """A decision: the changes of records, and the ledger as it is after them."""
 
     changes: tuple[Change, ...]
     ledger: Ledger
 
 
 def confirmed_at(state: State, question: Question) -> float | None:
-    """When the Hub last said what is kept of a Question, in its list or asked for it; None when nothing is kept."""
+    """When the Hub last said what is kept of a Question, in its list or when asked for it directly; None when nothing
+    is kept."""
     known = state.records.get(question)
     confirmed = state.ledger.confirmed
     match known:
@@ -58,6 +69,7 @@ def confirmed_at(state: State, question: Question) -> float | None:
 
 
 def apply(state: State, verdict: Verdict) -> State:
+    """The state after a verdict."""
     records = dict(state.records)
     for change in verdict.changes:
         match change:
@@ -71,8 +83,9 @@ def apply(state: State, verdict: Verdict) -> State:
 
 
 def _without_touched(verdict: Verdict, before: Ledger) -> Ledger:
-    """The verdict's ledger without the validators of before that cover something which is changed. A list's covers
-    every assistant of its scope: more than it need, and never less."""
+    """The verdict's ledger without the older validators that cover a changed record: the Hub would confirm with them
+    what is no longer kept. The validator of a list is taken to cover every assistant of its scope, named in it or
+    not."""
     touched: set[Question] = set()
     for change in verdict.changes:
         touched.add(change.question)
@@ -87,16 +100,16 @@ def _without_touched(verdict: Verdict, before: Ledger) -> Ledger:
 
 
 def members(known: Known | None) -> tuple[Slug, ...]:
-    """The assistants of a roster's record, in order."""
+    """The slugs of a roster's record, in order; empty when there is none."""
     if not isinstance(known, Record):
         return ()
     return tuple(Slug(owner, package) for owner, package in orjson.loads(known.content.template.text))
 
 
 def organizations(known: Known | None) -> tuple[tuple[str, str, str], ...]:
-    """(id, slug, name) of each organization of a record, in order."""
+    """(id, slug, name) of each organization of a record, in order; empty when there is none."""
     if not isinstance(known, Record):
         return ()
-    # Holes are inside strings: without their icons' addresses the text is still JSON.
+    # The holes of icons are inside strings, so a text without the addresses is JSON all the same.
     value = orjson.loads(known.content.template.text)
     return tuple((org["id"], org["slug"], org["name"]) for org in value["organizations"])
