@@ -1,4 +1,4 @@
-"""The account that hublet is logged in to: its Hub key, and the one origin that key may be sent to."""
+"""The account that hublet is logged in to: its Hub key, and the one origin to which that key may be sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _KEY = re.compile(r"con_[A-Za-z0-9_\-.~+/=]{1,500}")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`origin` is the Hub's scheme, host and port; `from_environment` when CONTINUE_API_KEY gave the key."""
+    """A Hub key and its Hub. `origin` is the Hub's scheme, host and port, or a folder's address; `from_environment` is
+    true when the key came from CONTINUE_API_KEY."""
 
     key: SecretStr
     origin: str
@@ -28,11 +29,12 @@ class Account:
         return self.key if folder_of(url) is None and self.origin == origin_of(url) else None
 
     def to_plain(self) -> dict[str, str]:
-        """For sealing only."""
+        """A JSON value with the key in clear: it may only be sealed."""
         return {"key": self.key.reveal(), "origin": self.origin}
 
     @classmethod
     def from_plain(cls, value: object) -> Account | None:
+        """The inverse of `to_plain`; None for any other value."""
         match value:
             case {"key": str(key), "origin": str(origin)}:
                 return cls(SecretStr(key), origin)
@@ -40,7 +42,8 @@ class Account:
 
 
 def origin_of(url: str) -> str:
-    """`https://host:port` of a Hub's URL (RFC 6454): what a stored key is bound to. A folder is its own origin."""
+    """The origin of a Hub's URL, `https://host:port` (RFC 6454), to which a stored key is bound. The address of a
+    folder is its own origin."""
     if url.startswith("file:"):
         return url
     parts = urlsplit(url)
@@ -50,7 +53,7 @@ def origin_of(url: str) -> str:
 
 
 def check_key(text: str) -> SecretStr:
-    """A Hub key as typed or piped. Raises CredentialError, which never repeats what was given."""
+    """A Hub key from a text that was typed or piped in. Raises CredentialError, which never repeats the text."""
     key = text.strip()
     if not key:
         raise CredentialError("no key was given", hint="type it at the prompt, or pipe it in")

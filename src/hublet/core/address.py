@@ -1,6 +1,6 @@
-"""The Hub's address: what may be one, and how it is written so that two spellings of it are one text.
+"""The Hub's address: which texts are one, and the one spelling in which each address is written.
 
-An address is a URL, or `file:///path/to/folder` of a folder that is the Hub.
+An address is the URL of a Hub, or `file:///path/to/folder` of a folder that serves as the Hub.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ _no_address = "this is not an address such as https://api.continue.dev"
 
 
 def parse_hub_url(text: str) -> str:
-    """The address with scheme and host in lower case and no slash at its end. Raises ValueError with what is wrong.
+    """The address with its scheme and host in lower case and without a slash at its end.
 
-    The account's key goes to this address with every request, so it is https, or http to this machine itself. What is
-    wrong is said without repeating the text: it may hold a password.
+    The account's key goes to this address with every request, so it must be https, or http to this machine itself.
+    Raises ValueError with a sentence that says what is wrong; it does not repeat the text, which may hold a password.
     """
     if text.lower().startswith("file:"):
         return _parse_folder(text)
     if not text.isascii() or not text.isprintable() or set(text) & set(' \\"<>^`{|}'):
-        # Checked first: urlsplit drops tabs and line ends, and readers differ on a backslash.
+        # Checked first: urlsplit drops tabs and line ends, and programs differ on what a backslash means.
         raise ValueError("an address has no spaces, quotes or letters beyond ASCII (write such a host as xn--)")
     try:
         parts = urlsplit(text)
@@ -41,7 +41,7 @@ def parse_hub_url(text: str) -> str:
 
 
 def folder_of(url: str) -> str | None:
-    """The path of a folder that is the Hub, from its address as `parse_hub_url` writes it; None for any other."""
+    """The folder's path from an address as `parse_hub_url` writes it; None when it is the address of no folder."""
     return unquote(url.removeprefix("file://")) if url.startswith("file:///") else None
 
 
@@ -58,7 +58,8 @@ def _parse_folder(text: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a URL's host is this machine, whatever a name server says (RFC 6761 for names below `localhost`)."""
+    """Whether a URL's host is this machine, without asking a name server: `localhost`, names below it (RFC 6761 section
+    6.3), or a loopback address."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

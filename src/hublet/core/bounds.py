@@ -1,7 +1,7 @@
-"""What is forgotten: icons that nothing shows any more, and the oldest of what only clients have asked for, since they
-can make up names without end.
+"""What is forgotten so that the cache can't grow without end: icons that nothing shows any more, and the oldest
+refusals of names that only clients have asked for, since clients can make up names without end.
 
-What once was served, and what is there, is never forgotten for this. What is forgotten is asked of the Hub again.
+What the Hub has, or had and was served, is never forgotten for this. What is forgotten is asked of the Hub again.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from hublet.core.records import Known, Record, Withdrawn
 from hublet.core.state import Change, Put
 
 MOST_NEVER_SERVED = 500
-"""Refusals of assistants and packages that never were served."""
+"""How many refusals are kept of assistants and packages that were never served."""
 MOST_NOT_FOUND = 500
-"""Secrets that the Hub does not know. (Those that a pass finds assistants to refer to come on top.)"""
+"""How many secrets are kept that the Hub does not know. Those to which assistants refer come on top."""
 
 
 def icons_not_shown(records: Mapping[Question, Known]) -> tuple[Icon, ...]:
+    """The icons that no record refers to."""
     shown = {
         hole.name
         for known in records.values()
@@ -37,8 +38,8 @@ def beyond_bounds(
     *,
     whole: bool,
 ) -> tuple[Question, ...]:
-    """What has to go after these changes, the one first that the Hub said longest ago. A `whole` pass brings no names
-    that clients made up, so it drops no secret that it has itself just asked for."""
+    """The Questions to forget after these changes: of each sort those beyond its bound that the Hub confirmed longest
+    ago. A `whole` pass brings no names that clients made up, so it forgets no secret: it may have just asked for it."""
     added = [change.known for change in changes.values() if isinstance(change, Put)]
     too_many: list[Question] = []
     for is_one, most, due in ((_never_served, MOST_NEVER_SERVED, True), (_not_found, MOST_NOT_FOUND, not whole)):

@@ -1,7 +1,8 @@
-"""What Continue's config-yaml package takes for a config, a block and an unrolled config (version 1.42, `schemas/`).
+"""The shapes of a config, of a block and of an unrolled config, as Continue's config-yaml package checks them (version
+1.42, `schemas/`).
 
-What is allowed to differ from theirs: keys of an object that JavaScript would inherit (`constructor`) are keys like any
-other, and the rest of a text that is no YAML is told in our words.
+Two things differ from theirs on purpose. Names that every JavaScript object inherits (`constructor`) are keys like any
+other here. And what is wrong with a text that is no YAML is said in our own words.
 """
 
 from __future__ import annotations
@@ -179,7 +180,7 @@ _ITEMS: dict[str, tuple[Shape, Shape | None]] = {
     "docs": (_docs, _docs.partial()),
     "rules": (_rule, None),
 }
-"""For each section what an item is, and what may be overridden of one that it uses."""
+"""For each section the shape of an item, and the shape of what may be overridden in an item from a block."""
 
 _base = Fields(
     name=text,
@@ -204,11 +205,11 @@ def _used(override: Shape | None) -> Fields:
 CONFIG = _base.extended(
     **{name: optional(array(either(item, _used(override)))) for name, (item, override) in _ITEMS.items()}
 )
-"""As an author writes it: items, or what `uses` a block."""
+"""A config as an author writes it: each item is written out, or `uses` a block."""
 
 UNROLLED = _base.extended(**{name: optional(array(nullable(item))) for name, (item, _) in _ITEMS.items()})
-"""As a client reads it: items alone, null where a block could not be had."""
+"""A config as a client reads it: all items are written out, and null stands where a block could not be had."""
 
 _BLOCK_ORDER = ("models", "context", "data", "mcpServers", "rules", "prompts", "docs")
 BLOCK = both(_base, either(*(Fields(**{name: array(_ITEMS[name][0], length=1)}) for name in _BLOCK_ORDER)))
-"""One item: that of the first section which has exactly one. Other sections are left out."""
+"""A block: the first section that has exactly one item. Its other sections are dropped."""

@@ -1,6 +1,7 @@
-"""How two revisions differ, in the words of what they are: models, rules, tools, not lines of a file.
+"""How two revisions differ, told by what they consist of (models, rules, servers), not by the lines of a file.
 
-Works on revisions as JSON with references in place of secret values; that a value has changed is told by its name.
+The revisions are JSON values with references in place of secret values. That a secret's value has changed is told by
+its name.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ How = Literal["added", "removed", "changed"]
 class Difference:
     """One thing that differs: a model, a rule, a server, a setting.
 
-    `section` is where it stands (`models`), `name` what it is called there; `lines` say what changed in it: `key: old →
-    new`, or for a text `-` and `+` lines.
+    `section` is where it stands (`models`), `name` its name there. `lines` say what has changed in it: `key: old →
+    new`, or for a text of several lines `-` and `+` lines. Of a thing that was added or removed they say what it
+    consists of.
     """
 
     section: str
@@ -35,14 +37,15 @@ class Difference:
 
 
 def differences(old: object, new: object, secrets: tuple[str, ...] = ()) -> tuple[Difference, ...]:
-    """How the JSON values of two revisions of the same kind of thing differ; `secrets` are names of values that do."""
+    """How the JSON values of two revisions of one Question differ. `secrets` are the names of secrets whose values have
+    changed."""
     found = list(_found(_parts(old), _parts(new)))
     found += [Difference("secrets", name, "changed") for name in secrets]
     return tuple(found)
 
 
 def _parts(value: object) -> dict[str, dict[str, object]]:
-    """Things by section and name."""
+    """The things that a revision consists of, by section and name."""
     match value:
         case {"configResult": {"config": dict(config)}}:
             parts = {key: _named(config[key]) for key in SECTIONS if isinstance(config.get(key), list)}
@@ -95,7 +98,7 @@ def _found(old: Mapping[str, Mapping[str, object]], new: Mapping[str, Mapping[st
 
 
 def _leaves(value: object, path: tuple[str, ...] = ()) -> Iterator[str]:
-    """What there is of a thing that is new or gone, a line each."""
+    """A line for each value in a thing that was added or removed."""
     match value:
         case dict():
             for key, child in value.items():

@@ -1,13 +1,13 @@
-"""What an assistant runs and where it sends things: its endpoints, and how two of its versions differ in them.
+"""The endpoints of an assistant: which programs it runs and where it sends data, and how two versions differ in them.
 
-An endpoint is a place of the unrolled config whose text decides which program is started or who is talked to: the
-`command`, `args`, `cwd` and `env` of an MCP server, and every `apiBase`, `url`, `destination`, `host` or `proxy`. A
-page that is indexed (`docs`) is not one, nor is what a rule or prompt says.
+An endpoint is a place in the unrolled config whose text decides which program is started or to whom a client talks: the
+`command`, `args`, `cwd` and `env` of an MCP server, and every `apiBase`, `url`, `destination`, `host` or `proxy`. Pages
+that are indexed (`docs`), rules and prompts have none.
 
-They are gathered where a reply is taken apart, with references in place of secret values, and kept as a trait of the
-content. So judgement can compare what is kept with what the Hub says now without reading either. A value behind a
-reference counts where it is the whole of a command, where it is part of an address's host, and where it has no name of
-its own; elsewhere a rotated secret is no change of an endpoint.
+Endpoints are gathered when a reply is taken apart, with references in place of secret values, and kept as a trait of
+the content. So judgement compares what is kept with what the Hub says now without parsing either text. A rotated secret
+changes an endpoint only in a command, in the host of an address, or where no reference names the secret; everywhere
+else its name counts and its value does not.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _GOES = frozenset(
     }
 )  # fmt: skip
 _STARTS = frozenset({"mcpServers", "modelContextProtocolServers", "transport", "mcpServer"})
-"""Below these `env` is the environment of a program that is started."""
+"""Below these keys, `env` is the environment of a program that is started."""
 _INDEXED = frozenset({"docs", "rules", "prompts"})
 _LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`owner` is the item it belongs to (`mcpServers GitHub`), `keys` lead to it from there; `strings` are its texts,
-    each in pieces: literal texts at even indexes, names of bindings at odd ones. With `default` it stands for a place
-    that is not written: where a provider goes by itself."""
+    """One endpoint. `owner` is the item that it belongs to (`mcpServers GitHub`), and `keys` lead from there to it.
+    `strings` are its texts, each in pieces: literal texts at even indexes, names of bindings at odd ones. With
+    `default` the config names no address, and the endpoint stands for the one that the provider has by default."""
 
     owner: str
     keys: tuple[str, ...]
@@ -52,7 +52,7 @@ class Endpoint:
         return f"{self.owner}: {' '.join(self.keys)}"
 
     def shown(self) -> str:
-        """For people: references in place of values."""
+        """The texts for people, with references in place of secret values."""
         words = ["".join(p if at % 2 == 0 else _shown(p) for at, p in enumerate(pieces)) for pieces in self.strings]
         text = " ".join(words)
         return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
@@ -60,7 +60,8 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class EndpointChange:
-    """One endpoint that is new, gone or another; `old` and `new` are what is shown of it, None where there is none."""
+    """An endpoint that was added, removed or changed. `old` and `new` are its texts as people see them; None when there
+    was or is none."""
 
     place: str
     old: str | None
@@ -73,12 +74,13 @@ class EndpointChange:
             text = f"{self.place} is gone: it was {self.old}"
         else:
             text = f"{self.place}: {self.old} → {self.new if self.new != self.old else 'another value'}"
-        # One line for logs and terminals, whatever the Hub wrote.
+        # The Hub's words are in it: nothing in them may break a line of the log or control a terminal.
         return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def endpoints_of(config: object, holes: Mapping[Path, Pieces]) -> tuple[Endpoint, ...]:
-    """All endpoints of an unrolled config; `holes` are its secrets by path, which begins with `config`."""
+    """All endpoints of an unrolled config. `holes` are the strings with secrets in them, by a path that begins with
+    `config`. No two endpoints have the same owner and keys: the owner of a second one gets a `+`."""
     found: dict[tuple[str, tuple[str, ...]], Endpoint] = {}
     for endpoint in _found(config, holes):
         owner = endpoint.owner
@@ -89,10 +91,12 @@ def endpoints_of(config: object, holes: Mapping[Path, Pieces]) -> tuple[Endpoint
 
 
 def to_trait(endpoints: tuple[Endpoint, ...]) -> str:
+    """Endpoints as the text of a trait."""
     return orjson.dumps([[e.owner, e.keys, e.strings, e.default] for e in endpoints]).decode()
 
 
 def from_trait(text: str) -> tuple[Endpoint, ...]:
+    """The inverse of `to_trait`."""
     return tuple(
         Endpoint(owner, tuple(keys), tuple(tuple(pieces) for pieces in strings), default)
         for owner, keys, strings, default in orjson.loads(text)
@@ -100,8 +104,8 @@ def from_trait(text: str) -> tuple[Endpoint, ...]:
 
 
 def endpoint_changes(old: Content | None, new: Content) -> tuple[EndpointChange, ...]:
-    """How the endpoints of two contents differ; `old` is None when there was none. A content that was kept before
-    endpoints were gathered tells nothing: then there is no difference to be known."""
+    """How the endpoints of two contents differ; `old` is None when there was no content. Empty if either content has no
+    trait of endpoints: an older version of hublet has kept it, or it has no config."""
     if TRAIT not in new.traits or (old is not None and TRAIT not in old.traits):
         return ()
     was = {(e.owner, e.keys): e for e in from_trait(old.traits[TRAIT])} if old is not None else {}
@@ -110,11 +114,11 @@ def endpoint_changes(old: Content | None, new: Content) -> tuple[EndpointChange,
     for key, endpoint in now.items():
         before = was.get(key)
         if before is None:
-            if not endpoint.default:  # a new model at its provider's own address is nothing unheard of
+            if not endpoint.default:  # a new model at its provider's own address is no new place to send data to
                 found.append(EndpointChange(endpoint.place, None, endpoint.shown()))
         elif _meant(before, old) != _meant(endpoint, new):
             found.append(EndpointChange(endpoint.place, before.shown(), endpoint.shown()))
-    # What is gone as a whole (a server taken out) runs nothing; of one that stays it may mean another default.
+    # An item that is gone as a whole runs nothing. If the item stays, an address that is gone can mean another default.
     owners = {endpoint.owner for endpoint in now.values()}
     found += [
         EndpointChange(endpoint.place, endpoint.shown(), None)
@@ -186,8 +190,8 @@ def _shown(binding: str) -> str:
 
 
 def _meant(endpoint: Endpoint, content: Content | None) -> object:
-    """What has to be the same for an endpoint to be the same: its texts with the values that count filled in, and the
-    hosts that they lead to."""
+    """What two versions of an endpoint are compared by: its texts, with those secret values filled in that count, and
+    the hosts of its addresses."""
     bindings = content.bindings if content is not None else {}
 
     def text(pieces: Pieces, *, every: bool) -> str:
@@ -207,7 +211,7 @@ def _meant(endpoint: Endpoint, content: Content | None) -> object:
 
 
 def _host(address: str) -> object:
-    """Where an address leads: all of it when it is no URL."""
+    """Scheme, host and port of an address; the whole text when it is no URL."""
     try:
         parts = urlsplit(address)
         if parts.hostname:

@@ -1,4 +1,4 @@
-"""Sealing: what is written to disk and how its keys are made. Pure: every random byte is passed in.
+"""Sealing: the format of what is written to disk, and how its keys are made. Pure: every random byte is passed in.
 
     a record          0x01 ‖ salt[32] ‖ ciphertext ‖ tag[16]          49 bytes more than its plaintext
       key[32] ‖ nonce[12] = HKDF-SHA256(DEK, salt, "hublet/1/record", 44)
@@ -76,7 +76,8 @@ def hkdf(secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:
 
 
 def _hmac(key: bytes, message: bytes) -> bytes:
-    """HMAC-SHA256 of RFC 2104. By cryptography like the rest: Python's own may be without OpenSSL (host/lean.py)."""
+    """HMAC-SHA256 of RFC 2104. By `cryptography` like the rest, since Python's own may have no OpenSSL
+    (host/lean.py)."""
     mac = HMAC(key, _sha256)
     mac.update(message)
     return mac.finalize()
@@ -100,11 +101,11 @@ class Envelope:
 
     @property
     def etag_key(self) -> bytes:
-        """The key for `blake2b(body, key=...)`: an entity tag must not let anyone test guesses of a secret body."""
+        """The key for `blake2b(body, key=...)`: nobody may test guesses of a secret body against its entity tag."""
         return self._etag_key
 
     def wrapped(self, kek: Key, header: bytes, salt: bytes) -> bytes:
-        """The store's own DEK under a KEK, as `wrap` makes it."""
+        """The DEK of the store, wrapped under a KEK (`wrap`)."""
         return wrap(kek, Key(self._dek), header, salt)
 
     def seal(self, kind: str, id: bytes, plaintext: bytes, salt: bytes) -> bytes:
@@ -112,14 +113,14 @@ class Envelope:
         if len(salt) != salt_size:
             raise ValueError(f"a salt has {salt_size} bytes")
         key, nonce = _cipher(self._dek, salt, b"hublet/1/record")
-        # The nonce may come from the salt like the key: each key seals one plaintext only, since no salt is used twice.
+        # The nonce may be derived from the salt like the key: no salt is used twice, so each key seals one plaintext.
         return b"".join((_version, salt, AESGCM(key).encrypt(nonce, plaintext, self._associated(kind, id))))
 
     def open(self, kind: str, id: bytes, sealed: bytes) -> bytes:
-        """The plaintext of what `seal` made for this kind, id and store.
+        """The plaintext of a record that `seal` made for this kind, id and store.
 
-        Raises StoreFormat for a record of another version, StoreCorrupt when a byte, the kind, the id or the store
-        is not the one it was sealed with.
+        Raises StoreFormat for a record of another version of the format, StoreCorrupt when a byte was changed or the
+        record was sealed for another kind, id or store.
         """
         salt, body = _parts(sealed, "record")
         try:
@@ -141,7 +142,7 @@ class Envelope:
         encoded = kind.encode()
         if not 0 < len(encoded) < 256 or len(id) != id_size:
             raise ValueError(f"a kind has 1 to 255 bytes, an id {id_size}")
-        # The length keeps a kind from swallowing the first bytes of an id.
+        # With the length in front, no other kind and id give the same bytes.
         return b"".join((self._bound, bytes((len(encoded),)), encoded, id))
 
 
@@ -154,7 +155,8 @@ def wrap(kek: Key, dek: Key, header: bytes, salt: bytes) -> bytes:
 
 
 def unwrap(kek: Key, wrapped: bytes, header: bytes) -> Key:
-    """The DEK. Raises StoreFormat for another version, StoreCorrupt when key, header or wrapped key do not fit."""
+    """The DEK. Raises StoreFormat for another version of the format, StoreCorrupt when the KEK, the header and the
+    wrapped key do not belong together."""
     salt, body = _parts(wrapped, "wrapped key")
     key, nonce = _cipher(kek.reveal(), salt, b"hublet/1/wrap")
     try:
@@ -164,7 +166,8 @@ def unwrap(kek: Key, wrapped: bytes, header: bytes) -> Key:
 
 
 def check_value(kek: Key, store_uuid: bytes) -> bytes:
-    """16 bytes that tell another KEK from a damaged header; they say no more of the KEK than the wrapped DEK does."""
+    """16 bytes by which a wrong KEK is told from a damaged header. They reveal no more of the KEK than the wrapped DEK
+    does: a guess of it can be tested with either."""
     return hkdf(kek.reveal(), store_uuid, b"hublet/1/check", check_size)
 
 
@@ -174,7 +177,7 @@ def pad(plaintext: bytes, block: int = 256) -> bytes:
 
 
 def unpad(padded: bytes) -> bytes:
-    """What was padded. Raises StoreFormat for bytes that `pad` can't have made."""
+    """The inverse of `pad`. Raises StoreFormat for bytes that `pad` can't have made."""
     end = len(padded.rstrip(b"\0")) - 1
     if end < 0 or padded[end] != 0x80:
         raise StoreFormat("a record of the cache is not padded as its kind should be")
@@ -187,7 +190,8 @@ def _cipher(secret: bytes, salt: bytes, info: bytes) -> tuple[bytes, bytes]:
 
 
 def _parts(sealed: bytes, what: str) -> tuple[bytes, memoryview]:
-    """Salt and ciphertext. The version need not be authenticated: only one value gets as far as the cipher."""
+    """The salt, and the ciphertext with its tag. The version need not be authenticated: only one is accepted here.
+    Raises StoreFormat for another version, StoreCorrupt for too few bytes."""
     if len(sealed) < overhead:
         raise StoreCorrupt(f"a {what} of the cache is cut short")
     if sealed[:1] != _version:

@@ -18,7 +18,8 @@
     ├── ServiceError           15   the service manager refused, or a unit could not be written
     └── MissingExtra           16   an optional part is not installed
 
-An error is one clear sentence and, where something can be done, a hint that says what. Neither ever holds a secret.
+An error is one clear sentence and, where the user can do something, a hint that says what. Neither ever has a secret in
+it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import ClassVar
 
 
 class HubletError(Exception):
-    """One sentence for the user, a hint, and the exit code of a command that ends with it."""
+    """One sentence for the user, a hint, and the exit code of a command that fails with it."""
 
     exit_code: ClassVar[int] = 1
 
@@ -80,7 +81,7 @@ class NotRunning(HubletError):
 
 
 class AdminError(HubletError):
-    """What the daemon answered to a command; the exit code is the one of the error that it met."""
+    """An error that the daemon answered to a command, with the exit code of the error that the daemon met."""
 
     exit_code = 10
 

@@ -1,9 +1,9 @@
-"""What the Hub said before: revisions, and the times for which each of them was what it said.
+"""What the Hub said earlier: revisions, and the periods in which each of them was its word.
 
-A revision is one content of a Question as a template, so that no revision holds a secret value. The present one is the
-record itself; what a change replaces is kept with the time from which and until which it stood, and with the names of
-the secrets whose values changed at that moment. (Names only: of a value that is gone nothing may be left to try guesses
-on.) Where one period ends before the next begins, the Hub had taken it back.
+A revision is a content of a Question as a template, so it holds no secret value. The present revision is the record
+itself. When a change replaces it, it is kept with the time from which and until which it stood, and with the names of
+the secrets whose values changed at that moment. (Only the names: nothing may be left by which guesses of an old value
+could be tested.) A gap between two periods means that the Hub had taken the thing back in the meantime.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """For how long a revision stood; `secrets` are those whose values changed when it ended."""
+    """A time in which a revision stood. `secrets` are the names of those whose values changed when it ended."""
 
     revision: str
     since: float
@@ -46,7 +46,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The periods of a Question that have ended, in order."""
+    """The periods of a Question that have ended, the earliest first."""
 
     question: Question
     periods: tuple[Period, ...] = ()
@@ -54,7 +54,7 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """What a change has put an end to; `content` has no bindings."""
+    """A content that a change has replaced, without its bindings, and the period in which it stood."""
 
     question: Question
     content: Content
@@ -67,18 +67,20 @@ def is_historic(question: Question) -> bool:
 
 
 def without_values(content: Content) -> Content:
+    """A content without its bindings."""
     return replace(content, bindings={})
 
 
 def revision_of(content: Content) -> str:
-    """A content's name: 12 hexadecimal digits of SHA-256, the same everywhere. Secrets and icons are not in it."""
+    """The name of a content as a revision: 12 hexadecimal digits of SHA-256, the same on every machine. Values of
+    secrets and icons do not change it."""
     template = content.template
     holes = [[hole.at, hole.kind, hole.name if hole.kind == "secret" else ""] for hole in template.holes]
     return hashlib.sha256(orjson.dumps(holes) + b"\n" + template.text).hexdigest()[:_ID_SIZE]
 
 
 def replaced(changes: Iterable[Change], before: State, now: float) -> Iterator[Replaced]:
-    """What these changes of a state put an end to, as far as it is kept."""
+    """The contents that these changes replace, as far as earlier revisions are kept of their Questions."""
     for change in changes:
         question = change.question
         old = before.records.get(question)
@@ -89,16 +91,16 @@ def replaced(changes: Iterable[Change], before: State, now: float) -> Iterator[R
         if isinstance(new, Record):
             secrets = _rotated(old.content, new.content)
             if new.changed_at == old.changed_at and not secrets:
-                continue  # it only has another source
+                continue  # only its source is another
         period = Period(revision_of(old.content), old.changed_at, max(now, old.changed_at), secrets)
         yield Replaced(question, without_values(old.content), period)
 
 
 def extended(timeline: Timeline, period: Period, retention: Retention) -> Timeline:
-    """A timeline with one more period, without what is too old or too much to be kept."""
+    """A timeline with one more period, and without the periods that are beyond the retention."""
     periods = list(timeline.periods)
     if period in periods[-1:]:
-        return timeline  # the writing of it had succeeded although it was reported to have failed
+        return timeline  # it was written before, although the store had reported that the writing failed
     if periods and _is_same(periods[-1], period.revision, period.since):
         period = replace(period, since=periods.pop().since)
     periods.append(period)
@@ -106,6 +108,7 @@ def extended(timeline: Timeline, period: Period, retention: Retention) -> Timeli
 
 
 def kept(periods: Iterable[Period], retention: Retention, now: float) -> tuple[Period, ...]:
+    """The periods that the retention allows to be kept: those of the latest revisions."""
     young = [period for period in periods if now - period.until <= retention.age]
     wanted: set[str] = set()
     for period in reversed(young):
@@ -116,8 +119,8 @@ def kept(periods: Iterable[Period], retention: Retention, now: float) -> tuple[P
 
 
 def merged(timeline: Timeline, present: Record | None) -> tuple[tuple[str, float, float | None, tuple[str, ...]], ...]:
-    """(revision, since, until, secrets whose values changed when it began) for each period and the present, in order;
-    the present has no `until`."""
+    """(revision, since, until, names of secrets whose values changed when it began) for each period and for the present
+    one, in order. The present one has no `until`."""
     rows: list[tuple[str, float, float | None, tuple[str, ...]]] = []
     begins: tuple[str, ...] = ()
     for period in timeline.periods:
@@ -132,6 +135,7 @@ def merged(timeline: Timeline, present: Record | None) -> tuple[tuple[str, float
 
 
 def encode_revision(question: Question, content: Content) -> bytes:
+    """The plaintext of a revision, before it is sealed: without bindings, its text compressed."""
     import zlib
 
     header = {"question": to_text(question), **content_to_header(without_values(content))}
@@ -139,7 +143,7 @@ def encode_revision(question: Question, content: Content) -> bytes:
 
 
 def decode_revision(plaintext: bytes) -> tuple[Question, Content]:
-    """Raises StoreCorrupt for what `encode_revision` does not write."""
+    """The inverse of `encode_revision`. Raises StoreCorrupt for what that does not write."""
     import zlib
 
     try:
@@ -150,12 +154,13 @@ def decode_revision(plaintext: bytes) -> tuple[Question, Content]:
 
 
 def encode_timeline(timeline: Timeline) -> bytes:
+    """The plaintext of a timeline, before it is sealed: a JSON array."""
     periods = [[p.revision, p.since, p.until, list(p.secrets)] for p in timeline.periods]
     return orjson.dumps([to_text(timeline.question), periods])
 
 
 def decode_timeline(plaintext: bytes) -> Timeline:
-    """Raises StoreCorrupt for what `encode_timeline` does not write."""
+    """The inverse of `encode_timeline`. Raises StoreCorrupt for what that does not write."""
     try:
         question, periods = orjson.loads(plaintext)
         return Timeline(
@@ -167,7 +172,7 @@ def decode_timeline(plaintext: bytes) -> Timeline:
 
 
 def _is_same(last: Period, revision: str, since: float) -> bool:
-    """Whether a period only goes on with the one before: nothing but an icon had changed."""
+    """Whether a period only continues the last one: nothing but an icon has changed between them."""
     return last.revision == revision and last.until == since and not last.secrets
 
 

@@ -1,7 +1,7 @@
 """What an assistant tells a model in words: its rules and its prompts, read from an unrolled config.
 
-Nothing is believed of the config's shape: an item that has no text is passed over. Texts are kept to the letter, names
-and descriptions are the author's own until `one_line` makes something of them that can stand in a list.
+The config may have any shape: an item without a text is skipped. Texts, names and descriptions are kept to the letter;
+`one_line` makes of them what can stand in a list.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _PLACE = re.compile(r"(?<![{$])\{\{(\{)?[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*(?(1
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """A rule or a prompt. `name` and `description` are empty when there is none; `when` says in words for which files a
-    rule is meant, empty for all."""
+    """A rule or a prompt. `name` and `description` are empty when the author gave none. `when` says in words for which
+    files a rule is meant; it is empty when the rule is meant for all."""
 
     kind: Kind
     name: str
@@ -31,28 +31,29 @@ class Instruction:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The places of a prompt's text that are to be filled in, each once, in order. A rule has none."""
+        """The names of the places that have to be filled in a prompt's text, each once, in order. A rule has none."""
         if self.kind == "rule":
             return ()
         return tuple(dict.fromkeys(found[2] for found in _PLACE.finditer(self.text)))
 
     def filled(self, values: Mapping[str, str]) -> str:
-        """The text with its places filled in; those without a value become empty. What is put in is not looked at."""
+        """The text with its places filled in. A place without a value becomes empty. Places in a value stay as they
+        are."""
         if self.kind == "rule":
             return self.text
         return _PLACE.sub(lambda found: values.get(found[2], ""), self.text)
 
 
 def instructions(config: object) -> tuple[Instruction, ...]:
-    """The prompts of a config in order, then its rules."""
+    """The prompts of a config in their order, then its rules."""
     if not isinstance(config, Mapping):
         return ()
     return (*_prompts(config.get("prompts")), *_rules(config.get("rules")))
 
 
 def one_line(text: object, longest: int) -> str:
-    """A text that can stand in a list: on one line, without what controls a terminal or turns the writing round, cut
-    with an ellipsis at `longest` characters. Empty for what is no text."""
+    """A text as it can stand in a list: on one line, without characters that control a terminal or the direction of
+    writing, and at most `longest` characters, with an ellipsis where it was cut. Empty for a value that is no text."""
     if not isinstance(text, str):
         return ""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: longest * 8]).split())

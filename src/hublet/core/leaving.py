@@ -1,10 +1,10 @@
-"""What is left of an assistant without a Hub: a config that a client with no Hub code can run, and what it lacks.
+"""What is left of an assistant without a Hub: a config that a client without Hub code can run, and what that lacks.
 
-The Hub renders an assistant before it sends it, and keeps for itself the values that are not the user's own: models
-with such a key become `continue-proxy` ones, which only the Hub can answer (WIRE 4.1). Here they are turned back into
-what their author wrote: provider and model stand in `owner/package/provider/model`, the key's place in
-`apiKeyLocation`. Each secret becomes `${{ secrets.NAME }}` with a NAME that a `.env` file can have; its value is known,
-or it is told who has one.
+The Hub fills the secrets into an assistant before it sends it, but only those of the user. The values of other secrets
+(an organization's, a package's) it keeps: a model with such a key is sent with the provider `continue-proxy`, which
+only the Hub can answer. Here such a model is turned back into what its author wrote: its provider and model are in the
+text `owner/package/provider/model`, and where its key is, in `apiKeyLocation`. Each secret becomes `${{ secrets.NAME
+}}`, with a NAME that can stand in a `.env` file. Either its value is known, or it is said who has one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from hublet.core.values import dataclass
 from hublet.core.variables import each_string, fill, secrets_of, strings
 
 Standing = Literal["works", "with a key", "needs a key", "can't work"]
-"""Without a Hub: by itself; with a key that is at hand; with one that the person has to get; not at all."""
+"""How something stands without a Hub: it works by itself, with a key that is at hand, with a key that the user has to
+get, or not at all."""
 
 ORDER: tuple[Standing, ...] = ("works", "with a key", "needs a key", "can't work")
 WITHHELD = "yours, but its value is not served now: see `hublet status`"
@@ -34,7 +35,7 @@ _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]+")
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A secret under the name that it has without a Hub. Without a `value`, `whose` says who has one."""
+    """A secret, by the name that it has without a Hub. If its `value` is not known, `whose` says who has it."""
 
     name: str
     value: SecretStr | None
@@ -43,7 +44,8 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A model, or a section's item that needs a secret, and how it stands without a Hub."""
+    """A model, or another item that needs a secret, and how it stands without a Hub; `why` says the reason or the
+    keys."""
 
     section: str
     name: str
@@ -53,7 +55,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """`config` is None when there is nothing to run; `notes` are what can't be told of one part."""
+    """What is left of one assistant. `config` is None when there is nothing to run. `notes` is what concerns no single
+    part, such as the Hub's errors."""
 
     config: dict[str, object] | None
     variables: tuple[Variable, ...] = ()
@@ -62,7 +65,8 @@ class Leaving:
 
     @property
     def standing(self) -> Standing:
-        """The worst that a model or an MCP server has: `cn` without a terminal ends when one of those can't start."""
+        """The worst standing of its models and MCP servers: without a terminal, `cn` ends when one of them can't
+        start."""
         if self.config is None:
             return "can't work"
         needed = [part.standing for part in self.parts if part.section in ("models", "mcpServers")]
@@ -71,15 +75,17 @@ class Leaving:
 
 @dataclass(slots=True)
 class Names:
-    """Gives each secret a name of its own over many assistants: its last word; where two differ, the assistant's too.
+    """Gives each secret a name of its own, over many assistants. The name is the last part of the secret's full name;
+    if another secret has that already, the assistant's slug is put before it.
 
-    Ask in a fixed order, and the names are the same every time.
+    The names depend on the order in which they are asked for: ask in the same order to get the same names.
     """
 
     taken: dict[str, object] = field(default_factory=dict)
 
     def name(self, full: str, slug: Slug, what: object) -> str:
-        """`what` tells secrets of one name apart: a value, or the place that a value is at."""
+        """The name for a secret. `what` tells secrets of the same name apart: it is the value, or the place where the
+        value is."""
         base = full.removeprefix(UNNAMED) if full.startswith(UNNAMED) else full.rpartition("/")[2]
         short, owned = _as_name(base), _as_name(f"{slug.owner}_{slug.package}_{base}".upper())
         candidates = [owned] if full.startswith(UNNAMED) else [short, owned]
@@ -96,9 +102,9 @@ def leave(
     known: Mapping[str, SecretStr] | None = None,
     withheld: frozenset[str] = frozenset(),
 ) -> Leaving:
-    """What is left of an assistant. `known` are values of the user's own secrets by name, for what the config itself
-    does not show (a key that the Hub was to fill in); `withheld` are names of bindings that have a value which may not
-    be shown now."""
+    """What is left of an assistant. `known` are the values of the user's own secrets by name, for keys whose values are
+    not in the config (the Hub would fill them in). `withheld` are the names of bindings whose values may not be shown
+    now."""
     value = orjson.loads(render(content.template, {}, View(False, lambda url: url)))
     result = value.get("configResult") if isinstance(value, dict) else None
     config = result.get("config") if isinstance(result, dict) else None
@@ -109,7 +115,7 @@ def leave(
 
 
 class _Walk:
-    """One assistant's leaving. Lives for one call of `leave`."""
+    """One call of `leave`; `variables` are the secrets that were met so far."""
 
     def __init__(
         self, content: Content, slug: Slug, names: Names, known: Mapping[str, SecretStr], withheld: frozenset[str]
@@ -125,7 +131,7 @@ class _Walk:
                 found[section] = items = []
                 for item in value:
                     if item is None:
-                        continue  # a block that failed; its error is in the notes
+                        continue  # a block that could not be had; its error is in the notes
                     direct, part = self._item(section, item)
                     items.append(direct)
                     if part is not None:
@@ -168,15 +174,15 @@ class _Walk:
         return direct, Part("models", name, *_judged(used))
 
     def _referring(self, value: object) -> tuple[object, tuple[Variable, ...]]:
-        """A value with every reference under the name that it has from now on, and the secrets that it refers to."""
+        """A JSON value in which every reference has its new name, and the secrets to which it refers."""
         full = dict.fromkeys(name for text in strings(value) for name in secrets_of(text))
         used = {name: self._variable(name) for name in full}
         renamed = {f"secrets.{name}": reference(variable.name) for name, variable in used.items()}
         return each_string(value, lambda text: fill(text, renamed)), tuple(used.values())
 
     def _variable(self, full: str, provider: str = "") -> Variable:
-        """`full` is a binding's name, a place as the Hub tells it (`organization:acme/NAME`), or a name that the Hub
-        has left unresolved."""
+        """The secret by its full name: the name of a binding, a location as the Hub writes it
+        (`organization:acme/NAME`), or a name that the Hub could not resolve."""
         if full in self.variables:
             return self.variables[full]
         value = self.content.bindings.get(full)

@@ -1,4 +1,4 @@
-"""Lists of which a part is kept that the Hub no longer names: rosters and organizations."""
+"""Rosters and lists of organizations in which members are kept that the Hub no longer names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ Member = TypeVar("Member", bound=Hashable)
 
 
 def merged(old: Sequence[Member], new: Sequence[Member], keep: Collection[Member]) -> tuple[Member, ...]:
-    """The new order, with those of the old to be kept each behind the one it stood behind."""
+    """The new members in their order, and the old ones to `keep`, each behind the member that it stood behind
+    before."""
     result = list(new)
     for index, member in enumerate(old):
         if member in keep:
@@ -24,17 +25,18 @@ def merged(old: Sequence[Member], new: Sequence[Member], keep: Collection[Member
 
 
 def roster_content(slugs: Iterable[Slug]) -> Content:
+    """The content of a roster with these assistants."""
     return Content(Template(orjson.dumps([[slug.owner, slug.package] for slug in slugs])))
 
 
 def rows(content: Content) -> list[Slug]:
-    """The assistants of a roster's content, in order."""
+    """The slugs in a roster's content, in order."""
     return [Slug(owner, package) for owner, package in orjson.loads(content.template.text)]
 
 
 def organizations_kept(old: Content, new: Content, keep: Collection[str]) -> Content:
-    """The organizations that the Hub names now, and of those before the ones with these ids. Whatever else stands in
-    the answer is the Hub's present word."""
+    """The organizations that the Hub names now, and those of before whose ids are to be kept. Everything else in the
+    content is as the Hub says it now."""
     open_ = _Opened((old, new))
     was, now = (by_id(value) for value in open_.values)
     order = merged(tuple(was), tuple(now), [id_ for id_ in keep if id_ not in now])
@@ -42,25 +44,26 @@ def organizations_kept(old: Content, new: Content, keep: Collection[str]) -> Con
 
 
 def organizations_without(content: Content, gone: Collection[str]) -> Content:
-    """What is left of the organizations when those with these ids are taken out."""
+    """The organizations without those whose ids are `gone`."""
     open_ = _Opened((content,))
     (value,) = open_.values
     return open_.closed({**value, "organizations": [org for id_, org in by_id(value).items() if id_ not in gone]})
 
 
 def by_id(value: Any) -> dict[str, Any]:
+    """The organizations in the Hub's JSON value, by id."""
     return {organization["id"]: organization for organization in value["organizations"]}
 
 
 class _Opened:
-    """Contents as JSON values in which marks stand where their icons' holes are; `closed` makes a content of such a
+    """Contents as JSON values, with marks in place of the holes of their icons. `closed` makes a content of such a
     value again."""
 
     def __init__(self, contents: Iterable[Content]) -> None:
         contents = tuple(contents)
         self._mark = "@"
         while any(self._mark.encode() in content.template.text for content in contents):
-            self._mark += "@"  # in none of the texts, so that each one found again is ours
+            self._mark += "@"  # until no text has it, so that every mark found later is one of ours
         self._icons: list[str] = []
         view = View(clear=False, icon=self._hole)
         self.values: list[Any] = [orjson.loads(render(content.template, {}, view)) for content in contents]

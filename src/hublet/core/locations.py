@@ -1,4 +1,4 @@
-"""Where the Hub found a secret, as its own answer says, and when an answer takes a secret's value away."""
+"""Where the Hub found a secret, as its answer says, and whether an answer takes a secret's value away."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hublet.core.records import Content
 
 
 def location_of(content: Content) -> tuple[str, Slug | None]:
-    """Where it was found (user, organization, package, models_add_on, free_trial or not_found), and whose it is when it
-    is a package's or an add-on's."""
-    # Holes are inside strings: it is JSON without them.
+    """(where the secret was found, whose it is). The first is user, organization, package, models_add_on, free_trial or
+    not_found; the second is the package or the block of the add-on that has it, else None."""
+    # Holes are inside strings, so the text of a template is JSON all the same.
     match orjson.loads(content.template.text):
         case {"found": True, "secretLocation": {"secretType": str(kind)} as place}:
             match place.get("packageSlug") or place.get("blockSlug"):
@@ -22,12 +22,13 @@ def location_of(content: Content) -> tuple[str, Slug | None]:
 
 
 def is_found(content: Content) -> bool:
+    """Whether the Hub has found the secret anywhere."""
     return location_of(content)[0] != "not_found"
 
 
 def takes_away(old: Content, new: Content) -> bool:
-    """Whether what was found no longer is, or has lost its value where it was. One that is found elsewhere (an
-    organization's of the same name, say, whose value is never told) has moved."""
+    """Whether a secret that was found no longer is, or has lost its value at the same place. A secret that is found at
+    another place has moved, and loses nothing: the value of an organization's, for example, is never told."""
     was, now = location_of(old)[0], location_of(new)[0]
     if was == "not_found":
         return False

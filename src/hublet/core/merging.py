@@ -1,4 +1,4 @@
-"""Taking over what is known elsewhere: another cache of the same account, or a folder of the user's own files."""
+"""Taking over what is known elsewhere: in another cache of the same account, or in a folder of the user's own files."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from hublet.core.state import Change, Put, State, Verdict, confirmed_at, members
 
 
 def taken_over(state: State, other: State) -> Verdict:
-    """What another cache of the account knows that is not known yet, or is known from an earlier time.
+    """The verdict that takes over every record of `other`, a cache of the same account, which is missing here or which
+    the Hub has confirmed later there.
 
-    A policy that is there stays: another cache must not loosen it. What waits for the user in the other cache is left
-    behind, the last good one is taken. A lock holds if either has one.
+    A policy that is here stays, since another cache must not loosen it; so does a pin. What is in quarantine in the
+    other cache is left behind, and its last good content taken. If either cache is locked, the result is.
     """
     changes: list[Change] = []
     confirmed = dict(state.ledger.confirmed)
@@ -34,8 +35,9 @@ def taken_over(state: State, other: State) -> Verdict:
 
 
 def added(state: State, other: State, now: float) -> Verdict:
-    """The personal assistants and the blocks of `other`, in place of those of the same name; the list names them behind
-    its own. No list can withdraw them: they are the user's."""
+    """The verdict that takes over the personal assistants and the blocks of `other`, a folder. They take the place of
+    those of the same name, and the personal list names new ones at its end. They are their own source, so no list of
+    the Hub withdraws them: they are the user's."""
     changes: list[Change] = []
     confirmed = dict(state.ledger.confirmed)
     roster = Roster(None, False)

@@ -1,4 +1,5 @@
-"""Requests and responses as values: what the door hands in and what it writes out. No bytes are parsed here."""
+"""HTTP requests and responses as values: what the door hands in and what it writes out. Nothing is parsed here but the
+path of a request's target."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class Malformed(ValueError):
-    """A request that no reading can make sense of: 400, with the sentence as its message."""
+    """A request that makes no sense. A client is answered 400, with the sentence as its message."""
 
 
 def is_segment(text: str) -> bool:
@@ -26,7 +27,8 @@ def is_segment(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Head:
-    """A request's head. `target` is the origin-form as sent (path and query); header names are lower-case."""
+    """A request's head. `target` is path and query as they were sent (origin-form, RFC 9112 section 3.2.1); header
+    names are in lower case."""
 
     method: str
     target: str
@@ -37,14 +39,16 @@ class Head:
         return next((value for key, value in self.headers if key == name), None)
 
     def values(self, name: str) -> list[str]:
+        """All values of a header, in order."""
         return [value for key, value in self.headers if key == name]
 
     @cached_property
     def segments(self) -> tuple[str, ...]:
-        """The path's segments, each decoded by itself, so that `%2F` stays inside its segment.
+        """The path's segments, each decoded by itself, so that a `%2F` stays inside its segment.
 
-        Leading slashes are folded into one (the TypeScript SDK's default base URL ends in `/`: WIRE 1.3).
-        Raises Malformed for dot segments, control characters and bytes that are not UTF-8.
+        Several slashes at the beginning count as one: the default base URL of the TypeScript SDK ends in `/`, so it
+        asks for `//ide/list-assistants`. Raises Malformed for dot segments, control characters and bytes that are not
+        UTF-8.
         """
         path = "/" + self.target.partition("?")[0].lstrip("/")
         parts: list[str] = []
@@ -65,7 +69,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Request:
-    """A whole request. `body` is the buffered body; `stream` is set instead when admission asked for a streamed one."""
+    """A request. `body` is the whole body; if admission asked for a stream, `stream` has the body instead."""
 
     head: Head
     body: bytes = b""
@@ -74,19 +78,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A status, headers (without framing: the door adds Content-Length, Date, Connection) and a body.
+    """A status, headers and a body. The door adds the headers of framing: Content-Length, Date, Connection.
 
-    A body is bytes, or a stream whose length is not known beforehand (sent chunked, piece by piece as it comes).
+    The body is bytes, or a stream of unknown length, which is sent chunked, piece by piece as it comes.
     """
 
     status: int
     headers: Headers = ()
     body: bytes | AsyncIterator[bytes] = b""
     encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
-    """The door's memo of this response's head in bytes: a Response served again is not encoded again."""
+    """The head in bytes, which the door notes here: a Response that is served again is not encoded again."""
     again: Callable[[], bool] | None = field(default=None, repr=False, compare=False)
-    """Asked by the door when the same bytes come again on the same connection: whether this still is what admission and
-    answer would come to. True counts as an answered request. Without it every request is decided anew."""
+    """The door calls it when the same request comes again on the same connection: True means that admission and answer
+    would be the same again, and counts the request as answered. Without it every request is decided anew."""
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)

@@ -1,7 +1,7 @@
-"""What came back for an Operation, and what a pass over the Hub brought.
+"""What came back for an Operation (an Outcome), and what a whole pass brought back (a PassReport).
 
-An answer "says" something only when it is Hub-shaped: the declared status with the declared JSON. Everything else is
-Malformed or Unreachable, and says nothing about the world.
+Only a Hub-shaped answer says something about the account: one with a status that the Hub's document declares, and the
+JSON that it declares. Everything else is Malformed or Unreachable, and says nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from hublet.core.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """`validator` is there when the Hub gave one, and everything that the answer leads to was found."""
+    """What the Hub said, taken apart into facts. By the `validator` the same answer is known again; it is None where no
+    answer may be known again, and where something that the answer leads to could not be had."""
 
     facts: tuple[Fact, ...]
     validator: Validator | None = None
@@ -37,14 +38,15 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class NotModified:
-    """The Hub has nothing else to say than what this validator is of (RFC 9110 section 15.4.5)."""
+    """The Hub's answer is still the one that this validator stands for: a 304 (RFC 9110 section 15.4.5), or the same
+    words once more."""
 
     validator: Validator | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A status that the Hub declares, with its JSON message."""
+    """An error status that the Hub declares, with its JSON message."""
 
     status: int
     message: str
@@ -52,21 +54,21 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """429 or 503: `retry_after` seconds if the Hub said."""
+    """429 or 503: not to be asked before `retry_after` seconds have passed; None if the Hub named no time."""
 
     retry_after: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """No answer, or a 5xx: timeout, DNS, TLS, refused."""
+    """No answer (a timeout, a name that is not found, TLS that fails, a refused connection), or a 5xx."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """An answer that is not the Hub's: HTML, not JSON, the wrong shape, too large, a redirect elsewhere."""
+    """An answer that can't be the Hub's: HTML, no JSON, of the wrong shape, too large, or a redirect elsewhere."""
 
     reason: str
 
@@ -78,7 +80,7 @@ _OF_THE_ACCOUNT = frozenset({"User not found", "Organization not found"})
 
 
 def is_gone(operation: ops.Operation, outcome: Outcome) -> bool:
-    """Whether the Hub says of one assistant or package that there is none, or that it is not for this account."""
+    """Whether the Hub says that one assistant or package does not exist, or is not for this account."""
     match operation, outcome:
         case ops.GetAssistant() | ops.GetBlock() | ops.DownloadPackage(), Refused(403 | 404, message):
             return message not in _OF_THE_ACCOUNT
@@ -86,12 +88,12 @@ def is_gone(operation: ops.Operation, outcome: Outcome) -> bool:
 
 
 def is_answer(operation: ops.Operation, outcome: Outcome) -> bool:
-    """Whether the Hub told what was asked; of one assistant or package `there is none` is an answer too."""
+    """Whether the Hub told what was asked. That one assistant or package does not exist is an answer, too."""
     return isinstance(outcome, Answered | NotModified) or is_gone(operation, outcome)
 
 
 def is_public(operation: ops.Operation) -> bool:
-    """Whether the Hub answers it whatever the key is: packages are given to anybody."""
+    """Whether the Hub answers it with any key: packages are given to anybody."""
     return isinstance(operation, ops.GetBlock | ops.DownloadPackage)
 
 
@@ -102,8 +104,8 @@ def knows_account(operation: ops.Operation, outcome: Outcome) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PassReport:
-    """What one pass brought back. `whole` when it went over everything, not for one question asked in between. `broken`
-    when it was to go over everything and its worker did not come to the end."""
+    """What one pass brought back. `whole` if it went over everything: a few Operations that were asked between passes
+    make a report, too. `broken` if it was to go over everything, and its worker has not come to the end."""
 
     outcomes: tuple[tuple[ops.Operation, Outcome], ...]
     icons: tuple[Fact, ...] = ()
@@ -112,12 +114,13 @@ class PassReport:
 
 
 def root(operation: ops.Operation) -> Question:
-    """The Question whose confirmation an Operation's answer is; for many secrets the first."""
+    """The Question that an Operation's answer confirms; of several secrets the first. Raises IndexError when there is
+    none (`roots`)."""
     return roots(operation)[0]
 
 
 def roots(operation: ops.Operation) -> tuple[Question, ...]:
-    """The Questions that an Operation asks directly, in order; empty when its answers are not kept."""
+    """The Questions that an Operation asks directly, in order; empty when its answer is not kept."""
     match operation:
         case ops.ListAssistants(scope, proxied):
             return (Roster(scope, proxied),)

@@ -1,9 +1,8 @@
 """Names of packages and of their secrets, as Continue's config-yaml package reads and writes them.
 
-owner/package@version      a registry package; without a version `latest`
-./x  /x  ~/x  file://x     a file
-o1/p1/o2/p2/NAME           a secret's full name: through which packages it is asked (a file is `/`)
-organization:acme/NAME     where a secret was found
+owner/package@version      a registry package; without a version it is `latest` ./x  /x  ~/x  file://x     a file
+o1/p1/o2/p2/NAME           the full name of a secret: the packages through which it is referred to (a file is `/`), its
+name organization:acme/NAME     a location: where a secret was found
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from hublet.core.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package of a registry. `owner` and `name` are as written: nobody has checked them."""
+    """A registry package. `owner` and `name` are as they were written, and not checked."""
 
     owner: str
     name: str
@@ -40,22 +39,23 @@ Source = Package | File
 
 
 def source_of(uses: str) -> Source:
-    """What a `uses:` names. Takes any text: of a slug without a package nothing will be found."""
+    """The package or file that a `uses:` names. Takes any text; for a slug without a package no registry has
+    anything."""
     if uses.startswith((".", "/", "~")):
         return File(uses)
     if uses.startswith("file://"):
         return File(uses.removeprefix("file://"))
     owner, name, version, *_ = [*re.split("[/@]", uses), "", "", ""]
-    # Theirs says `undefined` in an error message where there is no package.
+    # Without a package, their error messages have `undefined` in its place.
     return Package(owner, name if "/" in uses or "@" in uses else "undefined", version or LATEST)
 
 
 class FqsnError(ValueError):
-    """A secret's name that is no full name: a slug in it has only one part."""
+    """Not the full name of a secret: a slug in it has only one part."""
 
 
 def fqsn_parts(text: str) -> tuple[tuple[tuple[str, str], ...], str]:
-    """Packages (owner, name) and secret of a full name. Raises FqsnError."""
+    """(the packages as owner and name, the secret's own name) of a full name. Raises FqsnError."""
     *path, name = text.split("/")
     if len(path) % 2:
         raise FqsnError("Invalid FQSN format: package slug must have two parts")
@@ -67,7 +67,7 @@ _FREE = ("not_found", "local_env", "process_env")
 
 
 def read_location(text: str) -> str | None:
-    """A text that is a secret's location, as it is written; None for any other text."""
+    """A text that is a location, in the one way in which it is written; None for a text that is none."""
     kind, mark, rest = text.partition(":")
     rest = rest.partition(":")[0]
     parts = rest.split("/")

@@ -1,8 +1,8 @@
-"""Which requests go on to the Hub, and what of them may go along: tables and pure functions.
+"""The rules of pass-through: which requests are passed through to the Hub, and with which headers.
 
-A path is matched on its decoded segments and the target is built anew from them, so nothing that a client wrote can
-lead to another origin. Headers come from an allow-list both ways; what a Connection header names stays behind
-(RFC 9110 section 7.6.1), and so do cookies.
+A path is matched on its decoded segments, and the target for the Hub is built anew from them, so that nothing that a
+client wrote can lead to another origin. In both directions only the headers of a list are passed through; cookies are
+not in it. Nor is a header that the Connection header names (RFC 9110 section 7.6.1).
 """
 
 from __future__ import annotations
@@ -18,30 +18,34 @@ from hublet.core.values import dataclass
 
 Which = Literal["listed", "all", "none"]
 Spending = Literal["nothing", "requests", "credits"]
-"""`requests` to models, of the trial or for credits; or credits alone, by a payment or by an agent's work."""
+"""What a request may change of what the Hub counts for the account. `requests`: those of the free trial, or credits, by
+asking a model. `credits`: the credits alone, by a payment or by the work of an agent."""
 
 
 class Care(Enum):
-    """What a kind of path needs besides: whose credential, and what of the answer may be handed on."""
+    """What a kind of path needs besides: whose credential is sent, and which answers are handed on."""
 
     ANY = "any"
+    """The client's own Authorization, else the account's key if the config lends it."""
     OWN = "own"
-    """The client's own Authorization and no other; never repeated: it has an effect or answers with a token."""
+    """The client's own Authorization and no other. Never sent twice: it has an effect, or answers with a token."""
     REFRESH = "refresh"
-    """Tokens in both directions: same user only, nothing kept, only the Hub's own JSON 200 and 401 are handed on."""
+    """There are tokens in the request and in the answer: only for the same user, nothing is kept, and only a 200 and a
+    401 in the Hub's own JSON are handed on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`path` segments, `*` for one of any kind, `**` at the end for any number of them."""
+    """Requests that are passed through. In `path`, `*` stands for any one segment, and `**` at the end for any number
+    of segments."""
 
     methods: frozenset[str]
     path: tuple[str, ...]
     care: Care = Care.ANY
     patient: bool = False
-    """A model may think for minutes before it says its first word."""
+    """Whether its answer is waited for longer than others: a model may think for minutes before its first word."""
     spends: Spending = "nothing"
-    """What of the account it may use up or add to."""
+    """What it may change of what the Hub counts for the account."""
 
     def matches(self, segments: tuple[str, ...]) -> bool:
         if self.path[-1] == "**":
@@ -77,12 +81,13 @@ _HANDED_BACK = frozenset({
 
 
 def rule_for(method: str, segments: tuple[str, ...], which: Which) -> Rule | None:
-    """The rule by which a request goes on to the Hub; None when it does not."""
+    """The rule by which a request is passed through; None when it is not. `which` is the config's
+    `serve.passthrough`."""
     if which == "none":
         return None
     plain = _plain(segments)
     for rule in RULES:
-        # A path that needs care needs it in every spelling that the Hub may take for the same, and with every method.
+        # A path with OWN or REFRESH has it in every spelling that the Hub may take for the same, and with every method.
         matches = rule.matches(segments if rule.care is Care.ANY else plain)
         if matches and method in rule.methods:
             return rule
@@ -92,17 +97,19 @@ def rule_for(method: str, segments: tuple[str, ...], which: Which) -> Rule | Non
 
 
 def is_refresh(target: str) -> bool:
-    """Whether a target is the token refresh, whose refusals may not look like the Hub's (they log a person out)."""
+    """Whether a target is that of the token refresh. Our refusals there must not look like the Hub's, which would log
+    the user out."""
     return _plain(tuple(unquote(target.partition("?")[0]).split("/"))) == ("auth", "refresh")
 
 
 def _plain(segments: tuple[str, ...]) -> tuple[str, ...]:
-    """Segments as a server that is easy about slashes and letters' case reads them."""
+    """Segments as the most lenient server reads them: without empty ones, in lower case."""
     return tuple(segment.lower() for segment in segments if segment)
 
 
 def target_for(head: Head) -> str:
-    """Path and query for the Hub, built from the decoded segments. Raises Malformed for what can't be a target."""
+    """Path and query for the Hub, built from the decoded segments. Raises Malformed for a path or a query that can't be
+    one."""
     path = "/" + "/".join(quote(segment, safe="") for segment in head.segments)
     query = head.query
     if not query:
@@ -113,13 +120,14 @@ def target_for(head: Head) -> str:
 
 
 def request_headers(head: Head) -> dict[str, str]:
-    """The client's headers that go along, without any credential."""
+    """The headers of the client that are passed through; no credential is among them."""
     named = {token.strip().lower() for value in head.values("connection") for token in value.split(",")}
     return {name: value for name, value in head.headers if name in _SENT_ON and name not in named}
 
 
 def response_headers(headers: Headers, credential: str | None) -> Headers:
-    """The Hub's headers that are handed back; a Location that carries a credential is not."""
+    """The headers of the Hub that are handed back. A Location with a credential in it is not; `credential` is the one
+    that was sent."""
     named = {token.strip() for name, value in headers if name == "connection" for token in value.lower().split(",")}
     kept = []
     for name, value in headers:
@@ -132,7 +140,7 @@ def response_headers(headers: Headers, credential: str | None) -> Headers:
 
 
 def _leaks(location: str, credential: str | None) -> bool:
-    """Whether a Location carries a credential; one that can't be read may."""
+    """Whether a Location has a credential in it. One that can't be read may have."""
     try:
         userinfo = urlsplit(location).username is not None
     except ValueError:
@@ -141,7 +149,8 @@ def _leaks(location: str, credential: str | None) -> bool:
 
 
 def own_credential(authorization: str | None) -> str | None:
-    """The client's own credential for the Hub; a local token stays here, and `Bearer undefined` is none at all."""
+    """The client's own credential for the Hub, without `Bearer`; None when it sent none. A local token is none, and
+    stays here; nor is `Bearer undefined`, which on-premises clients send."""
     scheme, _, value = (authorization or "").partition(" ")
     value = value.strip()
     if scheme.lower() != "bearer" or value in ("", "undefined", "null") or value.startswith("hublet_"):
@@ -150,7 +159,7 @@ def own_credential(authorization: str | None) -> str | None:
 
 
 def is_refresh_answer(status: int, body: bytes) -> bool:
-    """Whether the Hub itself answered a refresh: 200 with both tokens, or a 401 that says so in JSON."""
+    """Whether this is the Hub's own answer to a refresh: a 200 with both tokens, or a 401 with a JSON message."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -1,11 +1,12 @@
-"""A pinned revision: what is served of an assistant in place of what the Hub says now.
+"""A pinned revision of an assistant, which is served in place of the present one.
 
-A pin is kept as a record like any other, of the Question `Pinned`: the revision's template, and as traits its name and
-until when it holds. A revision has no secret values; it is filled with those of the present record, by name. A value
-that has no name of its own goes only into an item that is the same in both, since nothing else tells that it is meant
-for that place. What can't be filled stays a reference.
+A pin is kept as the record of a Question of its own, `Pinned`. It has the template of the revision, and as traits the
+name of the revision and the time until which the pin holds. A revision has no secret values: it is filled with those of
+the present record, by name. The value of an unnamed binding is filled in only where the whole item is the same in both,
+since nothing else tells that the value is meant for that place. A hole that can't be filled becomes a reference.
 
-What the Hub has withdrawn is not served, pinned or not: a pin decides between what one may see.
+An assistant that the Hub has withdrawn is not served, pinned or not: a pin only chooses between revisions that the user
+may see.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _FOREVER = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """`until` is a time of the wall clock, in seconds; infinite when only `unpin` ends it."""
+    """A pin that is kept. `until` is a time of the wall clock in seconds; infinite if only `unpin` ends the pin."""
 
     assistant: Assistant
     revision: str
@@ -52,7 +53,7 @@ def pins(records: Mapping[Question, Known], now: float) -> tuple[Pin, ...]:
 
 
 def served(pin: Pin, present: Record) -> Record:
-    """The present record with the pinned revision in it."""
+    """The record that is served: the present one with the content of the pinned revision."""
     content = pin.record.content
     traits = {name: value for name, value in content.traits.items() if name not in (_REVISION, _UNTIL)}
     return replace(present, content=Content(content.template, _filled(content, present.content), traits))
@@ -70,7 +71,7 @@ def _filled(old: Content, new: Content) -> Bindings:
 
 
 def _item_of(name: str) -> tuple[str, ...]:
-    """(section, index) that an unnamed binding is called after: `unnamed/config/models/0/apiKey`."""
+    """(section, index) of the item that an unnamed binding is in: `unnamed/config/models/0/apiKey`."""
     return tuple(name.split("/")[2:4])
 
 

@@ -1,4 +1,4 @@
-"""Where things stand in an assistant: the sections of a config, paths into it, and scalars in its author's YAML."""
+"""Places in an assistant: the sections of a config, paths into it, and scalars in the author's YAML."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ SECTIONS = ("models", "context", "data", "mcpServers", "prompts", "docs", "rules
 """The lists of a config, in the order in which they are unrolled."""
 
 Path = tuple[str | int, ...]
+"""The keys and indexes that lead to a value."""
 Pieces = tuple[str, ...]
-"""A string taken apart: literal texts at even indexes, binding names at odd ones."""
+"""A string in pieces: literal texts at even indexes, names of bindings at odd ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A scalar: its text as read, and where its characters stand in the source (quotes included)."""
+    """A scalar: its text, and from where to where its characters stand in the source, quotes included."""
 
     text: str
     start: int
@@ -22,3 +23,4 @@ class Leaf:
 
 
 Tree = Leaf | list["Tree"] | dict[str, "Tree"] | None
+"""A YAML document; None where it can't be read."""

@@ -1,4 +1,5 @@
-"""The rule of the policy: what is stricter counts at once, what is looser is believed a full interval later."""
+"""The rule for a new policy: what makes it stricter counts at once; what makes it looser counts when the Hub says the
+same again a full interval later."""
 
 from __future__ import annotations
 
@@ -12,8 +13,9 @@ from hublet.core.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """What follows from a policy that the Hub said. `content` is what is to be kept from now on, None when that stays
-    as it is; `believed` when it is the Hub's own word; `looser` the text that waits, and since when it is said."""
+    """What follows from a policy that the Hub sent. `content` is the policy to keep from now on; None when the kept one
+    stays. `believed` says whether it is the Hub's own. `looser` is the text of a policy that waits to be said again,
+    and when it was first said."""
 
     content: Content | None
     believed: bool
@@ -21,15 +23,16 @@ class Weighed:
 
 
 def restrictions(policy: Mapping[str, object] | None) -> dict[str, object]:
-    """What a policy forbids: every key that is not plainly `true`. An unknown key counts as a restriction."""
+    """The restrictions of a policy: every key that is not simply `true`, unknown keys too."""
     return {key: value for key, value in (policy or {}).items() if value is not True}
 
 
 def weigh(
     old: Content, new: Content, looser: tuple[str, float] | None, now: float, *, interval: float, trusted: bool
 ) -> Weighed:
-    """Compare the kept policy with what the Hub says now. Without `trusted` a looser one is not believed, however often
-    it is said: a lost organization takes its policy with it."""
+    """Weigh what the Hub says now (`new`) against the kept policy (`old`). `looser` is what has waited so far. Without
+    `trusted`, a looser policy is not believed however often it is said: some organization is gone, and with it perhaps
+    its policy."""
     was, said = orjson.loads(old.template.text), orjson.loads(new.template.text)
     kept = restrictions(was.get("policy"))
     policy = said.get("policy") or {}

@@ -1,5 +1,8 @@
-"""What is held until a person agrees: answers that say that much is gone, which may be true or the Hub's end, and (with
-sync.hold_commands) assistants that change what they run or where they send things."""
+"""Quarantine: what is held until the user accepts or rejects it.
+
+Held are answers that say that much is gone, which may be true or the Hub's end. With sync.hold_commands, assistants
+that change what they run or where they send data are held as well.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ NOT_FOUND = "Assistant not found"
 
 
 def accept(state: State, question: Question, now: float) -> Verdict:
-    """The user agrees with what is held at a Question: gone, or changed. Raises KeyError when nothing is held there."""
+    """The verdict when the user accepts what is held at a Question. Raises KeyError when nothing is held there."""
     ledger, held = state.ledger, state.ledger.held[question]
     match question:
         case Assistant():
@@ -42,8 +45,8 @@ def accept(state: State, question: Question, now: float) -> Verdict:
 
 
 def reject(state: State, question: Question) -> Verdict:
-    """The user keeps what there is: the same is not held up to them again until the Hub says something else. Raises
-    KeyError when nothing is held there."""
+    """The verdict when the user rejects what is held at a Question. What there is stays, and the user is not asked
+    again until the Hub says something else. Raises KeyError when nothing is held there."""
     ledger = state.ledger
     held = {**ledger.held, question: replace(ledger.held[question], rejected=True)}
     troubles = {other: t for other, t in ledger.troubles.items() if other != question or t.kind != "held"}
@@ -51,8 +54,8 @@ def reject(state: State, question: Question) -> Verdict:
 
 
 def is_same(old: Content, new: Content) -> bool:
-    """Whether two proposals say the same: a secret that was rotated makes no other one, unless it decides what is run
-    or where things go."""
+    """Whether two proposed contents are the same. A rotated secret makes no difference, unless it decides what is run
+    or where data is sent."""
     return old.template == new.template and not endpoint_changes(old, new)
 
 
@@ -112,7 +115,7 @@ def _organizations_gone(state: State, question: Question, held: Held, now: float
 
 
 def _without(ledger: Ledger, changes: Iterable[Change]) -> Ledger:
-    """A ledger that remembers nothing of what is dropped."""
+    """The ledger without anything about Questions that are dropped."""
     gone = {change.question for change in changes if isinstance(change, Drop)}
     if not gone:
         return ledger

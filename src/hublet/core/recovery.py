@@ -1,9 +1,10 @@
-"""A recovery code: 32 random bytes for paper, in groups that a person can copy and a checksum that notices a slip.
+"""A recovery code: 32 random bytes to be written on paper, in groups that are easy to copy, with a checksum that
+notices a slip.
 
     code = base32(key[32] ‖ SHA-256("hublet/1/recovery" ‖ key)[:3])     56 letters, 14 groups of 4
 
-Base32 has no 0, 1 and 8; whoever reads them off paper meant O, I and B. Case, spaces and dashes do not matter. Three
-bytes of checksum let one slip in sixteen million through, and that one then opens nothing.
+Base32 has no 0, 1 and 8: who types them has misread O, I and B. Case, spaces and dashes do not matter. Three bytes of
+checksum let one slip in sixteen million pass, and the key of such a code opens nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _misread = str.maketrans("018", "OIB")
 
 
 def code_of(key: Key) -> str:
-    """The key as text; the one place that shows one."""
+    """A key as text. No other function makes a key readable."""
     letters = b32encode(key.reveal() + _checksum(key.reveal())).decode()
     return "-".join(letters[at : at + 4] for at in range(0, len(letters), 4))
 

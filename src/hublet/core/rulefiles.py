@@ -15,11 +15,11 @@ _TAKEN = ("globs", "regex", "description", "alwaysApply", "invokable")
 
 
 def rule_of(text: str, source: Source) -> dict[str, Value]:
-    """The rule of a text: any text is one. Front matter that can't be read is part of the rule."""
+    """The rule in a text. Any text is a rule; front matter that can't be read is a part of it."""
     text = text.replace("\r\n", "\n")
     matter, body = _split(text)
     name = matter.get("name")
-    # What JavaScript takes for no name; an empty list is one there, and no rule can have it.
+    # These are what JavaScript takes for no name. (An empty list counts as a name there, but no rule can have it.)
     rule: dict[str, Value] = {"name": _name(source) if name in (None, "", 0) else name, "rule": body}
     rule |= {key: matter[key] for key in _TAKEN if key in matter}
     if isinstance(source, File):

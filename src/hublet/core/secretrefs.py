@@ -1,15 +1,15 @@
-"""Finding the secrets of an assistant: which strings of its unrolled config are values, and whose.
+"""Finding the secrets of an assistant: which strings of its unrolled config are secret values, and of which secrets.
 
-The Hub renders an assistant before it sends it: every user secret stands in clear wherever its variable stood. To keep
-the values apart, each string of the config is compared with what the author wrote at the same place (`rawYaml`), so
-that `Bearer ${{ secrets.X }}` tells that all behind `Bearer ` is the value of X. A string at a place made for secrets
-(`apiKey`, `env`, `headers`, `args`, `url`, `params`...) that no reference explains is taken for one without a name.
-Values are never searched for in texts: they repeat, they hide inside other words, some are one character long.
+The Hub renders an assistant before it sends it: every secret of the user stands in clear wherever its variable stood.
+To find the values, each string of the config is compared with what the author wrote at the same place (in `rawYaml`).
+If that was `Bearer ${{ secrets.X }}`, all behind `Bearer ` is the value of X. A string at a place for secrets
+(`apiKey`, `env`, `headers`, `args`, `url`, `params`...) that no reference explains is taken for a secret without a
+name. Values are never searched for in texts: they repeat, they are parts of other words, some are one character long.
 
-What the author's text shows to be the author's own words in `args`, `url` and `params` is no secret: a locked cache can
-go on serving it. In `apiKey`, `env` and `headers` it is one all the same (it was pasted there), in rawYaml too. Where
-nobody can tell, the whole is hidden: a string whose author refers to a secret in it but wrote it otherwise, and a
-rawYaml that can't be read.
+A string in `args`, `url` and `params` that the author wrote just so is no secret: a locked cache goes on serving it. In
+`apiKey`, `env` and `headers` it is one all the same, since it was pasted there; so it is in rawYaml. Where nobody can
+tell what is secret, the whole is hidden: a string in which the author refers to a secret, but which does not fit what
+the author wrote, and a rawYaml that can't be read.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from hublet.core.values import dataclass
 from hublet.core.yamltree import Leaf, Tree
 
 VARIABLE = re.compile(r"\$\{\{[ \t]*((?:(?!\$\{\{)[^}\s])+)[ \t]*\}\}")
-"""Continue's template variable: one run of characters other than `}` and white space. (That none begins within another
-keeps the search linear.)"""
+"""Continue's template variable; its name is one run of characters other than `}` and white space. (No variable begins
+within another: that keeps the search linear.)"""
 
 _FIRST_LINE = re.compile(r"\A[^\r\n\x85\u2028\u2029]*")
 
@@ -38,7 +38,7 @@ _ALWAYS = frozenset({"apiKey", "env", "headers", "requestOptions", "extraBodyPro
 _UNLESS_WRITTEN = frozenset({"args", "url", "params"})
 _TELLING = re.compile(r"api_?key|token|secret|passw|passphrase|credential|authorization", re.IGNORECASE)
 _LOCATIONS = frozenset({"apiKeyLocation", "envSecretLocations"})
-"""Below these the Hub tells where a value is, whatever a key is called there (`secretAccessKey`)."""
+"""Below these keys the Hub tells where a value is, and no key is a place for secrets (`secretAccessKey`)."""
 _NEVER = frozenset({"name", "version", "schema", "provider", "model", "roles"})
 _MOST_COMPARED = 200_000
 """How often the texts of one section are compared with what the author wrote, to find the source of each: enough for
@@ -51,16 +51,17 @@ _UNTOLD = Leaf("${{ secrets.ONE }}${{ secrets.OTHER }}", 0, 0)
 
 @dataclass(slots=True)
 class Found:
-    """The holes of one assistant by path, with the values that stood in them."""
+    """The holes of one assistant by path, and the values that stood in them."""
 
     holes: dict[Path, Pieces]
     bindings: dict[str, SecretStr]
     unfilled: bool = False
-    """Whether the config still has its references where values are to stand."""
+    """Whether nobody has rendered the config: references stand where values belong."""
 
     def bind(self, path: Path, name: str | None, value: str) -> str:
-        """The binding's name for a value at a path: its own, or one made of the path when it has none or the name is
-        already another value's (a block's secret can have the name of one of the assistant's)."""
+        """Bind a value at a path, and return the name of its binding. That is the secret's name, or one made of the
+        path: if it has none, or if another value has that name (a secret of a block can be called like the
+        assistant's)."""
         if name is None or self.bindings.get(name, SecretStr(value)).reveal() != value:
             name = UNNAMED + "/".join(str(step) for step in path)
             while self.bindings.get(name, SecretStr(value)).reveal() != value:
@@ -70,15 +71,16 @@ class Found:
 
 
 Blocks = Mapping[str, str]
-"""What the packages hold that an assistant uses, by the text of its `uses:`."""
+"""The texts of the packages that an assistant uses, by what its `uses:` says."""
 
 
 def find(config: object, raw_yaml: str, raw: Tree, blocks: Blocks | None = None, *, unfilled: bool = False) -> Found:
-    """The secrets of an unrolled config and of the YAML text it was made from.
+    """The secrets of an unrolled config and of the YAML text from which it was made.
 
-    Paths begin with `config` or are exactly `("rawYaml",)`. `raw` is rawYaml's tree, None when it could not be read.
-    With the `blocks` that it uses, their secrets are found by name, in their texts too. Where nobody has rendered the
-    config (`unfilled`), each reference in it is a hole, which holds that reference until the user's own value fills it.
+    Paths begin with `config` or are exactly `("rawYaml",)`. `raw` is the tree of `raw_yaml`, None if it can't be read.
+    `blocks` are the texts of the packages that it uses: only with them are the secrets of blocks found by name. If
+    nobody has rendered the config (`unfilled`), each reference in it is a hole, with the reference as its value until a
+    value of the user's own is served in its place.
     """
     found = Found({}, {}, unfilled)
     written = raw if isinstance(raw, dict) else {}
@@ -99,7 +101,7 @@ def find(config: object, raw_yaml: str, raw: Tree, blocks: Blocks | None = None,
 
 
 def _unrolled(section: str, written: Tree, blocks: Blocks) -> list[Tree]:
-    """The author's items of a section, those that use a block replaced by what the block has to say."""
+    """The items of a section as the author wrote them; the item of the block stands for one that uses a block."""
     return [
         from_block(section, item, blocks) if isinstance(item, dict) and "uses" in item else item
         for item in (written if isinstance(written, list) else [])
@@ -107,8 +109,8 @@ def _unrolled(section: str, written: Tree, blocks: Blocks) -> list[Tree]:
 
 
 def from_block(section: str, item: Mapping[str, Tree], blocks: Blocks) -> Tree:
-    """The text of the block that an item uses, its inputs filled in and overrides put over it; of an unknown block only
-    the overrides."""
+    """The tree of the block that an item uses, with its inputs filled in and the item's overrides put over it; of an
+    unknown block only the overrides."""
     uses, given, override = item.get("uses"), item.get("with"), item.get("override")
     text = blocks.get(uses.text) if isinstance(uses, Leaf) else None
     found: Tree = None
@@ -118,7 +120,7 @@ def from_block(section: str, item: Mapping[str, Tree], blocks: Blocks) -> Tree:
         if isinstance(items, list) and items:
             found = _filled(items[0], given if isinstance(given, dict) else {})
         elif section == "rules":
-            # A block that is no YAML is a markdown rule: what stands below its front matter.
+            # A block that is no YAML is a rule in markdown: its text is what stands below the front matter.
             body = re.sub(r"\A---\n.*?\n---\n", "", text, count=1, flags=re.DOTALL)
             found = _filled({"rule": Leaf(body.strip(), 0, 0)}, given if isinstance(given, dict) else {})
     if isinstance(override, dict):
@@ -127,7 +129,7 @@ def from_block(section: str, item: Mapping[str, Tree], blocks: Blocks) -> Tree:
 
 
 def _filled(tree: Tree, given: Mapping[str, Tree]) -> Tree:
-    """A block's tree with `inputs.K` replaced by what the assistant passes for K."""
+    """A block's tree, with each `inputs.K` replaced by what the assistant passes for K."""
 
     def fill(match: re.Match[str]) -> str:
         value = given.get(match[1].removeprefix("inputs.")) if match[1].startswith("inputs.") else None
@@ -144,10 +146,10 @@ def _filled(tree: Tree, given: Mapping[str, Tree]) -> Tree:
 
 
 def _pairs(items: list[object], sources: list[Tree], key: str) -> Iterator[tuple[object, Tree]]:
-    """Each unrolled item with what its author wrote for it: the item of that name, else the one at its index.
+    """Each unrolled item with what the author wrote for it: the item of the same name, else the one at the same index.
 
-    Unrolling keeps the order, leaves a null for what failed, drops all but the first of a name, and adds at the end. A
-    text has no name: where it does not fit what stands at its index, the first that it fits is taken for its source.
+    Unrolling keeps the order, leaves a null for an item that failed, drops all but the first of a name, and adds items
+    at the end. A text has no name: if it does not fit the source at its index, the first source that it fits is taken.
     """
     named: dict[str, Tree] = {}
     kept: list[Tree] = []
@@ -193,8 +195,8 @@ def _fits(value: str, literals: list[str] | None) -> bool:
 
 
 def _inserted(value: str, literals: list[str]) -> list[str] | None:
-    """What stands between the literals in a text, each as short as it can be but the last; None when it has another
-    shape. Linear: a regex with as many groups would try all the ways to share the text out."""
+    """The texts that stand between the literals in `value`, each as short as it can be but the last; None if `value`
+    does not consist of the literals so. Linear: a regex with as many groups would try all ways to divide the text."""
     first, *rest = literals
     if not rest:
         return [] if value == first else None
@@ -233,7 +235,7 @@ def _walk(found: Found, path: Path, value: object, source: Tree, place: str) -> 
 
 
 def _references(found: Found, path: Path, value: str) -> Pieces | None:
-    """A hole for each reference to a secret; None in a text without any."""
+    """The pieces of a text in which each reference to a secret is a hole; None for a text without any."""
     pieces, done = [""], 0
     for match in VARIABLE.finditer(value):
         if match[1].startswith(_PREFIX):
@@ -246,7 +248,7 @@ def _references(found: Found, path: Path, value: str) -> Pieces | None:
 
 
 def _merged(source: Tree) -> Mapping[str, Tree]:
-    """A mapping with what YAML 1.1 merges into it (`<<: *anchor`)."""
+    """A mapping, with the keys that YAML 1.1 merges into it (`<<: *anchor`); empty for any other tree."""
     if not isinstance(source, dict):
         return {}
     merge = source.get("<<")
@@ -257,7 +259,8 @@ def _merged(source: Tree) -> Mapping[str, Tree]:
 
 
 def _place(place: str, key: str) -> str:
-    """The kind of place below a key: it stays what an outer key made it, unless the key is known for holding none."""
+    """The kind of place below a key, empty for none. It stays as an outer key made it, unless this key never holds a
+    secret."""
     if place in _ALWAYS or place in _LOCATIONS:
         return place
     if key in _LOCATIONS:
@@ -270,8 +273,8 @@ def _place(place: str, key: str) -> str:
 
 
 def _explain(found: Found, path: Path, value: str, source: Tree, place: str) -> Pieces | None:
-    """Compare a string with what was written there: what stands in place of a variable is its value, everything else
-    must be the same. None when the author refers to no secret here."""
+    """The pieces of a string by what the author wrote there: what stands in place of a variable is its value, and
+    everything else must be the same. None if the author refers to no secret here."""
     if not isinstance(source, Leaf):
         return None
     parts = VARIABLE.split(source.text)
@@ -282,7 +285,7 @@ def _explain(found: Found, path: Path, value: str, source: Tree, place: str) -> 
         return (value,)
     inserted = _inserted(value, texts) if all(texts[1:-1]) else None
     if inserted is None:
-        # Two variables side by side, or a value that changed the YAML around it: nobody can tell where it ends.
+        # Two variables side by side, or a value that has changed the YAML around it: nobody can tell where it ends.
         return _whole(found, path, value) if value else (value,)
     pieces = [texts[0]]
     for name, text, literal in zip(names, inserted, texts[1:], strict=True):
@@ -307,13 +310,14 @@ def _whole(found: Found, path: Path, value: str) -> Pieces:
 
 
 def _only_references(text: str) -> bool:
-    """Whether a string is nothing but references to secrets, which are not values (an organization's stay so)."""
+    """Whether a string consists of references to secrets alone, and so holds no value (an organization's secret stays a
+    reference)."""
     parts = VARIABLE.split(text.strip())
     return len(parts) > 1 and not "".join(parts[0::2]) and all(name.startswith(_PREFIX) for name in parts[1::2])
 
 
 def _cut_pasted(found: Found, raw_yaml: str, raw: Tree) -> None:
-    """Secrets that the author pasted into the YAML itself, instead of referring to them."""
+    """Find the secrets that the author pasted into the YAML itself, instead of referring to them."""
     spans: list[tuple[int, int, Path]] = []
 
     def visit(tree: Tree, path: Path, place: str) -> None:
@@ -332,7 +336,7 @@ def _cut_pasted(found: Found, raw_yaml: str, raw: Tree) -> None:
     pieces, done = [""], 0
     for start, end, path in sorted(spans):
         if start < done:
-            continue  # an alias: the anchor's own place is cut already
+            continue  # an alias: its anchor has been cut already
         if raw_yaml[start] in "'\"" and raw_yaml[start] == raw_yaml[end - 1] and end - start >= 2:
             start, end = start + 1, end - 1
         elif raw_yaml[start] in "|>":
@@ -350,7 +354,7 @@ def _cut_pasted(found: Found, raw_yaml: str, raw: Tree) -> None:
 
 
 def uses(raw: Tree) -> tuple[str, ...]:
-    """The registry packages that an assistant's YAML uses, as it writes them, each once."""
+    """The registry packages that an assistant's YAML uses, as they are written there, each once."""
     found: dict[str, None] = {}
     for section in SECTIONS:
         items = raw.get(section) if isinstance(raw, dict) else None
@@ -364,8 +368,8 @@ def uses(raw: Tree) -> tuple[str, ...]:
 def referred(slug: Slug, raw: Tree, blocks: Blocks | None = None) -> tuple[Fqsn, ...]:
     """The fully qualified names of the secrets that an assistant refers to, in order of first appearance.
 
-    `secrets.X` outside of `with` is the assistant's own; inside an item's `with` it is asked through the block that the
-    item uses, as are the secrets that the block itself refers to.
+    Outside of `with`, `secrets.X` is the assistant's own. Inside the `with` of an item it is referred to through the
+    block that the item uses, and so are the secrets that the text of the block refers to.
     """
     names: dict[Fqsn, None] = {}
 
@@ -395,7 +399,8 @@ def referred(slug: Slug, raw: Tree, blocks: Blocks | None = None) -> tuple[Fqsn,
 
 
 def block_of(text: str) -> tuple[Slug, str] | None:
-    """Package and version of a `uses:` value `owner/package[@version]`; None for a file's."""
+    """(slug, version) of a `uses:` that says `owner/package[@version]`; None for a file, and for a text that is
+    neither."""
     if text.startswith((".", "/", "~", "file:")):
         return None
     name, _, version = text.partition("@")

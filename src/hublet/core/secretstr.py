@@ -7,10 +7,10 @@ from typing import final
 
 @final
 class SecretStr:
-    """A secret value. Prints, formats and pickles as stars; `reveal()` is the one way to the text.
+    """A secret value. It prints, formats and pickles as stars; `reveal()` is the one way to the text.
 
-    Equality compares the texts (both are already in memory here; what comes from a client is compared elsewhere, in
-    constant time).
+    `==` compares the texts, and not in constant time: both are values of ours. What a client sends is compared
+    elsewhere, in constant time.
     """
 
     __slots__ = ("_text",)

@@ -1,10 +1,11 @@
-"""Shapes of JSON values, checked as npm's `zod` (version 3) checks them, messages included.
+"""Shapes of JSON values, checked as npm's `zod` (version 3) checks them, with the same messages.
 
     shape(value) -> Checked(value without foreign keys, problems, sound)
 
-Objects lose the keys that their shape doesn't name, and give the others in the shape's order. A union is the first of
-its shapes that fits. A problem that leaves the value of its type (`sound`: a wrong pattern, a wrong length) is told by
-itself; from a union in which nothing fits otherwise one only learns `Invalid input`.
+An object loses the keys that its shape doesn't name; the others come in the order of the shape. A union is the first of
+its shapes that fits. A value is `sound` if it is of the right type all the same, and only its pattern or length is
+wrong. If no shape of a union fits, the problems are those of the first one for which the value is sound; if there is
+none, the only problem is `Invalid input`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Problem = tuple[Path, str]
 
 
 class _Missing:
-    """The value of a key that is not there."""
+    """The type of MISSING, the value of a key that is not there."""
 
 
 MISSING: Final = _Missing()
@@ -29,6 +30,8 @@ MISSING: Final = _Missing()
 
 @dataclass(frozen=True, slots=True)
 class Checked:
+    """The result of a check: the value as its shape takes it, and the problems, each with the path to its place."""
+
     value: object
     problems: tuple[Problem, ...] = ()
     sound: bool = True
@@ -42,12 +45,12 @@ Shape = Callable[[object], Checked]
 
 
 def told(problems: tuple[Problem, ...]) -> str:
-    """Problems as one line."""
+    """Problems on one line."""
     return ", ".join(f"{'.'.join(map(str, path))}: {text}" if path else text for path, text in problems)
 
 
 def anything(value: object) -> Checked:
-    """Whatever is there."""
+    """Any value."""
     return Checked(value)
 
 
@@ -87,7 +90,7 @@ def one_of(*words: str) -> Shape:
 
 
 def but(shape: Shape, holds: Callable[[object], bool], message: str = "Invalid input") -> Shape:
-    """A shape of which something more has to hold."""
+    """A shape with one more condition, and the message where it does not hold."""
 
     def check(value: object) -> Checked:
         checked = shape(value)
@@ -104,7 +107,7 @@ def matching(pattern: str, message: str) -> Shape:
 
 
 def optional(shape: Shape) -> Shape:
-    """May be left out; null is something else."""
+    """A shape that may be left out; null does not count as left out."""
 
     def check(value: object) -> Checked:
         return Checked(value) if value is MISSING else shape(value)
@@ -152,7 +155,7 @@ def pair(first: Shape, second: Shape) -> Shape:
 
 
 def record(shape: Shape, key: Shape = text) -> Shape:
-    """An object of whatever keys."""
+    """An object with any keys; `shape` is that of its values."""
 
     def check(value: object) -> Checked:
         if not isinstance(value, dict):
@@ -170,7 +173,7 @@ def record(shape: Shape, key: Shape = text) -> Shape:
 
 
 class Fields:
-    """An object of known keys; any other is left out."""
+    """An object with known keys; all others are dropped."""
 
     def __init__(self, **fields: Shape) -> None:
         self.fields: Mapping[str, Shape] = fields
@@ -189,7 +192,7 @@ class Fields:
         return Checked(found, problems, sound)
 
     def partial(self) -> Fields:
-        """The same with every key left to choice."""
+        """The same shape with every key optional."""
         return Fields(**{name: optional(shape) for name, shape in self.fields.items()})
 
     def extended(self, **fields: Shape) -> Fields:
@@ -197,7 +200,7 @@ class Fields:
 
 
 def either(*shapes: Shape) -> Shape:
-    """The first that fits; else the first that is sound, with its problems."""
+    """A union: the first shape that fits; else the first for which the value is sound, with its problems."""
 
     def check(value: object) -> Checked:
         sound: Checked | None = None
@@ -213,7 +216,7 @@ def either(*shapes: Shape) -> Shape:
 
 
 def both(first: Shape, second: Shape) -> Shape:
-    """An object that has two shapes: the keys of both."""
+    """An object of two shapes at once, with the keys of both."""
 
     def check(value: object) -> Checked:
         one, other = first(value), second(value)
@@ -242,7 +245,7 @@ def _is_nan(value: object) -> bool:
 
 
 def _kind(value: object) -> str:
-    """A value's type as JavaScript and zod call it."""
+    """The name that zod has for a value's type."""
     match value:
         case None:
             return "null"

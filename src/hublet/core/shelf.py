@@ -1,10 +1,10 @@
-"""A folder's packages as a Hub: which are assistants, and what each of them says to a question.
+"""The packages of a folder, answered as a Hub answers: which of them are assistants, and each assistant unrolled.
 
-    owner/package.yaml           a package, the newest version (`.yml` and `.md` too; a rule may be markdown)
+    owner/package.yaml           a package, its latest version (`.yml` and `.md` too; a rule may be markdown)
     owner/package/1.2.0.yaml     a fixed version, for `uses: owner/package@1.2.0`
 
-Every YAML file is an assistant, except a block: a file with exactly one item, which another file of the folder uses.
-Secrets are in no folder: each reference stays one, by the secret's own name (`${{ secrets.NAME }}`).
+Every YAML file is an assistant, unless it is a block: a file with exactly one item, which another file of the folder
+uses. There are no secrets in a folder: each reference stays one, by the secret's own name (`${{ secrets.NAME }}`).
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Entry:
 
 
 Shelf = Mapping[tuple[Slug, str], Entry]
-"""Files by package and version (`latest`: the plain one)."""
+"""The files by package and version; `owner/package.yaml` has the version `latest`."""
 
 
 def assistants(shelf: Shelf) -> tuple[Slug, ...]:
-    """The assistants of a folder, in order of their names."""
+    """The assistants of a folder, sorted by their slugs."""
     values = {key: _value(entry) for key, entry in shelf.items()}
     used = {name for value in values.values() for name in _uses(value)}
     return tuple(
@@ -52,7 +52,8 @@ def assistants(shelf: Shelf) -> tuple[Slug, ...]:
 
 
 def assistant(shelf: Shelf, slug: Slug) -> dict[str, Json] | None:
-    """An assistant as the Hub tells it; None when there is none. One that can't be used comes with a fatal error."""
+    """An assistant as a Hub sends it: one that can't be used has a fatal error. None when there is no such
+    assistant."""
     entry = shelf.get((slug, LATEST))
     if entry is None or entry.markdown:
         return None
@@ -81,7 +82,8 @@ def assistant(shelf: Shelf, slug: Slug) -> dict[str, Json] | None:
 
 
 def problems(shelf: Shelf) -> Iterator[tuple[str, str]]:
-    """What is wrong with a folder, as (package, sentence): what can't be used at all, and what leaves a gap."""
+    """(package, sentence) for everything that is wrong in a folder: files that can't be used, and errors that leave a
+    gap in an assistant."""
     for (slug, version), entry in sorted(shelf.items()):
         if entry.problem:
             yield f"{slug}@{version}" if version != LATEST else str(slug), entry.problem
@@ -94,7 +96,8 @@ def problems(shelf: Shelf) -> Iterator[tuple[str, str]]:
 
 
 def _by_name(names: tuple[str, ...]) -> Mapping[str, str]:
-    """Whatever the blocks that a secret is asked through: what answers is the user's own, and knows names alone."""
+    """References by the secrets' own names, without the packages: the user's own values answer them, which have names
+    only."""
     return {name: reference(name.rpartition("/")[2]) for name in names}
 
 
@@ -134,5 +137,6 @@ def _uses(value: Json) -> Iterator[str]:
 
 
 def _is_one_item(value: Json) -> bool:
-    """Also said of what can't be read: who uses it learns what is wrong with it."""
+    """Whether a file has exactly one item. One that can't be read counts as if it had: the assistant that uses it gets
+    the error."""
     return value is None or len(list(_items(value))) == 1

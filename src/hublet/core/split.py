@@ -1,6 +1,6 @@
-"""Taking a reply apart: what the Hub said to one Operation becomes facts, one for each Question it answers.
+"""Taking a reply apart: what the Hub said to one Operation becomes facts, one for each Question that it answers.
 
-Only the worker imports this: it is the one place where what came off the network is looked into.
+Only the worker imports this module, so that no other process looks into what came off the network.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ MOST_ORGANIZATIONS = 1_000
 
 
 class WrongShape(ValueError):
-    """The reply is JSON, but not what the Hub's document declares: the sentence says where."""
+    """The reply is JSON, but not of the shape that the Hub's document declares. The sentence says where."""
 
 
 @dataclass(frozen=True, slots=True)
 class Harvest:
-    """What one reply brought: its facts, the secrets that they refer to, and where their icons can be fetched now.
+    """What one reply brought: its facts, the names of the secrets to which they refer, and where their icons are.
 
-    `icons` maps an icon's URL without its query to the whole pre-signed URL, which is used once and never kept.
+    `icons` are pairs of an icon's URL without its query, and the whole pre-signed URL, which is used once and never
+    kept. `organizations` are the ids in a list of organizations.
     """
 
     facts: tuple[Fact, ...]
@@ -47,7 +48,8 @@ class Harvest:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """How the assistants of a reply are looked into."""
+    """How the assistants of a reply are read: the texts of the blocks that they use, and whether nobody has filled
+    their secrets in."""
 
     blocks: secretrefs.Blocks
     unfilled: bool
@@ -61,11 +63,11 @@ def split(
     blocks: secretrefs.Blocks | None = None,
     unfilled: bool = False,
 ) -> Harvest:
-    """Facts from a 200's JSON value (a package's download is bytes). `mark` is a fresh random word that stands for
-    holes while a text is serialised, `blocks` what the packages hold that assistants use. In an `unfilled` reply the
-    secrets of assistants are still references.
+    """What the JSON value of a 200 brings (for a package's download, its bytes). `mark` is a fresh random word that
+    stands for the holes while a text is serialised. `blocks` are the texts of the packages that assistants use. In an
+    `unfilled` reply the secrets of assistants are still references.
 
-    Raises WrongShape. Operations whose answers are not kept give no facts.
+    An Operation whose answer is not kept gives no facts. Raises WrongShape.
     """
     try:
         return _split(operation, reply, mark, _Reading(blocks or {}, unfilled))
@@ -100,8 +102,8 @@ def _split(operation: ops.Operation, reply: object, mark: str, reading: _Reading
 
 
 def used(reply: object) -> tuple[str, ...]:
-    """The registry packages that the assistants of a reply use (its `rawYaml`s), each once; none of a list that `split`
-    refuses for its length."""
+    """The registry packages that the assistants of a reply use, read from their `rawYaml`, each once; none for a list
+    that `split` refuses for its length."""
     found: dict[str, None] = {}
     if isinstance(reply, list) and len(reply) > MOST_ASSISTANTS:
         return ()
@@ -128,7 +130,7 @@ def _block(question: q.Block, reply: object) -> Harvest:
 def _download(question: q.Download, reply: object) -> Harvest:
     import zipfile  # for the few passes with a download in them
 
-    # Its directory is at the end: one that was cut off has none.
+    # The directory of a zip file is at its end: a file that was cut off has none.
     if not isinstance(reply, bytes) or not reply.startswith(b"PK") or not zipfile.is_zipfile(io.BytesIO(reply)):
         raise WrongShape("a package's download is not a zip file, or not the whole of one")
     return Harvest((Fact(question, Content(Template(reply), {}, {"type": "application/zip"})),))
@@ -190,7 +192,7 @@ def _one(
     raw_yaml = item.get("rawYaml") or ""
     tree = yamltree.read(raw_yaml)
     found = secretrefs.find(config, raw_yaml, tree, reading.blocks, unfilled=reading.unfilled)
-    # Found paths are below the config, or the YAML text itself: both stand elsewhere in the item.
+    # The paths that were found begin with `config` or are that of rawYaml; in the item the config is in configResult.
     holes = {(("configResult", *path) if path[0] == "config" else path): pieces for path, pieces in found.holes.items()}
     template, icons = _template(item, holes, mark)
     traits = _traits(config, interrupted, errors or [])
@@ -210,7 +212,7 @@ def _traits(config: dict[str, object] | None, interrupted: bool, errors: Sequenc
             traits[trait] = value
     fatal = [error for error in errors if isinstance(error, dict) and error.get("fatal") is True]
     if fatal:
-        # The message may quote the author's YAML: only that there is one is kept outside the template.
+        # A message may quote the author's YAML, so the trait only says that there is one.
         traits["trouble"] = "a fatal error"
     elif config is None:
         traits["trouble"] = "no config"
@@ -276,7 +278,7 @@ def _secrets(operation: ops.SyncSecrets, reply: object, mark: str) -> Harvest:
             case None:
                 content = Content(Template(b"null"))
             case {"found": bool(), "secretLocation": {"secretType": str()}}:
-                # The name is echoed to each client as it asked; a value belongs to the secret, not to the question.
+                # The name is not kept: each client gets its own words back, and other names can have the same answer.
                 kept = {key: value for key, value in result.items() if key != "fqsn"}
                 found = secretrefs.Found({}, {})
                 value = kept.get("value")
@@ -294,9 +296,10 @@ def _secrets(operation: ops.SyncSecrets, reply: object, mark: str) -> Harvest:
 
 
 def _template(value: object, holes: dict[Path, Pieces], mark: str) -> tuple[Template, list[str]]:
-    """Serialise a value with marks in place of secrets and icon URLs, then cut the text at the marks.
+    """Serialise a value with marks in place of secrets and icons' URLs, then cut the text at the marks.
 
-    The list has the whole icon URLs in the order of their holes: two that differ in their queries only are one icon.
+    The list has the whole URLs of the icons, in the order of their holes. URLs that differ only in their queries are
+    those of one icon.
     """
     names: list[tuple[Literal["secret", "icon"], str]] = []
     icons: list[str] = []
@@ -331,12 +334,12 @@ def _is_address(text: str) -> bool:
 
 
 def _without_query(url: str) -> str:
-    # Not urlsplit, which refuses some texts and rewrites others.
+    # Not with urlsplit, which refuses some texts and rewrites others.
     return url.partition("#")[0].partition("?")[0]
 
 
 def _prove(content: Content, value: object, icons: list[str], where: str) -> None:
-    """A content is kept only if filling its template gives back exactly what the Hub said."""
+    """Raise WrongShape unless rendering the content gives back exactly what the Hub said."""
     rest = iter(icons)
     if orjson.loads(render(content.template, content.bindings, View(True, lambda _: next(rest)))) != value:
         raise WrongShape(f"{where} can't be taken apart without loss")

@@ -1,5 +1,7 @@
-"""How the account stands with the Hub after a pass: taken, refused or not reached. It decides on the lock, on the pace,
-and on whether everything that is cached has to wait for a person."""
+"""How the account stands with the Hub after a pass: its key is taken or refused, or the Hub was not reached.
+
+This decides on the lock, on when the Hub is asked again, and on whether the whole account is held in quarantine.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +12,19 @@ from hublet.core.outcomes import Answered, NotModified, PassReport, Refused, Thr
 from hublet.core.pace import LONGEST_WAIT
 
 RELOCK_AFTER = 600.0
-"""Two passes of 401 this many seconds apart lock the cache."""
+"""Two passes that are answered 401, at least this many seconds apart, lock the cache."""
 
 
 def is_taken(report: PassReport) -> bool:
-    """Whether the Hub answered anything that it answers for this account only."""
+    """Whether the Hub has answered anything that it answers only with the key of an account."""
     return any(knows_account(*told) for told in report.outcomes)
 
 
 def all_refused(report: PassReport) -> tuple[str, ...]:
-    """What a Hub says that refuses all that is the account's: each status and message once. Empty when it does not.
+    """What the Hub says if it refuses everything of the account: each status and message once. Empty if it does not.
 
-    401 alone is about the key, which is the lock's matter; anything else everywhere may be the Hub's end.
+    If all are 401, the key is refused, which is a matter of the lock. Any other refusal of everything may be the Hub's
+    end.
     """
     outcomes = [outcome for operation, outcome in report.outcomes if not is_public(operation)]
     refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
@@ -33,7 +36,8 @@ def all_refused(report: PassReport) -> tuple[str, ...]:
 
 
 def judge_account(ledger: Ledger, report: PassReport, now: float) -> Ledger:
-    """The ledger with what a pass says of the account: how long to leave the Hub alone, failures in a row, the lock."""
+    """The ledger after a pass has been judged: how long the Hub wants to be left alone, how many passes in a row have
+    not reached it, and the lock."""
     outcomes = [outcome for _, outcome in report.outcomes]
     waits = [o.retry_after for o in outcomes if isinstance(o, Throttled) and o.retry_after is not None]
     before = ledger.not_before if ledger.not_before <= now + LONGEST_WAIT else 0.0  # else the clock was set back since
@@ -54,9 +58,10 @@ def judge_account(ledger: Ledger, report: PassReport, now: float) -> Ledger:
 
 
 def _locked(ledger: Ledger, report: PassReport, now: float, *, taken: bool) -> Ledger:
-    """401 on at least two operations, in two passes at least RELOCK_AFTER apart, with no answer between.
+    """The ledger with the lock that follows from a whole pass.
 
-    A lock for that reason ends when the Hub takes the key again; one of any other reason does not.
+    The cache is locked by two passes at least RELOCK_AFTER apart, each with a 401 for two Operations or more, if the
+    Hub has taken the key in none between them. Such a lock ends when the Hub takes the key again; others don't.
     """
     if taken:
         lock = None if ledger.lock is not None and ledger.lock.why == "refused" else ledger.lock

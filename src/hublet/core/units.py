@@ -7,7 +7,8 @@ _bytes = {"GiB": 1024**3, "MiB": 1024**2, "KiB": 1024, "B": 1}
 
 
 def parse_duration(text: str) -> int:
-    """Seconds. Raises ValueError with what is wrong; a bare number is refused, because its unit would be a guess."""
+    """A duration in seconds. Raises ValueError with a sentence that says what is wrong. A number without a unit is
+    refused: its unit would be a guess."""
     if parse_count(text) is not None:
         raise ValueError(f"a duration needs a unit: {text}s or {text}m")
     count = parse_count(text[:-1])
@@ -17,12 +18,13 @@ def parse_duration(text: str) -> int:
 
 
 def render_duration(seconds: int) -> str:
-    """The shortest text that parse_duration reads as so many seconds."""
+    """The shortest text that `parse_duration` reads as so many seconds."""
     return _render(seconds, _seconds)
 
 
 def parse_size(text: str) -> int:
-    """Bytes. Raises ValueError with what is wrong; MB is refused, because readers differ on what it means."""
+    """A size in bytes. Raises ValueError with a sentence that says what is wrong. MB is refused: people differ on what
+    it means."""
     digits = text.rstrip("BGKMi")
     count = parse_count(digits)
     if count is None or text[len(digits) :] not in _bytes:
@@ -31,12 +33,13 @@ def parse_size(text: str) -> int:
 
 
 def render_size(size: int) -> str:
-    """The shortest text that parse_size reads as so many bytes."""
+    """The shortest text that `parse_size` reads as so many bytes."""
     return _render(size, _bytes)
 
 
 def parse_count(text: str) -> int | None:
-    """A whole number of at most ten digits, else None. No leading zero: some readers take 010 for eight."""
+    """A whole number of at most ten digits; None for any other text. A leading zero is refused: some programs take 010
+    for eight."""
     if not (text.isascii() and text.isdigit()) or len(text) > 10 or (text[0] == "0" and text != "0"):
         return None
     return int(text)
@@ -49,7 +52,7 @@ def _render(amount: int, units: dict[str, int]) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`3 s`, `12 min`, `5 h`, `2 d`: one unit, rounded down."""
+    """A duration for people, in one unit and rounded down: `3 s`, `12 min`, `5 h`, `2 d`. Empty for None."""
     if seconds is None:
         return ""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):

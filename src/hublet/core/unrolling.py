@@ -1,14 +1,15 @@
-"""Making of an author's config what clients read: blocks put in place, secrets named in full, then rendered.
+"""Unrolling: making an author's config into the one that clients read. The blocks that it uses are put in place, its
+secrets are named in full, and then rendered.
 
 The algorithm is that of Continue's config-yaml package (`load/unroll.ts`, version 1.42), step by step:
 
     parse ── each `uses:` fetched, inputs filled in ── overrides ── injected blocks ── duplicates dropped
           ── secrets get their full names ── are rendered ── parsed again ── models without a key go to the proxy
 
-What differs, on purpose: secrets are filled into the strings of the tree and not into YAML text, so that a value can't
-become anything but text, and a reference that their YAML writer would break over two lines is still one. What their
-`console` says is not said. A block that fails leaves null in its place and a non-fatal error; only a config that can't
-be read at all raises.
+Two things differ on purpose. Secrets are filled into the strings of the tree and not into a YAML text: so a value can't
+become anything but text, and a reference that their YAML writer would break over two lines stays one. And what they
+write to the `console` is not written. A block that can't be had leaves null in its place and a non-fatal error; only
+for a config that can't be read at all NotUsable is raised.
 """
 
 from __future__ import annotations
@@ -32,29 +33,31 @@ Json = Any
 
 
 class NotUsable(ValueError):
-    """A config, or a block, that can't be read: the message is what clients are told."""
+    """A config or a block can't be read. The message is the one that clients get."""
 
 
 class NoBlock(Exception):
-    """Why a registry has no text for a source."""
+    """A block can't be had; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What a registry has of a source. What is not `yaml_only` is taken for a markdown rule when it is no YAML."""
+    """The text of a package or a file. If it is no valid YAML it is taken for a rule in markdown, unless
+    `yaml_only`."""
 
     content: str
     yaml_only: bool = False
 
 
 Registry = Callable[[Source], Text | None]
-"""The text of a block; None or NoBlock where there is none."""
+"""Gives the text of a block. Returns None or raises NoBlock when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """How secrets are shown. `secrets` gets all full names at once, in order, and gives what stands in their place: a
-    value, or the reference to a location (`${{ secrets.user:dana/NAME }}`); what it leaves out stays as it is."""
+    """How secrets are rendered. `secrets` is called once with all full names in order, and returns what is to stand in
+    their place: a value, or a reference to a location (`${{ secrets.user:dana/NAME }}`). A name that it leaves out
+    stays as it is. `scope` and `on_prem_proxy` go into models that are reached through the Hub."""
 
     secrets: Callable[[tuple[str, ...]], Mapping[str, str]]
     scope: str | None = None
@@ -63,8 +66,9 @@ class Rendering:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What an organization may ask for: blocks to be let in alone (`allowed`) or kept out, as `owner/package`; blocks
-    to be added; request options that fill in what the config doesn't say."""
+    """What an organization may ask for: the only blocks that may be used (`allowed`) and those that may not
+    (`blocked`), as `owner/package`; blocks to be added (`injected`); and request options for what the config doesn't
+    say."""
 
     allowed: frozenset[str] | None = None
     blocked: frozenset[str] = frozenset()
@@ -74,7 +78,7 @@ class Options:
 
 @dataclass(slots=True)
 class Unrolled:
-    """The config, and its non-fatal errors as clients get them."""
+    """An unrolled config, and its non-fatal errors as clients get them."""
 
     config: dict[str, Json]
     errors: list[dict[str, Json]] = field(default_factory=list)
@@ -93,7 +97,8 @@ def unroll(
     rendering: Rendering | None = None,
     options: Options = _PLAIN_OPTIONS,
 ) -> Unrolled:
-    """The unrolled config of a text. Without `rendering` its secrets keep their full names. Raises NotUsable."""
+    """The unrolled config of a text. Without `rendering` its secrets stay references with full names. Raises
+    NotUsable."""
     unrolled = _blocks(_config(text, source), registry, options)
     config = _fill_secrets(unrolled.config, lambda name: reference(f"{source}/{name}"))
     if rendering is not None:
@@ -113,7 +118,7 @@ def unroll(
 
 
 def parse_config(content: str) -> dict[str, Json]:
-    """What an author's config says. Raises NotUsable."""
+    """An author's config as a JSON value. Raises NotUsable."""
     return _parsed(configschema.CONFIG, content, "Failed to parse config: ")
 
 
@@ -196,7 +201,7 @@ def _is_allowed(source: Source, options: Options) -> bool:
 
 
 def _resolved(source: Source, given: Mapping[str, str], registry: Registry) -> dict[str, Json]:
-    """What a block says, its inputs and the full names of its secrets filled into its text."""
+    """A block, with its inputs and the full names of its secrets filled into its text. Raises NoBlock or NotUsable."""
     text = registry(source)
     if text is None:
         raise NoBlock(f"Block {source} not found")
@@ -227,7 +232,7 @@ _KIND_ORDER = ("context", "models", "docs", "mcpServers", "data", "rules", "prom
 
 
 def _inject(source: Source, registry: Registry, twins: _Twins, out: Unrolled) -> None:
-    """Add a block that the config doesn't name; what it wants as inputs is looked for among the secrets."""
+    """Add a block that the config doesn't name. Its inputs are taken from the secrets of the same names."""
     try:
         text = registry(source)
         if text is None:
@@ -254,7 +259,8 @@ def _from_file(section: str, item: Json, source: Source) -> Json:
 
 
 class _Twins:
-    """Tells items that have been there before: by name, a context by its provider, a rule of mere text by the text."""
+    """Recognizes an item that was there before: by its name, a context by its provider, a rule that is only a text by
+    that text."""
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, type, Json]] = set()
@@ -273,11 +279,11 @@ class _Twins:
 
 
 def _merged_options(own: Json, injected: Mapping[str, Json] | None) -> Json:
-    """The config's own win; headers alone are merged one by one."""
+    """Request options: the config's own count before the injected ones. Only headers are merged one by one."""
     if own is None or injected is None:
         return own if injected is None else dict(injected)
     headers = {**(injected.get("headers") or {}), **(own.get("headers") or {})}
-    merged = {**injected, **own, "headers": headers}  # in the place that they had: names are asked for in that order
+    merged = {**injected, **own, "headers": headers}  # in this order: the names of secrets are asked for in it
     if not headers:
         del merged["headers"]
     return merged
@@ -287,7 +293,7 @@ def _merged_options(own: Json, injected: Mapping[str, Json] | None) -> Json:
 
 
 def _by_proxy(model: Json, source: Source, rendering: Rendering) -> Json:
-    """A model whose key, or a text of its env, is a secret that only the Hub has is reached through the Hub."""
+    """A model is reached through the Hub if its key, or a text of its `env`, is a secret that only the Hub has."""
     if model is None:
         return None
     key = _place(model.get("apiKey"))
@@ -309,7 +315,7 @@ def _by_proxy(model: Json, source: Source, rendering: Rendering) -> Json:
 
 
 def _place(value: Json) -> str | None:
-    """The location that a text's only variable names."""
+    """The location in a text with exactly one variable; None for any other value."""
     names: Iterable[str] = variables(value) if isinstance(value, str) else ()
     match tuple(names):
         case (name,) if SECRETS in name:

@@ -1,5 +1,8 @@
-"""Validators: what the Hub gives with an answer so that it need not send it again (RFC 9110 section 8.8), what we make
-of an answer to know it again when the Hub gives nothing that lasts, and how they are written down."""
+"""Validators, by which an answer is known again, and how they are written down.
+
+The Hub gives an ETag or a date with an answer, so that it need not send the same answer again (RFC 9110 section 8.8).
+Where it gives nothing that lasts, a digest of the answer tells us that the same words have come again.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ from hublet.core.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """Of one Operation's answer: an `etag`, or without one a `modified` date, as the Hub wrote it, if it did; and the
-    `digest` of what it said, ours and never sent. `asker` is for whom and where it was given, and which version of
-    hublet read the answer (`asker_of`): it is good for nobody else, nowhere else, and for no other version. `at` is
-    when the answer came as a whole, in seconds of our own wall clock; 0 when nobody knows."""
+    """The validator of one Operation's answer: the Hub's `etag`, or its `modified` date if it gave no ETag, each as the
+    Hub wrote it; and our own `digest` of what it said, which is never sent. `asker` stands for the Hub, the key and the
+    version of hublet that read the answer (`asker_of`): the validator is good for no other. `at` is when the answer
+    came as a whole, in seconds of our own wall clock; 0 if that is not known."""
 
     asker: str
     etag: str | None = None
@@ -25,22 +28,23 @@ class Validator:
     at: float = 0.0
 
     def header(self) -> tuple[str, str] | None:
-        """The header that asks conditionally (RFC 9110 section 13.1), if the Hub gave anything to ask with."""
+        """The header of a conditional request (RFC 9110 section 13.1); None if the Hub gave neither ETag nor date."""
         if self.etag is not None:
             return "If-None-Match", self.etag
         return ("If-Modified-Since", self.modified) if self.modified is not None else None
 
     def fits(self, etag: str | None) -> bool:
-        """Whether a 304 with this ETag can be about what the validator is of (compared weakly, section 8.8.3.2)."""
+        """Whether a 304 with this ETag can be about the same answer (weak comparison, RFC 9110 section 8.8.3.2)."""
         return etag is None or self.etag is None or etag.removeprefix("W/") == self.etag.removeprefix("W/")
 
 
 def asker_of(url: str, key: str, version: str) -> str:
-    """A word for a Hub, a key and the version of hublet that takes the Hub's answers apart. None of the three can be
-    found out by it; it is kept sealed all the same.
+    """A hash that stands for a Hub, a key and the version of hublet that takes the Hub's answers apart. It reveals none
+    of them, and is kept sealed all the same.
 
-    The version is in it because another one may take the same answer apart otherwise: it may find a secret that the one
-    before left in the text. After an upgrade no validator fits, and the first pass reads every answer as a whole.
+    The version is in it because another version may take the same answer apart differently: it may find a secret that
+    the one before left in the text. After an upgrade no validator fits, and the first pass reads every answer as a
+    whole.
     """
     said = b"\0".join((b"hublet/2/asker", url.encode(), key.encode(), version.encode()))
     return hashlib.sha256(said).hexdigest()[:32]
@@ -53,11 +57,12 @@ LONGEST_BELIEVED = 7 * 86400.0
 
 
 def is_believed(operation: ops.Operation, validator: Validator, now: float) -> bool:
-    """Whether a validator may still stand for an answer. A Hub, or a proxy before it, that says 304 to everything would
-    else be believed for ever, and what was lost here of an answer would never come back.
+    """Whether a validator may still stand for an answer. Otherwise a Hub, or a proxy before it, that says 304 to
+    everything would be believed for ever, and a part of an answer that was lost here would never come back.
 
-    Each operation has a limit of its own, between half of LONGEST_BELIEVED and all of it: what came in one pass is not
-    all asked for as a whole in one pass again. A validator of the future (the clock was set back) is not believed.
+    Each Operation has a limit of its own, between half of LONGEST_BELIEVED and all of it, so that not all that came in
+    one pass is asked for unconditionally in one pass again. A validator of the future is not believed: the clock was
+    set back.
     """
     name = hashlib.sha256(ops.write(operation).target.encode()).digest()
     share = int.from_bytes(name[:4], "big") / 2**32
@@ -65,12 +70,12 @@ def is_believed(operation: ops.Operation, validator: Validator, now: float) -> b
 
 
 def validators_to_plain(validators: Validators) -> dict[str, list[str | float | None]]:
-    """A JSON value, by the targets that are asked; the inverse is `validators_from_plain`."""
+    """Validators as a JSON value, by the target of their Operation; `validators_from_plain` is the inverse."""
     return {ops.write(operation).target: validator_to_plain(v) for operation, v in validators.items()}
 
 
 def validators_from_plain(plain: object) -> dict[ops.Operation, Validator]:
-    """What can't be read is left out: it is asked for as a whole."""
+    """The inverse of `validators_to_plain`. What can't be read is left out: it is then asked for unconditionally."""
     found = {}
     for target, fields in plain.items() if isinstance(plain, dict) else ():
         validator = validator_from_plain(fields)
@@ -84,11 +89,12 @@ def validators_from_plain(plain: object) -> dict[ops.Operation, Validator]:
 
 
 def validator_to_plain(validator: Validator) -> list[str | float | None]:
+    """A validator as a JSON value."""
     return [validator.asker, validator.etag, validator.modified, validator.digest, validator.at]
 
 
 def validator_from_plain(fields: object) -> Validator | None:
-    """The inverse; None for anything else. The later fields are missing in what an earlier hublet has written."""
+    """The inverse of `validator_to_plain`; None for any other value. Older versions wrote fewer fields."""
     match fields:
         case [str(asker), str() | None as etag, str() | None as modified]:
             return Validator(asker, etag, modified)

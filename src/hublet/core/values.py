@@ -1,9 +1,9 @@
-"""Data classes that are quick to make: `from hublet.core.values import dataclass` in place of `dataclasses`' own.
+"""Data classes that cost little at start: `from hublet.core.values import dataclass` in place of that of `dataclasses`.
 
-What it gives is a data class like any other (`fields`, `replace`, `asdict`), and to a type checker the very same. But
-`dataclasses` compiles up to six methods for each class as soon as it is made, a quarter of a millisecond a class at
-each start. Here those that have to be quick are compiled when they are first called, which for most classes is long
-after the start or never; the others are written once, for all classes.
+Such a class is a data class like any other (`fields`, `replace`, `asdict` work), and a type checker sees no difference.
+But `dataclasses` compiles up to six methods for each class when the class is defined, which takes a quarter of a
+millisecond for each class at every start. Here the methods that have to be fast are compiled when they are first
+called: for most classes that is long after the start, or never. The other methods are written once, for all classes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ __all__ = ["dataclass"]
 
 _ORDERINGS = (operator.lt, operator.le, operator.gt, operator.ge)
 _UNSET = object()
-"""The argument that was not given, where a default is made anew for each instance."""
+"""Stands for an argument that was not given, where the default is made anew for each instance."""
 
 Class = type[Any]
 Names = dict[str, Any]
-"""What the lines of a method may refer to, by the name that they do it with."""
+"""The globals of a compiled method, by name."""
 
 
 def _dataclass(
@@ -36,13 +36,13 @@ def _dataclass(
     kw_only: bool = False,
     slots: bool = False,
 ) -> Any:
-    """`dataclasses.dataclass`, with as many of its parameters as are used here."""
+    """`dataclasses.dataclass`, with those of its parameters that hublet uses."""
 
     def made(cls: Class) -> Class:
         written = set(vars(cls))
         if cls.__doc__ is None:
             cls.__doc__ = (
-                f"{cls.__name__}(...)"  # else its signature is put there, which takes longer than all the rest
+                f"{cls.__name__}(...)"  # else dataclasses puts the signature there, which takes longest of all
             )
         made = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only, slots=slots)(cls)
         for name, method in _methods(made, eq=eq, order=order, frozen=frozen).items():
@@ -77,7 +77,7 @@ def _methods(cls: Class, *, eq: bool, order: bool, frozen: bool) -> dict[str, An
 
 
 def _when_called(cls: Class, name: str, lines_of: Callable[[Class, Names], list[str]]) -> Callable[..., Any]:
-    """A method that compiles itself: the class has the other one from then on."""
+    """A method that compiles itself when it is first called, and puts the compiled one in its place in the class."""
 
     def first(*args: Any, **kwargs: Any) -> Any:
         names: Names = {}
@@ -103,7 +103,7 @@ def _init(cls: Class, names: Names, assign: str = " self.{name} = {value}") -> l
         if field.init:
             (by_name if field.kw_only else given).append(parameter)
         elif parameter == name:
-            continue  # `__post_init__` sets it
+            continue  # without a default: `__post_init__` sets it
         else:
             body.append(f" {parameter}")
         body.append(assign.format(name=name, value=value))

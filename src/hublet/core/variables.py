@@ -1,10 +1,11 @@
-"""Continue's template variables, `${{ inputs.X }}` and `${{ secrets.X }}`, found and filled as its config-yaml package
-does.
+"""Continue's template variables, `${{ inputs.X }}` and `${{ secrets.X }}`, found and filled as by its config-yaml
+package.
 
     `${{`, any white space, one run of characters other than `}` and white space, any white space, `}}`
 
-White space is JavaScript's. One pass; what is put in is not looked at again; what is unknown stays as it is. (Secrets
-are found for hiding by core/secretrefs, whose pattern is narrower on purpose.)
+White space is what JavaScript takes for it. A text is filled in one pass: variables in a value are not filled, and
+those without a value stay as they are. (core/secretrefs.py finds the secrets that have to be hidden. Its pattern is
+narrower on purpose.)
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ def variables(text: str) -> tuple[str, ...]:
 
 
 def secrets_of(text: str) -> tuple[str, ...]:
-    """The same of `secrets.` alone, without that."""
+    """The names of the variables that begin with `secrets.`, without that, each once, in order."""
     return tuple(name.removeprefix(SECRETS) for name in variables(text) if name.startswith(SECRETS))
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """A text with each variable that has a value replaced by it."""
+    """A text in which each variable with a value is replaced by the value."""
     pieces, done = [], 0
     for start, end, name in _found(text):
         if name in values:
@@ -42,7 +43,7 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 
 
 def each_string(value: object, change: Callable[[str], str]) -> object:
-    """A JSON value with every text in it changed, keys too."""
+    """A JSON value in which every text is changed, keys too."""
     match value:
         case str():
             return change(value)
@@ -54,7 +55,7 @@ def each_string(value: object, change: Callable[[str], str]) -> object:
 
 
 def strings(value: object) -> Iterator[str]:
-    """Every text of a JSON value in order, a key before what it leads to."""
+    """Every text in a JSON value, in order, a key before its value."""
     match value:
         case str():
             yield value
@@ -68,8 +69,8 @@ def strings(value: object) -> Iterator[str]:
 
 
 def _found(text: str) -> Iterator[tuple[int, int, str]]:
-    """(start, end, name) of each variable. Linear: where a run of characters did not end as a name has to, no other
-    name can begin within that run."""
+    """(start, end, name) of each variable. Takes linear time: if a run of characters does not end as a name has to, no
+    other name can begin within that run."""
     at = text.find("${{")
     while at >= 0:
         name = _NAME.match(text, _end(_WHITE, text, at + 3))
@@ -81,7 +82,7 @@ def _found(text: str) -> Iterator[tuple[int, int, str]]:
                 yield at, closing + 2, name[0]
                 after = closing + 2
             else:
-                # One that begins in the last three characters of the run has its name behind the white space.
+                # A `${{` in the last three characters of the run has its name behind the white space.
                 after = max(at + 3, name.end() - 3)
         at = text.find("${{", after)
 

@@ -1,17 +1,17 @@
-"""Reading YAML by the rules of 1.2, as Continue's own parser (npm's `yaml`) does by default.
+"""Reading YAML by the rules of version 1.2, as Continue's own parser (npm's `yaml`) does by default.
 
-PyYAML's rules are those of 1.1, where `on`, `012`, `1:30`, `1_000` and dates are no text. Here only its parser's events
-are used; what a scalar means core/yamlrules says. Keys become texts, as they do in JavaScript; `<<` is a key like any
-other; a key given twice, a second document and an unknown alias are errors. A `%YAML 1.1` directive switches to those
-rules, merge keys among them, for that text, in their parser as here.
+PyYAML has the rules of 1.1, by which `on`, `012`, `1:30`, `1_000` and dates are no text. Here only the events of its
+parser are used; core/yamlrules.py says what a scalar means. Keys become texts, as they do in JavaScript, and `<<` is a
+key like any other. A key that is given twice, a second document and an unknown alias are errors. In a text with a
+`%YAML 1.1` directive the rules of 1.1 hold, with merge keys, in their parser as here.
 
 What their parser reads and this one refuses: the tags !!binary, !!timestamp, !!set, !!omap and !!pairs, dates under
 `%YAML 1.1`, keys that are lists or mappings, an empty key, nesting deeper than 100 levels, some tabs at the start of
 lines. What it refuses and this one reads: comments stuck to another token, broken tags.
 
-The value is built from events: composing in libyaml would recurse once a level. An alias counts as their parser counts
-it (an anchor is used 99 times at most, less often when it holds aliases itself), so a small text can't unfold without
-end.
+The value is built from events, since composing it in libyaml would recurse for each level. Aliases are counted as their
+parser counts them (an anchor may be used 99 times, and less often if there are aliases within it), so a small text
+can't unfold without end.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ _TAG = "tag:yaml.org,2002:"
 _UNREAD = ("binary", "timestamp", "merge", "set", "omap", "pairs")
 
 _ODD = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|\r(?!\n)")
-"""Characters that libyaml refuses or takes for line ends; in YAML 1.2 they are characters like any other."""
+"""Characters that libyaml refuses or takes for line ends; here they are characters like any other."""
 _PLANES = ((0xF0000, re.compile("[\U000f0000-\U000fffff]")), (0x100000, re.compile("[\U00100000-\U0010ffff]")))
 
 
 class YamlError(ValueError):
-    """Why a text is no YAML that can be read: one sentence, with the line where there is one."""
+    """A text can't be read as YAML. The message is one sentence, with line and column where they are known."""
 
 
 def read(text: str) -> Value:
-    """The value of a text with one document, or with none (None). Raises YamlError."""
+    """The value of a text with one document; None for a text with none. Raises YamlError."""
     if len(text) > _MOST_CHARACTERS:
         raise YamlError(f"the text is longer than {_MOST_CHARACTERS} characters")
-    # With a line end at the end: of a block scalar that ends the text without one, libyaml loses the last.
+    # A line end is added: without one, libyaml gives a block scalar at the end of the text no final line end.
     text = text.removeprefix("\ufeff") + "\n"
     base = _base(text)
     hidden = _ODD.sub(lambda match: chr(base + ord(match[0])), text) if base else text
@@ -67,8 +67,8 @@ def read(text: str) -> Value:
 
 
 def _without_tab(text: str, error: yaml.MarkedYAMLError) -> str | None:
-    """The text without the blanks of the line that libyaml stumbled over, if there is nothing but blanks in it: between
-    tokens 1.2 allows tabs there. None for any other trouble."""
+    """The text with the line emptied at which libyaml failed, if there are only blanks with a tab in that line: YAML
+    1.2 allows tabs there. None for any other error."""
     if error.problem_mark is None or "\t" not in text:
         return None
     lines = text.split("\n")
@@ -86,7 +86,8 @@ def _told(error: yaml.MarkedYAMLError) -> str:
 
 
 def _base(text: str) -> int:
-    """Where to put odd characters while libyaml reads: a private plane that the text does not use; 0 without any."""
+    """By how much odd characters are shifted while libyaml reads, into a private plane that the text does not use; 0 if
+    there are none. Raises YamlError if the text uses both planes."""
     if _ODD.search(text) is None:
         return 0
     for base, used in _PLANES:
@@ -97,7 +98,8 @@ def _base(text: str) -> int:
 
 @dataclass(slots=True)
 class _Anchor:
-    """`count` and `weight` are what npm's `yaml` calls count and aliasCount; `aliases` are those used within."""
+    """What an anchor stands for, and how often it was used: `count` and `weight` are what npm's `yaml` calls count and
+    aliasCount. `aliases` are the anchors that are used within it."""
 
     value: Value
     nodes: int
@@ -116,7 +118,7 @@ class _Anchor:
 
 
 class _Builder:
-    """One document from its events."""
+    """Builds the value of one document from its events. `base` is by how much odd characters were shifted."""
 
     def __init__(self, events: Iterator[yaml.Event], base: int) -> None:
         self._events, self._base = events, base
@@ -147,7 +149,7 @@ class _Builder:
         self._count(1)
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
-            # Until it is whole, an alias to it would stand within itself.
+            # Until the value is complete, an alias to it would stand within itself.
             self._anchors.pop(anchor, None)
         value = self._content(event, depth)
         if anchor is not None:
@@ -217,7 +219,7 @@ class _Builder:
             if merges:
                 _merge(found, value)
                 continue
-            # Scalars are the same key when JavaScript finds them so (1 and 1.0, but not 1 and "1"); NaN never is.
+            # Scalars are the same key if JavaScript says so: 1 and 1.0 are, 1 and "1" are not, and NaN is no other NaN.
             kind = float if isinstance(key, int | float) and not isinstance(key, bool) else type(key)
             if (kind, key) in seen and key == key:
                 raise YamlError(f"the key {key_text(key)[:60]!r} is given twice")
@@ -226,7 +228,7 @@ class _Builder:
         return found
 
     def _children(self) -> Iterator[yaml.Event]:
-        """The events that begin the children of a collection; whoever takes one reads all of that child."""
+        """The first event of each child of a collection; the caller reads the child's other events."""
         for event in self._events:
             if isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
                 return
@@ -243,7 +245,7 @@ def _is_merge(event: yaml.Event) -> bool:
 
 
 def _merge(found: dict[str, Value], value: Value) -> None:
-    """YAML 1.1's merge: keys that are there already stay, and so do those of an earlier source."""
+    """The merge of YAML 1.1: keys that are there already are kept, and so are those of an earlier source."""
     for source in value if isinstance(value, list) else [value]:
         if not isinstance(source, dict):
             raise YamlError("what is merged (<<) is not a mapping")

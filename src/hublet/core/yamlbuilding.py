@@ -1,5 +1,8 @@
-"""Putting a YAML text's tree together from the parser's events: composing it in libyaml would recurse once a level, and
-deep nesting would end the process instead of the reading. By itself, since only who reads YAML is to load a parser."""
+"""Building the tree of a YAML text from the events of the parser.
+
+Composing it in libyaml would recurse for each level, and deep nesting would crash the process. This is a module of its
+own so that the parser is loaded only when YAML is read.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,17 @@ class _Unreadable(ValueError):
 
 
 def build(source: str) -> Tree:
-    """The tree of a document; None when it can't be read, or is too deep or too large once its aliases are unfolded."""
+    """The tree of a document; None if it can't be read, is too deep, or too large with its aliases unfolded."""
     try:
-        # A byte order mark is not counted by the parser: positions begin behind it.
+        # The parser does not count a byte order mark: its positions begin behind it.
         return _Builder(yaml.parse(source, Loader=_LOADER), int(source.startswith("\ufeff"))).document()
     except (yaml.YAMLError, ValueError):
         return None
 
 
 class _Builder:
-    """One document from its events. Aliases cost as many nodes as what they stand for."""
+    """Builds the tree of one document from its events. `shift` is added to positions. An alias counts as many nodes as
+    what it stands for."""
 
     def __init__(self, events: Iterator[yaml.Event], shift: int) -> None:
         self._events, self._shift = events, shift
@@ -51,7 +55,7 @@ class _Builder:
             raise _Unreadable
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
-                raise _Unreadable  # unknown, or within itself
+                raise _Unreadable  # the anchor is unknown, or the alias is within it
             tree, size = self._anchors[event.anchor]
             self._count(size)
             return tree

@@ -1,5 +1,6 @@
-"""What plain scalars mean in YAML: by the core schema of 1.2 (section 10.3), and by the types of 1.1 as npm's `yaml`
-has them, which a text chooses with a `%YAML 1.1` directive. Numbers are JavaScript's: one that is not exact is a float.
+"""What plain scalars mean in YAML: by the core schema of version 1.2 (section 10.3), and by the types of version 1.1 as
+npm's `yaml` has them, for texts with a `%YAML 1.1` directive. Numbers are those of JavaScript: an integer that it can't
+hold exactly is a float.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from decimal import Decimal
 
 Scalar = None | bool | int | float | str
 Rules = Callable[[str], tuple[str, Scalar]]
-"""From a plain scalar's text to its tag's last word and its value. Raises ValueError where it is of no type we have."""
+"""Gives, for the text of a plain scalar, the last word of its tag and its value. Raises ValueError for a type that is
+not read."""
 
 _EXACT = 2**53
 
@@ -63,7 +65,7 @@ def core(text: str) -> tuple[str, Scalar]:
 
 
 def of_1_1(text: str) -> tuple[str, Scalar]:
-    """The types of YAML 1.1. Raises ValueError for a date, which is nothing that JSON has."""
+    """The types of YAML 1.1. Raises ValueError for a date, since JSON has none."""
     if _NULL.fullmatch(text):
         return "null", None
     if _TRUE_1_1.fullmatch(text) or _FALSE_1_1.fullmatch(text):
@@ -88,7 +90,7 @@ def of_1_1(text: str) -> tuple[str, Scalar]:
 
 
 def key_text(key: Scalar) -> str:
-    """A scalar key as JavaScript makes it a property's name."""
+    """A scalar key as JavaScript writes it as the name of a property."""
     match key:
         case None:
             return ""
@@ -107,7 +109,7 @@ def _special(text: str) -> float | None:
 
 def _whole(digits: str, base: int) -> int | float:
     if base == 10 and len(digits) > 20:
-        return _floated(digits)  # Python refuses to make an int of very many digits
+        return _floated(digits)  # Python refuses to convert very many digits to an int
     value = int(digits, base)
     try:
         return value if abs(value) <= _EXACT else float(value)
@@ -119,7 +121,7 @@ def _floated(text: str) -> int | float:
     try:
         return _exact(float(text))
     except ValueError:
-        return math.nan  # `.` and `e5`, which the types of 1.1 take for numbers
+        return math.nan  # `.` and `e5`, which are numbers by the types of 1.1
 
 
 def _exact(value: float) -> int | float:
@@ -127,7 +129,7 @@ def _exact(value: float) -> int | float:
 
 
 def _float_text(value: float) -> str:
-    """As JavaScript writes a number (ECMA-262, Number::toString): no exponent from 1e-6 up to 1e21."""
+    """A number as JavaScript writes it (ECMA-262, Number::toString): without an exponent from 1e-6 up to 1e21."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):

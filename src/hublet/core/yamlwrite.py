@@ -1,9 +1,9 @@
-"""Writing YAML that every reader reads alike: by the rules of 1.2 and of 1.1, in npm's `yaml`, PyYAML and others.
+"""Writing YAML that every parser reads alike: by the rules of 1.2 and of 1.1, in npm's `yaml`, PyYAML and others.
 
-Block style, two spaces a level, keys in the order given. A text stays plain only where no set of rules could take it
-for something else (`on`, `012`, `1e3`, `1:30`, `~`, dates are quoted); one with line ends becomes a literal block where
-its lines can stand as they are; all else is quoted with JSON's escapes, which are YAML's as well. The same value always
-gives the same bytes.
+It is written in block style, with two spaces for each level, and keys in the order in which they are given. A text is
+written plain only if no set of rules could take it for something else (`on`, `012`, `1e3`, `1:30`, `~` and dates are
+quoted). A text with line ends becomes a literal block if its lines can stand as they are. All others are quoted with
+the escapes of JSON, which YAML has as well. The same value always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -18,21 +18,24 @@ _FIRST = re.compile(r"[^\s\-?:,\[\]{}#&*!|>'\"%@`<=~.+0-9]")
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+){2,}")
 _BROKEN = re.compile(r":(?:\s|\Z)|\s#|\s\Z")
 _ODD = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\xa0\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
-"""What no reader needs to be tried with as it is: controls, other line ends, a byte order mark, half characters."""
+"""Characters that are always escaped, since parsers differ on them: controls, other line ends, a byte order mark, half
+of a surrogate pair."""
 _LONGEST_KEY = 1000
-"""A key that stands before its colon on one line may have 1024 characters (YAML 1.2, 7.4.2)."""
+"""The longest key that is written. A key on one line with its colon may have 1024 characters (YAML 1.2, section
+7.4.2)."""
 
 
 def dump(value: object) -> str:
-    """The YAML text of a value made of JSON's types, with a line end at its end. Infinite numbers can be written.
+    """The YAML text of a value of JSON's types, with a line end at its end. Infinite numbers and NaN can be written,
+    too.
 
-    Raises TypeError for anything else, ValueError for a key that is too long to be one.
+    Raises TypeError for a value of another type, ValueError for a key that is too long and for half a surrogate pair.
     """
     return "".join(_node(value, 0, root=True)).removeprefix("\n").removeprefix(" ") + "\n"
 
 
 def scalar(value: object) -> str:
-    """One value on one line, as it stands in block style. Raises TypeError for a list or a mapping."""
+    """A scalar on one line, as it stands in block style. Raises TypeError for a list or a mapping."""
     match value:
         case None:
             return "null"
@@ -48,10 +51,10 @@ def scalar(value: object) -> str:
 
 
 def _node(value: object, depth: int, *, root: bool = False, in_list: bool = False) -> Iterator[str]:
-    """What stands behind `key:` or `-`, with the space or line end before it."""
+    """The text of a value behind `key:` or `-`, with the space or the line end before it, in pieces."""
     if isinstance(value, Mapping) and value:
         for index, (key, child) in enumerate(value.items()):
-            # The first key of a list's element stands on the line of its dash.
+            # The first key of an element stands on the same line as the dash of the element.
             yield " " if in_list and index == 0 else "\n" + "  " * depth
             yield f"{_key(key)}:"
             yield from _node(child, depth + 1)
@@ -97,7 +100,7 @@ def _is_block(text: str) -> bool:
         and not text.startswith((" ", "\t", "\n"))
         and not text.endswith("\n\n")
         and _ODD.search(text) is None
-        # A last line of blanks alone is not told from indentation by every reader.
+        # Not every parser tells a line of blanks from indentation.
         and not any(line and not line.strip() for line in text.split("\n"))
     )
 
@@ -125,5 +128,5 @@ def _number(value: float) -> str:
     if math.isinf(value):
         return ".inf" if value > 0 else "-.inf"
     mantissa, mark, exponent = repr(value).partition("e")
-    # Rules of 1.1 know no number with an exponent and without a point.
+    # By the rules of 1.1 a number with an exponent needs a decimal point.
     return f"{mantissa if '.' in mantissa else mantissa + '.0'}{mark}{exponent}"
