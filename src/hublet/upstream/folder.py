@@ -1,7 +1,8 @@
-"""A folder as the Hub: the same Operations, answered from files. No key, no network, one reading for a whole pass.
+"""A folder as the Hub: the same Operations, answered from files. There is no key and no network, and a pass reads the
+folder once.
 
 Nothing outside of the folder is read: a link that leads out of it, a device or a pipe is a file that can't be used.
-What the files say is decided in core/shelf; here they are only found and read.
+Here the files are only found and read; core/shelf.py decides what they say.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from hublet.upstream.order import Hub
 LARGEST_FILE = 1024 * 1024
 MOST_FILES = 2000
 _ENDINGS = (".yaml", ".yml", ".md")
-"""In this order, where a package has several."""
+"""The endings of packages' files. If a package has several files, the first of these endings counts."""
 _TRIAL = {"optedInToFreeTrial": False, "chatCount": 0, "autocompleteCount": 0, "chatLimit": 0, "autocompleteLimit": 0}
 _CREDITS = {"optedInToFreeTrial": False, "hasCredits": False, "creditBalance": 0, "hasPurchasedCredits": False}
 
 
 class FolderHub:
-    """An Upstream on a folder, as it was when it was first asked."""
+    """An Upstream on a folder. It answers from the files as they were at its first question."""
 
     def __init__(self, hub: Hub) -> None:
         assert hub.folder is not None
@@ -62,7 +63,7 @@ class FolderHub:
         return self._answer(operation, self._shelf)
 
     async def fetch_icon(self, address: str) -> Content | None:  # noqa: ARG002  a part of the protocol
-        """A folder has no icons."""
+        """None: a folder has no icons."""
         return None
 
     def _answer(self, operation: ops.Operation, shelf: Shelf) -> Outcome | Said:
@@ -97,9 +98,10 @@ class FolderHub:
 
 
 def read_folder(folder: Path, *, limit: int) -> Shelf:
-    """Every package of a folder; of all files together at most `limit` bytes, the rest can't be used.
+    """Every package of a folder. At most `limit` bytes are read of all files together; what is beyond can't be used.
 
-    Raises OSError when the folder itself can't be read. Names that begin with a dot are left alone.
+    Names that begin with a dot are left out. Raises OSError when the folder itself can't be read, or has more than
+    MOST_FILES packages.
     """
     root = Path(os.path.realpath(folder))
     shelf: dict[tuple[Slug, str], Entry] = {}
@@ -130,7 +132,8 @@ def _folders(place: Path) -> list[Path]:
 
 
 def _named(place: Path) -> list[tuple[str, Path]]:
-    """(name without its ending, path) of each file that may hold a package, the ending that wins first."""
+    """(name without its ending, path) of each file that may be a package; of the same name the one that counts
+    first."""
     paths = [path for path in place.iterdir() if path.suffix in _ENDINGS and not path.is_dir()]
     return [
         (path.stem, path)
@@ -140,7 +143,8 @@ def _named(place: Path) -> list[tuple[str, Path]]:
 
 
 def _is_name(name: str) -> bool:
-    """Whether a file's name can be part of a slug: it stands in URLs, in `uses:` and in secrets' names."""
+    """Whether the name of a file can be part of a slug, which stands in URLs, in `uses:` and in the names of
+    secrets."""
     return not name.startswith(".") and name.isprintable() and not set(name) & set(" /@:}{\ufffd")
 
 
@@ -172,7 +176,7 @@ def _not_found(asked: str) -> dict[str, object]:
 
 
 def _zipped(slug: Slug, entry: Entry) -> bytes:
-    """A package as clients download it: a zip of one markdown file, the same bytes for the same text."""
+    """A package as clients download it: a zip with one markdown file. The same text gives the same bytes."""
     text = entry.text if entry.markdown else f"---\nname: {orjson.dumps(slug.package).decode()}\n---\n{entry.text}"
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:

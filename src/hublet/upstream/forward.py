@@ -1,8 +1,9 @@
-"""Passing a request through to the Hub: streaming both ways, cancelled when the client goes, never waiting for long.
+"""Pass-through: a client's request is sent on to the Hub, and its answer handed back, as streams in both directions. It
+is cancelled when the client goes, and never waits for long.
 
-The URL is the configured origin and a target that was built anew (core/passthrough.py); that it still points there is
-asserted before anything is sent. Redirects are not followed. httpx is imported with the first request that is passed
-through: a daemon that never does stays without it.
+The URL is the configured origin with a target that is built anew (core/passthrough.py). That it still is at that origin
+is asserted before anything is sent. Redirects are not followed. httpx is imported with the first request that is passed
+through, so that a daemon which passes nothing through stays without it.
 """
 
 from __future__ import annotations
@@ -34,20 +35,22 @@ if TYPE_CHECKING:
 log = logging.getLogger("hublet.forward")
 
 _PATIENCE = 180.0
-"""Seconds until the first byte of a model's answer, and between two of its pieces."""
+"""The most seconds until the first byte of a model's answer, and between two of its pieces."""
 _OFFLINE_MEMORY = 5.0
 _REFRESH_SIZE = 64 * 1024
 _NEUTRAL = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "hublet"}
 """What is sent where the client sent none."""
-# None of the words that make VS Code end the session: a refresh that fails has to look like a network that does.
+# It has none of the words that make VS Code end the session (401, Unauthorized): a refresh that fails has to look like
+# a network that fails.
 REFRESH_FAILED = error_response(503, "the Hub does not answer; sign-in is kept")
 
 
 class Forwarder:
-    """`hub` gives the Hub as it is configured now, with the account's key only if it may be lent to clients.
+    """Passes requests through to the Hub that `hub` returns: the one that is configured now, with the account's key
+    only if the config lends it to clients.
 
-    `transport` replaces the network in tests. `answered` is told of each answer that is no error of the Hub's own.
-    `passed` counts what was passed through.
+    `transport` replaces the network in tests. `answered` is called for each answer below 500. `passed` counts the
+    requests that were passed through.
     """
 
     def __init__(
@@ -69,14 +72,14 @@ class Forwarder:
         self.passed = 0
 
     def forget(self) -> None:
-        """Let go of a key that was lent: the next request gets a client of its own. What streams goes on, and the old
-        client is closed when the last of its answers has ended. Called on the event loop."""
+        """Let go of a key that was lent: the next request gets a new HTTP client. Answers that are streaming go on, and
+        the old client is closed when the last of them has ended. Called on the event loop."""
         retired, self._client = self._client, None
         if retired is not None:
             self._close_unused(retired)
 
     async def close(self) -> None:
-        """Wait for answers that are ending, then close every client, which breaks off what still streams."""
+        """Wait for answers that are ending, then close every client, which breaks off answers that still stream."""
         while self._ending:
             await asyncio.gather(*self._ending, return_exceptions=True)
         self._client = None
@@ -84,7 +87,7 @@ class Forwarder:
             await _close(self._clients.pop())
 
     async def forward(self, request: Request, rule: Rule) -> Response:
-        """The Hub's answer, its body as a stream; 503 with a message when there is none."""
+        """The Hub's answer, with its body as a stream; a 503 with a message when the Hub does not answer."""
         response = await self._forward(request, rule)
         if rule.care is Care.REFRESH and response.status >= 500:
             return REFRESH_FAILED
@@ -126,7 +129,8 @@ class Forwarder:
     async def _answer(
         self, client: _Client, sent: httpx.Request, rule: Rule, hub: Hub, credential: str | None, patience: float
     ) -> Response:
-        """What the Hub answers. A body that streams releases the client when it has ended, and nothing else does."""
+        """The Hub's answer. If its body is a stream, the end of the stream releases the client, and nothing else
+        does."""
         import httpx
 
         try:
@@ -161,7 +165,7 @@ class Forwarder:
         return self._client
 
     def _release(self, client: _Client) -> None:
-        """One answer of a client has ended, or never came."""
+        """An answer of a client has ended, or never came."""
         client.answers -= 1
         self._close_unused(client)
 
@@ -171,7 +175,7 @@ class Forwarder:
             self._hold(asyncio.create_task(_close(client), name="close a client"))
 
     def _end(self, client: _Client, ending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Have the end of an answer come while others go on, then release its client."""
+        """Run the end of an answer in the background, then release its client."""
         task = asyncio.create_task(ending, name="end of an answer")
         task.add_done_callback(lambda _: self._release(client))
         self._hold(task)
@@ -201,11 +205,12 @@ async def _close(client: _Client) -> None:
 
 
 class _Pieces:
-    """An answer's body as it comes, compression and all. One over the limit (in bytes) is broken off, so that nobody
-    takes what came for the whole; so is one that the Hub breaks off.
+    """The body of an answer as it comes, still compressed if the Hub compressed it. One that is over the limit (in
+    bytes) raises ConnectionAbortedError, and one that the Hub breaks off raises what httpx raises. So it breaks off for
+    the client too: nobody may take a part for the whole.
 
-    Transitions: open → ended (all of it came, it broke off, or `aclose`, which also ends one that nobody has read).
-    `end` is given once what remains to be done then, and runs it as a task.
+    Transitions: open → ended, when all has come, when it broke off, or by `aclose`, also for one that nobody has read.
+    `end` is called once, with what remains to be done then, and runs it as a task.
     """
 
     def __init__(
@@ -273,8 +278,8 @@ def _request(
 
 
 async def _have_done(answer: httpx.Response, step: asyncio.Task[bytes] | None) -> None:
-    """Have done with an answer. A client that goes cancels whatever runs for it; were that the closing of the
-    connection to the Hub, it would stay half closed for ever: so the closing is left to end by itself."""
+    """End an answer and its connection. This runs as a task of its own, since a client that goes cancels what runs for
+    it: a closing that was cancelled would leave the connection to the Hub half closed for ever."""
     import httpx
 
     if step is not None and not step.done():
@@ -282,7 +287,7 @@ async def _have_done(answer: httpx.Response, step: asyncio.Task[bytes] | None) -
             step.cancel()
         await asyncio.wait({step})
     if step is not None and not step.cancelled():
-        step.exception()  # whoever waited for it has heard it
+        step.exception()  # it was raised where the piece was waited for; taken here so that asyncio does not log it
     try:
         await answer.aclose()
     except (httpx.HTTPError, OSError) as error:
@@ -296,7 +301,8 @@ def _no_cookies() -> CookiePolicy:
 
 
 async def _whole(answer: httpx.Response, rule: Rule, hub: Hub) -> Response:
-    """An answer that is looked at before it is handed on: short JSON of the Hub's own, or nothing."""
+    """The answer for a path with OWN or REFRESH: read as a whole, and handed on only if it is the Hub's own short
+    JSON."""
     import httpx
 
     try:
@@ -315,7 +321,8 @@ async def _whole(answer: httpx.Response, rule: Rule, hub: Hub) -> Response:
 
 
 def _offline(rule: Rule | None = None) -> Response:
-    """A model's client looks for the reason where OpenAI has it, and would otherwise tell its user `503 (no body)`."""
+    """The answer while the Hub does not answer. For a model the reason also stands where OpenAI has it: a client of
+    models reads it there, and would otherwise tell its user `503 (no body)`."""
     message = "the Hub does not answer, and this can't be cached"
     reason = {"error": {"message": message, "type": "unavailable"}} if rule is not None and rule.patient else {}
     return json_response(503, {"message": message, **reason})

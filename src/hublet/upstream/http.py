@@ -1,7 +1,8 @@
-"""Asking a Hub over HTTP: one Operation out, one Outcome back. Never raises for what a network or a Hub can do.
+"""Asking a Hub over HTTP: one Operation out, one Outcome back. Whatever the network or the Hub does is an Outcome, and
+never raised.
 
-The key goes to the configured origin only: redirects are followed within it, and nowhere else. Every request has a time
-limit for connecting, for each read and for the whole, and a limit on the size of the answer as unpacked.
+The key goes to the configured origin only: redirects are followed within that origin, and nowhere else. Every request
+has a time limit for connecting, for each read and for the whole, and a limit for the size of the unpacked answer.
 """
 
 from __future__ import annotations
@@ -30,31 +31,31 @@ from hublet.upstream.validating import digest_of, validator_of
 
 _MOST_REDIRECTS = 3
 _GONE = 410
-"""In no document of the Hub's; what a service says at its end."""
+"""A status that the Hub's document does not declare: services answer it at their end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A 200 and what it says: a JSON value, or the bytes of a download. Not looked into yet. `validator` is by what it
-    is known again the next time."""
+    """A 200 and its JSON value, or the bytes of a download, not taken apart yet. By the `validator` the same answer is
+    known again next time."""
 
     value: object
     validator: Validator | None = None
 
 
 class Upstream(Protocol):
-    """Whatever can be asked like a Hub."""
+    """What can be asked like a Hub."""
 
     async def ask(self, operation: ops.Operation) -> Outcome | Said:
-        """What the Hub said, or the outcome where it said nothing that could be an answer."""
+        """A Said for a 200 that may be an answer, else the Outcome."""
 
     async def fetch_icon(self, address: str) -> Content | None:
-        """The image at a pre-signed address; None when there is none that may be kept."""
+        """The image at a pre-signed address; None when there is none, or none that may be kept."""
 
 
 class HubClient:
-    """A Hub behind a URL. What has one of `validators` is asked conditionally, where the Hub gave it, and known again.
-    `transport` replaces the network in tests."""
+    """A Hub at a URL. An Operation with one of `validators` is asked conditionally if the Hub gave an ETag or a date,
+    and its answer is compared with the digest. `transport` replaces the network in tests."""
 
     def __init__(
         self, hub: Hub, validators: Validators | None = None, *, transport: httpx.AsyncBaseTransport | None = None
@@ -71,7 +72,7 @@ class HubClient:
         self._client = httpx.AsyncClient(
             verify=trust(hub.ca_file), timeout=timeout, headers=headers, limits=limits, transport=transport
         )
-        # HTTP/1.1 keeps a connection without being told (RFC 9112 9.3); most questions are small, and this is in each.
+        # HTTP/1.1 keeps connections open without this header (RFC 9112 section 9.3): it only makes each request longer.
         del self._client.headers["Connection"]
 
     async def __aenter__(self) -> Self:
@@ -150,7 +151,7 @@ class HubClient:
     ) -> Outcome | Said:
         if not can_be_conditional(operation):
             return Said(value)
-        # What was said the last time, word for word: it need not be taken apart, compared and judged again.
+        # If it is what the Hub said last time, word for word, it need not be taken apart, compared and judged again.
         digest = digest_of(value)
         if sent is not None and sent.digest == digest:
             return NotModified(sent)
@@ -158,14 +159,16 @@ class HubClient:
 
 
 def trust(ca_file: str | None) -> ssl.SSLContext:
-    """Whom to believe: `hub.ca_file` alone when given, else SSL_CERT_FILE and SSL_CERT_DIR, else the usual roots."""
+    """The certificates that are trusted: those of `hub.ca_file` alone if it is given, else those of SSL_CERT_FILE and
+    SSL_CERT_DIR, else the usual roots."""
     if ca_file is not None:
         return ssl.create_default_context(cafile=ca_file)
     return httpx.create_ssl_context()
 
 
 def _failure(error: Exception) -> Outcome:
-    """A sentence for what went wrong on the way. Never the exception's own text: it can quote a header."""
+    """The Outcome for an exception of httpx or of the system. The exception's own text is not used: it can quote a
+    header."""
     match error:
         case httpx.ConnectTimeout():
             return Unreachable("connecting timed out")
@@ -198,7 +201,8 @@ def _because(error: BaseException) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds (RFC 9110 section 10.2.3). A date is read against the Hub's own Date: its clock may be years off ours."""
+    """The seconds of a Retry-After (RFC 9110 section 10.2.3). A date is compared with the Hub's own Date, since its
+    clock may be years off ours. None if there is none, or it can't be read."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text)

@@ -1,8 +1,8 @@
-"""Fetching icons from pre-signed URLs, which the Hub chooses: so with care where they lead.
+"""Fetching icons from pre-signed URLs. The Hub chooses these URLs, so it is checked where they lead.
 
-https or the Hub's own scheme, no Authorization (the URL is its own), no redirects. The name is looked up once and the
-connection goes to the very address that was checked, so that a second look-up can't lead elsewhere: never into a
-private network, unless the Hub itself is there.
+Only https or the Hub's own scheme is used, without Authorization (such a URL needs none) and without redirects. The
+name is looked up once, and the connection goes to the very address that was checked, so that a second look-up can't
+lead elsewhere. It never leads into a private network, unless the Hub itself is there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hublet.upstream.unpacking import TooLarge, Unreadable, read_body
 
 SIZE_LIMIT = 256 * 1024
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-"""IPv4 addresses as IPv6 ones (RFC 6052): what they stand for is what counts."""
+"""IPv6 addresses that stand for IPv4 addresses (RFC 6052): the IPv4 address is the one that is judged."""
 _TYPES: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -30,7 +30,8 @@ _TYPES: tuple[tuple[bytes, str], ...] = (
 
 
 async def fetch_icon(client: httpx.AsyncClient, hub: httpx.URL, address: str) -> Content | None:
-    """The image at an address; None when there is none, or none that may be fetched or kept."""
+    """The image at an address; None if there is none, or none that may be fetched or kept. Never raises for what a
+    network or a server does."""
     try:
         url = httpx.URL(address)
         if url.scheme not in ("https", hub.scheme) or url.userinfo or not url.host or (url.port or 443) > 65535:
@@ -52,12 +53,12 @@ async def fetch_icon(client: httpx.AsyncClient, hub: httpx.URL, address: str) ->
 
 
 async def _checked(url: httpx.URL, hub: httpx.URL) -> httpx.URL | None:
-    """The URL with the address to connect to in place of the name; None when it leads where no icon can be."""
+    """The URL with the address to connect to in place of the name; None if it leads where no icon may be fetched."""
     if (url.host, url.port) == (hub.host, hub.port):
         return url  # the Hub itself, wherever it is
     port = url.port or (443 if url.scheme == "https" else 80)
     if url.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(url.host):
-        # The proxy looks the name up, and keeps its own network to itself; only literal addresses can be judged here.
+        # The proxy looks up the name, and has to protect its own network. Here only literal addresses can be judged.
         return url if _literal_is_public(url.host) else None
     found = await asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
     addresses = [str(entry[4][0]) for entry in found]
@@ -74,7 +75,7 @@ def _literal_is_public(host: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is one of the public internet. Raises ValueError for what is no address."""
+    """Whether an IP address is one of the public internet. Raises ValueError for a text that is no IP address."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         within = ip.ipv4_mapped or ip.sixtofour
@@ -85,7 +86,8 @@ def is_public(address: str) -> bool:
 
 
 def image_type(body: bytes) -> str | None:
-    """The media type of a raster image by its first bytes; None for everything else, SVG above all: it can run code."""
+    """The media type of a raster image, by its first bytes; None for everything else, above all for SVG, which can run
+    code."""
     for magic, media_type in _TYPES:
         if body.startswith(magic):
             return media_type

@@ -1,8 +1,9 @@
 """What a pass is told to do, and what it tells back: the words between the daemon and its worker.
 
-The work order is one JSON text on the worker's standard input (the account's key is in it, so it never is an argument
-or an environment variable). Back come frames on standard output, each `length, 4 bytes ‖ frame` (core/records.py): the
-facts of one reply, then its outcome; icons by themselves; at last an end. A missing end means that the worker died.
+The work order is one JSON text on the worker's standard input. (The account's key is in it, so it is never an argument
+or an environment variable.) The worker writes frames to standard output, each as `length, 4 bytes ‖ frame`
+(core/records.py): for each reply its facts and then its outcome, each icon by itself, and at last an end. If the end is
+missing, the worker has died.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """How the Hub is reached: `url` is its origin (and path prefix, if any) or a folder, times in seconds, sizes in
-    bytes."""
+    """How the Hub is reached. `url` is its origin, with a path prefix if it has one, or a folder's address. Times are
+    in seconds, sizes in bytes; `parallel` is how many requests a pass makes at once."""
 
     url: str
     key: SecretStr | None
@@ -52,29 +53,33 @@ class Hub:
 
     @property
     def folder(self) -> str | None:
-        """The folder that is the Hub."""
+        """The path of the folder that is the Hub; None if it is none."""
         return folder_of(self.url)
 
     @property
     def asker(self) -> str:
-        """A word for the Hub, the account and this version of hublet, for which alone a validator is good."""
+        """A hash that stands for the Hub, the key and this version of hublet: a validator is good only for these."""
         return asker_of(self.url, self.key.reveal() if self.key is not None else "", __version__)
 
     @property
     def closed(self) -> bool:
-        """Whether there is nobody to ask as: no key is stored, and the Hub is no folder."""
+        """Whether the Hub can't be asked: no key is stored, and the Hub is no folder."""
         return self.key is None and self.folder is None
 
 
 @dataclass(frozen=True, slots=True)
 class WorkOrder:
-    """One pass. When `whole`: policy, organizations, every scope's list, the secrets they refer to, icons.
+    """What a pass has to ask. A `whole` pass asks for the policy, the organizations, the list of every scope, the
+    secrets to which the assistants refer, and the icons; and for `ask` besides. Any other asks for `ask` alone.
 
-    `scopes` are the organizations known so far (for when their list can't be had), `proxied` the scopes whose proxied
-    variant is wanted (`every_proxied`: all), `secrets` the names to ask for in each scope although no list may tell of
-    them, `rested` what is still good and left out this time (core/lifetimes.py), `blocks` what packages of a fixed
-    version hold, `icons` the URLs that need no fetching. `ask` is asked besides, and alone when not `whole`.
-    What has a validator is asked conditionally; of packages among that, `texts` is what they hold.
+    - `scopes`: the organizations that are known so far, in case that their list can't be had.
+    - `proxied`: the scopes whose proxied lists are wanted; with `every_proxied` all of them are.
+    - `secrets`: names to ask for in a scope, whether or not an assistant refers to them.
+    - `rested`: what is still fresh, and left out this time (core/lifetimes.py).
+    - `blocks`: the texts of packages with a fixed version, by what `uses:` says of them. They are never asked for.
+    - `icons`: the URLs of icons that are kept and need no fetching.
+    - `validators`: by these Operations are asked conditionally.
+    - `texts`: the texts of packages among the `validators`, in case that they have not changed.
     """
 
     hub: Hub
@@ -92,17 +97,17 @@ class WorkOrder:
 
 
 Ordered = WorkOrder | Awaitable[WorkOrder]
-"""A work order, or one that is still being made while who is to carry it out starts."""
+"""A work order, or one that is still being made while the worker starts."""
 
 
 async def made(order: Ordered) -> WorkOrder:
+    """The work order, once it is made."""
     return order if isinstance(order, WorkOrder) else await order
 
 
 def conditionally(order: WorkOrder, state: State, now: float) -> WorkOrder:
-    """The order with the validators that are good at this time, of everything that it asks and the state still has as
-    it was said."""
-    from hublet.core.confirming import usable  # the daemon's side: what a state is, no worker has to know
+    """The order with the validators that may be sent at this time for what it asks."""
+    from hublet.core.confirming import usable  # for the daemon alone: no worker needs to load what a state is
 
     validators = usable(state, order.hub.asker, now, None if order.whole else order.ask)
     texts: dict[ops.Operation, str] = {
@@ -114,7 +119,7 @@ def conditionally(order: WorkOrder, state: State, now: float) -> WorkOrder:
 
 
 def fixed_blocks(records: Mapping[Question, Known]) -> Iterator[tuple[str, str]]:
-    """What packages of a fixed version hold, by what `uses:` says of them: they need no asking, ever."""
+    """(what `uses:` says, the text) of each package with a fixed version that is kept: it never changes."""
     for question, known in records.items():
         match question, known:
             case Block(slug, version), Record(content=content) if version != LATEST:
@@ -123,18 +128,18 @@ def fixed_blocks(records: Mapping[Question, Known]) -> Iterator[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One operation's outcome, as it comes in."""
+    """One Operation and its Outcome, as the worker tells it."""
 
     operation: ops.Operation
     outcome: Outcome
 
 
 Word = Told | Fact
-"""What a pass says while it runs: outcomes, and the facts of icons."""
+"""What a worker says while a pass runs: an outcome, or the fact of an icon."""
 
 
 def order_to_json(order: WorkOrder) -> bytes:
-    """Holds the key in clear: for a pipe only."""
+    """The work order as JSON. The key is in it in clear: it may only go through a pipe to the worker."""
     hub = order.hub
     return orjson.dumps(
         {
@@ -156,7 +161,7 @@ def order_to_json(order: WorkOrder) -> bytes:
 
 
 def order_from_json(text: bytes) -> WorkOrder:
-    """The inverse of `order_to_json`. Raises ValueError or KeyError: nobody but the daemon writes it."""
+    """The inverse of `order_to_json`. Raises ValueError or KeyError for any other text; only the daemon writes it."""
     plain = orjson.loads(text)
     url, key, *rest = plain["hub"]
     return WorkOrder(
@@ -181,7 +186,7 @@ def _call(operation: ops.Operation) -> list[str | None]:
 
 
 def _operation(call: list[object]) -> ops.Operation:
-    """Raises ValueError."""
+    """The inverse of `_call`. Raises ValueError for any other list."""
     match call:
         case [str(method), str(target), str() | None as body]:
             head = Head(method, target)
@@ -207,6 +212,7 @@ END = _framed({"end": True})
 
 
 def word_to_frames(word: Word) -> Iterator[bytes]:
+    """The frames of a word, each with its length in front: of an answer one for each fact, then one for the outcome."""
     if isinstance(word, Fact):
         yield _fact("icon", word)
         return
@@ -245,7 +251,7 @@ def _validator(fields: list[object]) -> Validator | None:
 class Reader:
     """Puts words together from the bytes of the worker's standard output, in whatever pieces they come.
 
-    Transitions: feed* | ended. `ended` is set by the end frame. Raises ValueError for bytes that are no frames.
+    Transitions: feed* → ended, which the end frame sets.
     """
 
     def __init__(self) -> None:
@@ -254,6 +260,7 @@ class Reader:
         self._facts: list[Fact] = []
 
     def feed(self, data: bytes) -> Iterator[Word]:
+        """The words that are complete with these bytes. Raises ValueError for bytes that are no frames."""
         self._rest += data
         while len(self._rest) >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._rest)

@@ -1,7 +1,8 @@
-"""Secret values from somewhere else than the Hub: an env file of the user's, or a command, asked for each name.
+"""Secret values that do not come from the Hub: from an env file of the user's, or from a command that is run for each
+name.
 
-Neither ever says a value in an error. A command is an argument list: no shell sees it, and the secret's name, which
-came over the network, is one argument (or part of one), of characters that mean nothing to anybody.
+No error ever has a value in it. A command is a list of arguments, and no shell sees it. The name of the secret, which
+came over the network, is one of the arguments or a part of one, and has only characters that mean nothing to programs.
 """
 
 from __future__ import annotations
@@ -25,23 +26,24 @@ _LONGEST_VALUE = 64 * 1024
 
 
 class OverrideFailed(Exception):
-    """Why there is no value: a sentence without one."""
+    """There is no value; the sentence says why, and has no value in it."""
 
 
 class Hopeless(OverrideFailed):
-    """The next name would fare no better."""
+    """There is no value, and asking for another name would fail in the same way."""
 
 
 def is_name(text: str) -> bool:
-    """Whether a secret of that name may be asked for: never an option, never a path to somewhere else."""
+    """Whether a command may be asked for a secret of this name: it can be no option and no path to somewhere else."""
     return re.fullmatch(_NAME, text) is not None and ".." not in text
 
 
 def read_env_file(path: Path) -> dict[str, SecretStr]:
-    """`NAME=value` lines. Values in single quotes are taken as they are, in double quotes backslashes mean what they do
-    elsewhere; without quotes all of the line is the value, a `#` too.
+    """The values of a file with lines `NAME=value`, by name. A value in single quotes is taken as it is. In double
+    quotes `\\n`, `\\t` and `\\r` are escapes, and a backslash before any other character stands for that character.
+    Without quotes the rest of the line is the value, a `#` too.
 
-    Raises OverrideFailed for a file that is not ours alone, can't be read, or has a line that makes no sense.
+    Raises OverrideFailed for a file that others can use, that can't be read, or that has a line which makes no sense.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -81,7 +83,7 @@ def _judge(info: os.stat_result) -> str | None:
 
 
 def _unquoted(text: str) -> str | None:
-    """None when a quote is not closed."""
+    """A value without its quotes; None if a quote is not closed."""
     quote = text[:1]
     if quote not in ("'", '"'):
         return text
@@ -96,10 +98,11 @@ def _unquoted(text: str) -> str | None:
 
 
 async def ask_command(words: tuple[str, ...], name: str, environment: Mapping[str, str], limit: float) -> SecretStr:
-    """The first line that a command writes, `{name}` in its arguments replaced. Raises OverrideFailed.
+    """The first line that a command writes, with `{name}` in its arguments replaced by the name.
 
-    It gets nothing on standard input and only the named environment; what it says on standard error is not read. After
-    `limit` seconds it is killed with all that it has started.
+    The command gets nothing on standard input and only this environment; its standard error is not read. After `limit`
+    seconds it is killed, with all that it has started. Raises OverrideFailed; Hopeless if it can't be started or took
+    too long.
     """
     arguments = [word.replace("{name}", name) for word in words]
     try:
@@ -121,11 +124,11 @@ async def ask_command(words: tuple[str, ...], name: str, environment: Mapping[st
         raise Hopeless(f"{words[0]} took longer than {limit:g} s") from None
     finally:
         if process.returncode is None:
-            # The whole group: a child that was left behind could go on asking for a fingerprint.
+            # Kill the whole process group: a child that was left could go on asking the user for a fingerprint.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
-        process._transport.close()  # type: ignore[attr-defined]  # its pipes, at once: not when the collector comes by
+        process._transport.close()  # type: ignore[attr-defined]  # close its pipes now, not when the garbage collector comes by
     if code != 0:
         raise OverrideFailed(f"{words[0]} ended with {code}")
     try:

@@ -1,7 +1,7 @@
-"""Reading JSON that has one meaning only. For the worker: it looks at all of a body twice.
+"""Reading JSON that has only one meaning. This is for the worker, since it reads a body twice.
 
-orjson is strict where the standard library is not (UTF-8, lone surrogates, NaN and Infinity), and lets one thing pass:
-an object that says a key twice, of which it takes the last (RFC 8259 section 4 leaves open what a reader does then).
+orjson is strict where the standard library is not (UTF-8, lone surrogates, NaN and Infinity), with one exception: of a
+key that an object has twice it takes the last. RFC 8259 section 4 leaves open what a parser does then.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ import json
 import orjson
 
 DEEPEST = 254
-"""Levels of arrays and objects that orjson writes; deeper values could be read (to 1024), and never told again."""
+"""How many levels of arrays and objects orjson writes. It would read 1024, but such a value could not be served."""
 
 
 MOST_VALUES = 4_000_000
-"""In one text: 64 MiB of `[],` would become 3 GB of lists. A list of assistants of that size (the usual hub.size_limit)
-has fewer than two million."""
+"""The most values in one text: 64 MiB of `[],` would become 3 GB of lists. A list of assistants of that size (the
+default of hub.size_limit) has fewer than two million values."""
 
 _TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
 _TOO_MANY = f"it has more than {MOST_VALUES} values"
 
 
 class NotStrict(ValueError):
-    """Not JSON of one meaning; the sentence says why and quotes nothing."""
+    """The text is no JSON, or JSON with several meanings. The sentence says why and quotes nothing."""
 
 
 def loads(body: bytes) -> object:
-    """The value of a JSON text (RFC 8259). Raises NotStrict: no JSON, a key given twice, nested deeper than DEEPEST,
-    more than MOST_VALUES. Raises MemoryError when it takes more memory than this process may have."""
-    # Each element of an array and each member of an object follows one of these. Those inside strings are counted too:
-    # that is quick (50 ms for 64 MiB), and the count is never too small.
+    """The value of a JSON text (RFC 8259). Raises NotStrict if it is no JSON, has a key twice in one object, is nested
+    deeper than DEEPEST, or has more than MOST_VALUES values. Raises MemoryError if it takes more memory than this
+    process may have."""
+    # Each element of an array and each member of an object follows one of these characters. Counting them also inside
+    # strings is quick (50 ms for 64 MiB), and never counts too few.
     if len(body) > MOST_VALUES and body.count(b"[") + body.count(b"{") + body.count(b",") > MOST_VALUES:
         raise NotStrict(_TOO_MANY)
     try:
@@ -38,15 +39,15 @@ def loads(body: bytes) -> object:
     except orjson.JSONDecodeError as error:
         if "memory" in str(error):
             raise MemoryError from None
-        deep = "limit" in str(error)  # that of its own is the one thing that it has against a text that is JSON
+        deep = "limit" in str(error)  # orjson refuses a text that is JSON only for its own limit of depth
         raise NotStrict(_TOO_DEEP if deep else "it is not JSON") from None
     try:
         written = orjson.dumps(value)
     except (orjson.JSONEncodeError, RecursionError):
         raise NotStrict(_TOO_DEEP) from None
-    # A member that was dropped took its colon along. Colons inside strings are the same in both texts, unless they were
-    # escaped; then, and where they are not as many in both, each object is looked at.
-    escaped = b"\\u003" in body and (b"\\u003a" in body or b"\\u003A" in body)  # one search through most texts, not two
+    # Where a member was dropped, its colon is missing in what orjson writes. Colons inside strings are in both texts,
+    # unless one was escaped. So only with an escaped colon or another number of colons is each object looked at.
+    escaped = b"\\u003" in body and (b"\\u003a" in body or b"\\u003A" in body)  # most texts are searched only once
     if (escaped or body.count(b":") != written.count(b":")) and _says_a_key_twice(body):
         raise NotStrict("an object says a key twice")
     return value

@@ -1,9 +1,10 @@
 """One pass over a Hub: what is asked, in which order, and how much at once.
 
-First policy, organizations, trial status and the key's scope; then every scope's list at once (within the limit); then,
-scope by scope, the secrets that its assistants refer to, in one request; then icons that are not known yet. What the
-order says is rested is left out. A part that fails stops no other, but where the first find nobody there, nothing more
-is asked. Works on any Upstream and says each outcome as soon as it is there.
+First the organizations, the policy, the free trial and the key's scope are asked for, then the lists of all scopes, all
+at once (as far as `hub.parallel` allows). Then come the secrets to which the assistants of each scope refer, many in
+one request, and then the icons that are not kept yet. What is `rested` in the order is left out. A part that fails
+stops no other; but if nobody answers the first questions, nothing more is asked. It works on any Upstream, and says
+each outcome as soon as it is there.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _SECRETS_AT_ONCE = 500
 
 
 async def survey(order: WorkOrder, upstream: Upstream, say: Callable[[Word], None]) -> None:
-    """Carry out a work order; `say` gets every outcome and every icon."""
+    """Carry out a work order. `say` is called with every outcome and every icon."""
     survey_ = _Survey(order, upstream, say)
     if order.whole:
         await survey_.everything()
@@ -46,12 +47,12 @@ class _Survey:
     async def ask(self, operation: ops.Operation) -> tuple[Outcome, Harvest]:
         async with self.turns:
             said = await self.upstream.ask(operation)
-        # What assistants use is asked for first (each once a pass): only with it can all of their secrets be found.
+        # The packages that assistants use come first, each once a pass: only with them are all secrets found.
         blocks: Blocks = {}
         if isinstance(said, Said) and _lists(operation):
             blocks, complete = await self.blocks(used(said.value))
             if not complete:
-                said = replace(said, validator=None)  # it is to be looked at again, with all that it uses
+                said = replace(said, validator=None)  # so that it is taken apart again next time, with all that it uses
         outcome, harvest = _take_apart(operation, said, blocks, unfilled=self.order.hub.folder is not None)
         if isinstance(outcome, NotModified) and operation in self.order.texts:
             harvest = Harvest((), block=self.order.texts[operation])
@@ -62,8 +63,8 @@ class _Survey:
         return outcome, harvest
 
     async def blocks(self, texts: Iterable[str]) -> tuple[dict[str, str], bool]:
-        """What packages hold, by what `uses:` says of them; those that can't be had are left out. And whether the Hub
-        has answered for each, if only that there is none."""
+        """(the texts of packages by what `uses:` says of them, whether the Hub has answered for each). Packages that
+        can't be had are left out; that one does not exist is an answer."""
         wanted = {text: package for text in texts if text not in self.fixed and (package := block_of(text)) is not None}
         asking = {text: self.package(ops.GetBlock(*package)) for text, package in wanted.items()}
         asked = {text: await future for text, future in asking.items()}
@@ -72,7 +73,7 @@ class _Survey:
         return self.fixed | found, complete
 
     def package(self, operation: ops.GetBlock) -> asyncio.Future[tuple[Outcome, Harvest]]:
-        """A package, asked for once a pass whoever needs it."""
+        """The outcome of a package, which is asked for once a pass, however many need it."""
         if operation not in self.packages:
             self.packages[operation] = asyncio.ensure_future(self.ask(operation))
         return self.packages[operation]
@@ -94,10 +95,10 @@ class _Survey:
             asking = [group.create_task(self.ask(operation)) for operation in first if operation not in rested]
         (outcome, harvest), *others = (task.result() for task in asking)
         scopes: list[Scope] = [PERSONAL, *(harvest.organizations if isinstance(outcome, Answered) else ())]
-        # One that is gone from the list may be quarantined: while it is served it is kept fresh, if the Hub still will.
+        # An organization that the list no longer names may be in quarantine: while it is served, it is asked for.
         scopes += [scope for scope in self.order.scopes if scope not in scopes]
         if isinstance(outcome, Unreachable) and all(isinstance(other, Unreachable) for other, _ in others):
-            # Nobody is there: each further question would only wait as long for the same.
+            # Nobody is there: each further question would only wait for the same time in vain.
             for scope in scopes:
                 self.say(Told(ops.ListAssistants(scope, False), outcome))
             return
@@ -144,7 +145,7 @@ def _take_apart(
         return said, Harvest(())
     try:
         mark = f"@hublet:{os.urandom(16).hex()}:"
-        # What is to go through a proxy never holds a value, the user's own neither.
+        # The proxied variant never holds a secret value, not even one of the user's own.
         unfilled = unfilled and not getattr(operation, "proxied", False)
         harvest = split(operation, said.value, mark=mark, blocks=blocks, unfilled=unfilled)
     except WrongShape as error:
@@ -153,6 +154,6 @@ def _take_apart(
         return Malformed("the answer is nested too deeply"), Harvest(())
     except MemoryError:
         raise  # the others would not find any either
-    except Exception as error:  # noqa: BLE001  one answer that nobody thought of must not cost the pass its others
+    except Exception as error:  # noqa: BLE001  an answer that nobody thought of must not cost the pass all others
         return Malformed(f"the answer can't be taken apart ({type(error).__name__})"), Harvest(())
     return Answered(harvest.facts, said.validator), harvest

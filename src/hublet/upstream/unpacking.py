@@ -1,7 +1,8 @@
-"""Reading a body up to a limit, unpacked by ourselves: what comes out of a compressed piece is bounded as well.
+"""Reading a body up to a limit, and unpacking it ourselves, so that what comes out of a compressed piece is limited,
+too.
 
-httpx unpacks whatever Content-Encoding names, one layer upon another, each piece as a whole: a few kilobytes of gzip in
-gzip become gigabytes before anybody can count them. We ask for one layer of gzip and take nothing else.
+httpx unpacks whatever Content-Encoding names, layer upon layer, and each piece as a whole: a few kilobytes of gzip
+within gzip become gigabytes before anybody can count them. We ask for one layer of gzip and accept nothing else.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ if TYPE_CHECKING:
     import httpx
 
 ACCEPTED = "gzip"
-"""What to send as Accept-Encoding."""
+"""The Accept-Encoding to send."""
 _GZIP = 31
 
 
 class TooLarge(Exception):
-    """The body is over the limit, packed or unpacked."""
+    """The body is larger than the limit, packed or unpacked."""
 
 
 class Unreadable(Exception):
-    """The body is packed in another way than was asked for, or its packing is broken or cut off."""
+    """The body is compressed in another way than was asked for, or its compression is broken or cut off."""
 
 
 async def read_body(response: httpx.Response, limit: int) -> bytes:

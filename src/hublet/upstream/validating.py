@@ -1,8 +1,8 @@
-"""What an answer is known by the next time: the Hub's validator, and a digest of our own.
+"""By what an answer is known again next time: the Hub's validator, and a digest of our own.
 
-A validator is the Hub's word and goes back into a request's head, so only what is short and well formed is taken;
-anything else is as if none had been given. Few Hubs give one that lasts: the addresses of icons are signed anew for
-each answer, and an ETag over all of its bytes is another one each time. Hence the digest, of what is said but for that.
+The Hub's validator goes back into the head of a request. So only one that is short and well formed is taken; any other
+counts as none. Few Hubs give one that lasts: they sign the addresses of icons anew for each answer, and an ETag over
+all bytes is another one each time. Hence the digest, which leaves these signatures out.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ LONGEST = 256
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
 _DATE = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", re.ASCII)
 _SETTLED = 60.0
-"""A Last-Modified has whole seconds only: one that was this long ago when it was said has no second change in it."""
+"""A Last-Modified counts only if it was this many seconds before the Date of the answer: it has whole seconds, and a
+second change within the same second would have the same one."""
 
 
 def validator_of(headers: Mapping[str, str], asker: str) -> Validator | None:
-    """The validator of an answer with these headers (RFC 9110 section 8.8); None when it has none that can be used."""
+    """The validator in the headers of an answer (RFC 9110 section 8.8); None if there is none that can be used."""
     etag = headers.get("etag")
     if etag is not None:
         return Validator(asker, etag) if len(etag) <= LONGEST and _ETAG.fullmatch(etag) else None
@@ -40,9 +41,8 @@ def validator_of(headers: Mapping[str, str], asker: str) -> Validator | None:
 
 
 def digest_of(value: object) -> str:
-    """A word for an answer's JSON value, as `strict.loads` gave it: the same for the same answer and, for all practical
-    purposes, for no other. The queries of icons' addresses don't count, where `split` takes those for addresses: of an
-    assistant and of an organization."""
+    """A digest of an answer's JSON value as `strict.loads` gave it. The queries in the addresses of icons don't count,
+    in the places where `split` takes them for such: of an assistant and of an organization."""
     return hashlib.blake2b(orjson.dumps(_unsigned(value)), digest_size=16).hexdigest()
 
 

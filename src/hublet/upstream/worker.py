@@ -1,7 +1,7 @@
-"""The process that a pass runs in: a work order comes in, frames go to standard output, then it is gone.
+"""The process that a pass runs in: a work order comes in, frames go to standard output, then the process ends.
 
-It takes with it what it needed (TLS, YAML) and whatever a hostile answer could do to a parser: the daemon reads only
-what this process has looked at and written down anew.
+With it ends all that it needed (TLS, YAML), and whatever a hostile answer has done to a parser: the daemon reads only
+what this process has checked and written anew.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ async def _work(order: WorkOrder) -> None:
 def _hub(order: WorkOrder) -> HubClient | FolderHub:
     if order.hub.folder is None:
         return HubClient(order.hub, order.validators)
-    from hublet.upstream.folder import FolderHub  # unrolls by itself: much that a Hub does for others
+    from hublet.upstream.folder import FolderHub  # loads what unrolls an assistant, which a Hub does itself
 
     return FolderHub(order.hub)
 
 
 def work(order: WorkOrder) -> int:
-    """The exit code: 0 when the end was written, OUT_OF_MEMORY when there was not enough for an answer."""
+    """Carry out a work order. Returns the exit code: 0 when the end was written, OUT_OF_MEMORY when an answer took more
+    memory than there is."""
     code = 0
     try:
         asyncio.run(_work(order))
