@@ -1,4 +1,5 @@
-"""The process that a call of the keyring runs in, hardened before it hears what to do: it gets to see the key."""
+"""The process that a call of the keyring runs in. It gets to see the key, so it is hardened before it reads what to
+do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What a pass has to go over, from what is known: a pure function, called in a thread since it grows with all of it."""
+"""Making the order for a whole pass from what is known. It is a pure function, called in a thread, since it takes
+longer the more is known."""
 
 from __future__ import annotations
 
@@ -12,22 +13,23 @@ from hublet.plan import Plan
 from hublet.upstream.order import WorkOrder, fixed_blocks
 
 _PASSES_IN_TIME = 2.5
-"""What hardly changes rests only while this many of the longest times between passes are left before it expires: one
-for a pass that brings nothing, one for the pass after it, and something for the tenth by which each may be late."""
+"""What hardly changes is left out of passes only while it has this many of the longest times between passes left before
+it expires: one for a pass that brings nothing, one for the pass after it, and some more since each may be a tenth
+late."""
 
 
 def rests_for(plan: Plan, terms: Terms) -> float:
-    """For how long a pass lets what hardly changes rest, in seconds. What it leaves out must not expire before a later
-    pass asks for it: where secrets' values are good for a few hours only, nothing rests. Nor does anything of a folder:
-    it costs no request, and a pass begins when a file has changed."""
+    """For how many seconds passes leave out what hardly changes. It must not expire before a later pass asks for it, so
+    nothing is left out where secret values are good for a few hours only. Nor is anything left out of a folder: that
+    costs no request, and a pass begins when a file has changed."""
     if plan.hub.folder is not None:
         return 0.0
     return max(0.0, min(terms.seldom, terms.max_stale - _PASSES_IN_TIME * terms.longest))
 
 
 def order_of(state: State, plan: Plan, now: float, *, seldom: float) -> WorkOrder:
-    """The order for a whole pass: what is known, and what it leads to, without what can rest. `seldom` is for how long
-    that may, in seconds; with 0 nothing does."""
+    """The order for a whole pass: to ask again for all that is known, except for what need not be asked yet. `seldom`
+    is how many seconds old that may be; with 0 everything is asked for."""
     records = state.records
     rosters = {question for question in records if isinstance(question, Roster)}
     listed = {Assistant(roster.scope, roster.proxied, slug) for roster in rosters for slug in members(records[roster])}

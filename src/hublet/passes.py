@@ -1,9 +1,10 @@
-"""When a pass begins: when its time has come, and at once when something says that it is now.
+"""When a pass begins: when its time has come, or at once for one of these reasons.
 
 start, the machine wakes, a login, another Hub        soon
 a client finds an answer older than the interval      asked_for
 the network is back, the Hub answers again            network_back, hub_back: one pass, however often it is said
-nothing waits for news, on battery, metered           intervals stretch, or no pass begins by itself
+
+While nothing waits for news, on battery, and on a metered connection, intervals stretch, or no pass begins by itself.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ log = logging.getLogger("hublet")
 
 
 class Timer(Protocol):
-    """Holds one call at a time; setting another replaces it."""
+    """Calls a function after some seconds. It holds one such call at a time: setting another replaces it."""
 
     def set(self, seconds: float, then: Callable[[], None]) -> None: ...
 
@@ -42,7 +43,7 @@ class Scheduled:
     def __init__(self) -> None:
         from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-        # A laptop that slept through its time syncs when it wakes, once: the default would skip the job after a second.
+        # A laptop that slept through the time of a job runs it once when it wakes. By default it would be skipped.
         self._scheduler: AsyncIOScheduler = AsyncIOScheduler(
             job_defaults={"misfire_grace_time": None, "coalesce": True}
         )
@@ -51,7 +52,7 @@ class Scheduled:
     def set(self, seconds: float, then: Callable[[], None]) -> None:
         from datetime import UTC, datetime, timedelta
 
-        async def due() -> None:  # a coroutine, since plain functions are run in a thread, where there is no event loop
+        async def due() -> None:  # a coroutine: a plain function would be run in a thread, without an event loop
             then()
 
         when = datetime.now(UTC) + timedelta(seconds=seconds)
@@ -66,10 +67,11 @@ class Scheduled:
 
 
 class Passes:
-    """Transitions: (made) → begin → (soon | network_back | hub_back | arrange)* → stop, and perhaps begin again with
-    another store; all on one event loop.
+    """Begins the passes of a service; belongs to one event loop.
 
-    `look` tells the surroundings; `told` is called when `service.next_pass_at` has changed.
+    Transitions: begin → (soon | network_back | hub_back | arrange)* → stop, and perhaps begin again with another store.
+    `look` gives the surroundings, `chance` a random number from 0 to 1; `told` is called when `service.next_pass_at`
+    has changed.
     """
 
     def __init__(
@@ -90,17 +92,17 @@ class Passes:
         self._forgiven = self._in_vain = 0
         self._back_at = float("-inf")
         self._by: float | None = None
-        """When a pass is to begin at the latest, whatever the backoff says."""
+        """The latest time for the next pass, whatever the backoff says."""
         self._owed = False
         """Whether a pass was to begin while the Hub had asked to wait; it begins when that time is over."""
 
     @property
     def pace(self) -> Pace:
-        """The pace of the machine."""
+        """The pace of passes on this machine now."""
         return self._service.machine_pace
 
     def begin(self) -> None:
-        """Begin to sync, once the service's store is open."""
+        """Begin to make passes; does nothing while the service's store is not open."""
         sync = self._sync
         if sync is None:
             return
@@ -124,11 +126,11 @@ class Passes:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None  # one that had not begun could not say so itself
+            self._task = None  # a task that was cancelled before it began has not done so itself
 
     def soon(self, *, afresh: bool = False) -> None:
-        """Begin a pass now. One that runs already will do, unless it fails, or it has to be `afresh`: with another key
-        or from another Hub."""
+        """Begin a pass now, or as soon as the Hub may be asked. If one runs already, another follows only if that one
+        fails, or if it has to be `afresh`: with another key, or from another Hub."""
         if self._timer is None:
             return
         if self._task is not None:
@@ -143,8 +145,8 @@ class Passes:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="scheduled pass")
 
     def asked_for(self) -> bool:
-        """A client has found something older than the interval: begin a pass, unless the machine wants none by itself,
-        or the Hub can't be asked now. Whether one has begun."""
+        """A client has found something older than the interval: begin a pass, unless none may begin by itself or the
+        Hub can't be asked now. Returns whether one has begun, or runs."""
         sync = self._sync
         if self._timer is None or self.pace == "pause" or sync is None or not sync.may_ask:
             return False
@@ -160,23 +162,23 @@ class Passes:
             self.arrange()  # the timer goes by the wall clock
 
     def network_back(self) -> None:
-        """There is a network again: what failed without one does not count, and a pass begins."""
+        """There is a network again: a pass begins, and the failures without a network don't count for the backoff."""
         if self._sync is not None and self.pace != "pause":
             self._back("the network is back", forgiving=True)
 
     def hub_back(self) -> None:
-        """The Hub has answered a client, while the passes before had failed."""
+        """The Hub has answered a client, although the last passes have failed: a pass begins."""
         if self._sync is not None and self._sync.state.ledger.failures:
             self._back("the Hub answers again")
 
     def arrange(self) -> None:
-        """Set the time of the next pass, by what is known and by the surroundings as they are now."""
+        """Set the time of the next pass, by the ledger and by the surroundings as they are now."""
         service, sync = self._service, self._sync
         if self._timer is None or sync is None:
             return
         self._notice(self._look())
         now, ledger = service.clock(), sync.state.ledger
-        # While the Hub is away it is looked for as usual: whoever comes next finds it there.
+        # While the Hub is away it is looked for even if nothing waits for news, so that the next client finds it there.
         pace = self.pace if ledger.failures else service.pace
         if not ledger.failures:
             self._forgiven, self._in_vain, self._by = 0, 0, None
@@ -192,8 +194,8 @@ class Passes:
             service.next_pass_at = None
             self._timer.clear()
         else:
-            # Counted from the last pass: neither plug nor cable, put in and out, puts the next one off for ever. A
-            # clock that was set back must not do so either.
+            # Counted from the last pass, so that a plug or a cable that is put in and out can't put the next one off
+            # for ever. Nor can a clock that was set back.
             left = min(wait, max(0.0, self._since + wait - now))
             service.next_pass_at = now + left
             self._timer.set(left, self.soon)
@@ -222,7 +224,7 @@ class Passes:
             self._count_anew()
 
     def _back(self, why: str, *, forgiving: bool = False) -> None:
-        """A pass now; or, where one that began for this reason was in vain, by and by."""
+        """Begin a pass now. If one that began for such a reason has failed just before, it begins somewhat later."""
         now, sync = self._service.clock(), self._sync
         assert sync is not None
         failures, wait = sync.state.ledger.failures, calm(self._in_vain, sync.plan.interval)

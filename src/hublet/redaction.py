@@ -1,8 +1,8 @@
-"""The one way out for logs and crash reports: what is known to be secret is replaced by stars.
+"""Redaction: all logs and crash reports go through here, and secrets in them are replaced by stars.
 
-Two nets. The values that are held at the moment (bindings, the account's key, the user's own values) are replaced
-wherever they stand: from eight characters on anywhere, shorter ones as whole words. And whatever looks like a Hub key,
-a local token or a bearer is replaced, held or not. A value of less than four characters can't be told from a word.
+Two things are replaced. First the secrets that are known at the moment (bindings, the account's key, the user's own
+values): those of eight characters or more anywhere, those of four to seven only as whole words. Shorter ones can't be
+told from ordinary text. Second, everything that looks like a Hub key, a local token or a bearer, known or not.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ _FORMATTER = logging.Formatter()
 
 
 class Redactor(logging.Filter):
-    """A filter for the handler that writes. `held` gives the secrets of the moment, `stamp` the objects that they come
-    from: they are gathered anew only when one of those is another. What was held just before counts as well."""
+    """A filter for the handler that writes the log. `held` gives the secrets of the moment. `stamp` gives the objects
+    that they come from: the secrets are gathered anew only when one of these is another object. Those that were held
+    before the last change are replaced as well."""
 
     def __init__(
         self, held: Callable[[], Iterable[SecretStr]] = tuple, stamp: Callable[[], tuple[object, ...]] = tuple
@@ -48,15 +49,15 @@ class Redactor(logging.Filter):
         self._known: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
     def watch(self, held: Callable[[], Iterable[SecretStr]], stamp: Callable[[], tuple[object, ...]]) -> None:
-        """From now on these are the secrets."""
+        """From now on these functions give the secrets and their stamp."""
         self._held, self._stamp, self._generation = held, stamp, None
 
     def forget(self) -> None:
-        """Let go of the secrets that are held no more."""
+        """Forget the gathered secrets. Those that are still held are gathered anew with the next text."""
         self._generation, self._now, self._known = None, frozenset(), ((), ())
 
     def text(self, text: str) -> str:
-        """A text without the secrets in it."""
+        """A text in which every secret is replaced by stars."""
         if len(text) < _AS_A_WORD:
             return text
         anywhere, words = self._gathered()
@@ -69,10 +70,10 @@ class Redactor(logging.Filter):
         return _LOOKS_SECRET.sub(lambda match: (match[1] or match[2]) + STARS, text)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Always lets the record through; its message and its traceback are redacted."""
+        """Redact the message and the traceback of a log record. Always lets the record pass."""
         try:
             message = record.getMessage()
-        except Exception:  # noqa: BLE001  arguments that do not fit: logging would print them as they are
+        except Exception:  # noqa: BLE001  arguments that don't fit the format: logging would print them as they are
             message = f"{record.msg!s:.200} (with arguments that do not fit it)"
         record.msg, record.args = self.text(message), None
         if record.exc_info and not record.exc_text:
@@ -84,7 +85,7 @@ class Redactor(logging.Filter):
         return True
 
     def install(self) -> None:
-        """Take what would be printed of uncaught exceptions through here, too: in every thread, and of destructors."""
+        """Redact also what is printed of uncaught exceptions: in every thread, and in destructors."""
         sys.excepthook = self._crashed
         threading.excepthook = lambda args: self._crashed(args.exc_type, args.exc_value, args.exc_traceback)
         sys.unraisablehook = lambda args: self._crashed(args.exc_type, args.exc_value, args.exc_traceback)
@@ -101,7 +102,7 @@ class Redactor(logging.Filter):
         if old is None or len(old) != len(stamp) or any(a is not b for a, b in zip(old, stamp, strict=True)):
             before = self._now
             self._now = frozenset(form for secret in self._held() for form in _forms(secret.reveal()))
-            # The longest first: one may hold another.
+            # The longest first, since one may be a part of another.
             every = sorted(before | self._now, key=lambda form: (-len(form), form))
             self._known = (
                 tuple(form for form in every if len(form) >= _ANYWHERE),
@@ -112,17 +113,17 @@ class Redactor(logging.Filter):
 
 
 def without_sign_in(text: str) -> str:
-    """A text without the names and passwords of the addresses in it (`//name:password@host`)."""
+    """A text in which the names and passwords in URLs (`//name:password@host`) are replaced by stars."""
     return _SIGN_IN.sub(f"//{STARS}@", text)
 
 
 def _forms(value: str) -> Iterable[str]:
-    """A value as it may be written: as it is, as JSON or Python would have it, in an address."""
+    """The ways in which a value may be written: as it is, in JSON, in a repr of Python, in a URL."""
     return {value, json.dumps(value)[1:-1], repr(value)[1:-1], quote(value, safe=""), repr(value.encode())[2:-1]}
 
 
 def watch(redactor: Redactor, service: Service) -> None:
-    """Have a redactor know what a service holds."""
+    """Have a redactor replace the secrets that a service holds."""
 
     def held() -> Iterable[SecretStr]:
         if service.account is not None:

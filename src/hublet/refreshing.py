@@ -1,7 +1,8 @@
-"""What a client finds stale is asked for behind its back (RFC 5861, stale-while-revalidate); nobody waits for it.
+"""Asking for what a client has found stale. The client gets the stale answer at once (stale-while-revalidate, RFC 5861
+section 3), and nobody waits for the new one.
 
-what each pass asks for    a pass begins, if the last one is an interval ago: the client's next questions are of it
-anything else              asked for at once, and what is found stale meanwhile is asked for next, all together
+what each pass asks for    if the last pass is an interval ago, a pass begins, since a client asks for more of it next
+anything else              it is asked for at once; what is found stale meanwhile is asked for next, all together
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from hublet.core.state import State
 from hublet.plan import Plan
 
 _PAUSE = 60.0
-"""Seconds between two askings that clients cause by finding the same answer stale."""
+"""The least seconds between two askings because clients find the same answer stale."""
 
 _COUNTED: dict[Spending, dict[type[ops.Operation], float]] = {
     "nothing": {},
     "requests": {ops.GetFreeTrialStatus: 300.0, ops.GetCredits: 300.0},
     "credits": {ops.GetCredits: 3600.0},
 }
-"""For how many seconds from its beginning on what is passed through may change what the Hub counts: the longest that a
-model answers for, or that a payment or an agent's work takes."""
+"""What a request that is passed through may change, and for how many seconds after it began: the longest that the
+answer of a model, a payment or the work of an agent takes."""
 
 
 class Asker(Protocol):
@@ -48,8 +49,8 @@ class Asker(Protocol):
 
 
 class Refreshing:
-    """Belongs to an Asker. `begin_pass` begins a pass, unless the machine wants none to begin by itself, and returns
-    whether it did."""
+    """Belongs to an Asker. `begin_pass` begins a pass, unless none may begin by itself now, and returns whether it
+    did."""
 
     def __init__(self, asker: Asker, clock: Callable[[], float]) -> None:
         self.begin_pass: Callable[[], bool] = lambda: False
@@ -60,33 +61,33 @@ class Refreshing:
 
     @property
     def task(self) -> asyncio.Task[None] | None:
-        """What is being asked now."""
+        """The task that asks; None while nothing is asked."""
         return self._task
 
     def spend(self, what: Spending) -> None:
-        """What the account has left changes from now on for a while: what the Hub has said of it before the end of that
-        is not good for long."""
+        """A request is passed through that uses up what the account has left. For a while these counts change: what the
+        Hub says of them before the end of that time is fresh for a short time only."""
         for kind, seconds in _COUNTED[what].items():
             self._spent[kind] = max(self._spent.get(kind, 0.0), self._clock() + seconds)
 
     def as_spent(self, operation: ops.Operation, answer: Answer) -> Answer:
-        """An answer as it is now: of what is being spent, fresh for a short time only."""
+        """The answer; if it counts what was being spent when the Hub gave it, it is fresh for a short time only."""
         if answer.confirmed_at >= self._spent.get(type(operation), 0.0):
             return answer
         return replace(answer, fresh_for=min(answer.fresh_for, SPENDING))
 
     def want(self, operation: ops.Operation) -> None:
-        """Have asked for what a client found stale.
+        """Have the Hub asked for what a client has found stale.
 
-        What was asked just now is not asked again: an answer can stay stale (a list with one assistant that the Hub
-        can't load), however often clients come. While the Hub is away nothing is asked for: the passes' backoff finds
-        out when it is back, whoever asks in the meantime. Unless no passes come (`resting`): then clients' askings do.
+        What was asked for just now is not asked for again: an answer can stay stale however often it is asked for, such
+        as a list with an assistant that the Hub can't load. While the Hub is away nothing is asked for, since passes
+        find out when it is back, by their backoff. If no passes come (`resting`), it is asked all the same.
         """
         asker = self._asker
         if asker.state.ledger.failures and not asker.resting:
             return
         if isinstance(operation, ops.ListFullSlugs):
-            operation = ops.ListAssistants(operation.scope, False)  # what it is made of; itself is always refused
+            operation = ops.ListAssistants(operation.scope, False)  # it is made of this list; the Hub always refuses it
         elif isinstance(operation, ops.SyncSecrets):
             operation = asker.snapshot.to_ask(operation)
             if not operation.asked:

@@ -1,6 +1,6 @@
-"""`hublet run`: the process around the daemon. Its log, its signals' owner, its event loop.
+"""`hublet run`: the process around the daemon, with its log and its event loop.
 
-Imports stand where they are needed, in order: what is loaded before the first answer is what the first answer takes.
+Imports stand where they are first needed, so that nothing is loaded before the first answer that it does not need.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from hublet.redaction import Redactor
 
 _SWITCH_INTERVAL = 0.0005
-"""Seconds after which a thread that computes hands the interpreter on: so long a client may wait for a pass."""
+"""Seconds after which a thread that computes has to let others run: a client may wait so long for a pass in a
+thread."""
 
 
 def run(file: Path | None, *, debug: bool = False) -> None:
-    """Run the daemon in the foreground until a signal ends it. `file` is the config file, None for the usual one.
+    """Run the daemon in the foreground until a signal ends it. `file` is the config file; None for the usual one.
 
-    Raises HubletError for what keeps it from starting.
+    Raises HubletError if it can't start.
     """
     gc.disable()  # until all is loaded
     hardened = harden()
@@ -43,11 +44,11 @@ def run(file: Path | None, *, debug: bool = False) -> None:
     from hublet.host.signature import signature
     from hublet.redaction import watch
 
-    # First of all: these variables are meant for this process and no child of it.
+    # First of all, since this removes the variables: they are meant for this process, and for no child of it.
     notifier, descriptors = Notifier.from_environment(os.environ), handed_over(os.environ)
     found = find_config(file, os.environ)
     path = found or usual_config()
-    seen = signature(path)  # before it is read: whatever is written from now on is a change
+    seen = signature(path)  # taken before it is read: whatever is written from now on is a change
     config = load_config(found)
     redactor = log_to_stderr("debug" if debug else config.log.level)
     redactor.install()
@@ -62,7 +63,7 @@ def run(file: Path | None, *, debug: bool = False) -> None:
         await daemon.start()
         gc.enable()
         gc.collect()
-        gc.freeze()  # what is here now stays, and need not be looked through again
+        gc.freeze()  # what is there now stays, and need not be looked through again
         await daemon.run()
 
     with asyncio.Runner(loop_factory=_loop()) as runner:
@@ -70,7 +71,7 @@ def run(file: Path | None, *, debug: bool = False) -> None:
 
 
 def _loop() -> Callable[[], AbstractEventLoop] | None:
-    """uvloop's where it is installed (`hublet[fast]`), else asyncio's own."""
+    """What makes the event loop: uvloop's if it is installed (`hublet[fast]`), else None for asyncio's own."""
     try:
         load_uvloop()
         from uvloop import new_event_loop
@@ -81,7 +82,8 @@ def _loop() -> Callable[[], AbstractEventLoop] | None:
 
 
 def log_to_stderr(level: str) -> Redactor:
-    """What is logged goes through the redactor, which is returned; it has still to be told what is secret."""
+    """Log to standard error, or to the journal if that is what it is, through the redactor that is returned. The
+    redactor still has to be told what is secret (`Redactor.watch`)."""
     from hublet.host.journal import JournalHandler, is_journal
     from hublet.redaction import Redactor
 
@@ -93,8 +95,8 @@ def log_to_stderr(level: str) -> Redactor:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
-    # httpx tells every URL at info, APScheduler every job: neither is ours to tell. watchdog tells every event: where
-    # the log lies beside the config, telling one would be the next one.
+    # At level info, httpx logs every URL and APScheduler every job. watchdog logs every event of a file: if the log is
+    # beside the config, each line would be the next event.
     for name in ("httpx", "httpcore", "apscheduler", "watchdog"):
         logging.getLogger(name).setLevel(logging.WARNING)
     redactor = Redactor()

@@ -1,7 +1,7 @@
-"""What is known and not on the disk yet: kept in memory, tried again, and told since when and why.
+"""Saving what is known. What can't be written is kept in memory and tried again, with since when and why it failed.
 
-A disk that is full, read-only or broken doesn't stop the serving. A store that was deleted, replaced or damaged under a
-running hublet is made anew from what is in memory; what lies in its place is moved aside first.
+A disk that is full, read-only or broken doesn't stop the serving. If the store was deleted, replaced or damaged while
+hublet runs, it is made anew from what is in memory; what lies in its place is moved aside first.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from hublet.core.values import dataclass
 log = logging.getLogger("hublet.sync")
 
 _MOST_REPLACED = 1000
-"""So much history waits for a disk that can't be written; of more, the oldest is lost."""
+"""How many replaced revisions wait for a disk that can't be written; if there are more, the oldest are lost."""
 
 
 class Archive(Protocol):
-    """Keeps what is known; its calls block and never overlap. Each raises StoreError."""
+    """Keeps what is known on disk. Its methods block, are never called twice at once, and may raise StoreError."""
 
     def save(
         self, changes: tuple[Change, ...], ledger: Ledger, replaced: tuple[Replaced, ...] = (), *, anew: bool = False
@@ -34,34 +34,35 @@ class Archive(Protocol):
     def tidy(self) -> None: ...
 
     def mend(self, state: State, error: StoreError) -> Path | None:
-        """Make the store anew from what is known, if that is what the error calls for; else raise it again. Gives
-        where the other one lies now, None when there was none."""
+        """Make the store anew from the state, if this error means that it is gone or damaged; else raise the error
+        again. Returns where what lay in its place is now; None when there was nothing."""
 
     @property
     def misplaced(self) -> bool:
-        """Whether the store's file has been deleted, replaced or written to by others. Quick, and raises nothing."""
+        """Whether the store's file was deleted, replaced or written to by others. Quick, and raises nothing."""
 
 
 @dataclass(slots=True)
 class Saving:
-    """One `save` at a time, in whatever thread; all else belongs to one event loop."""
+    """What waits to be saved (`pending`, `replaced`), and since when and why. `save` may be called in any thread, never
+    twice at once; everything else belongs to one event loop."""
 
     archive: Archive
     pending: dict[Question, Change] = field(default_factory=dict)
     replaced: list[Replaced] = field(default_factory=list)
     anew: bool = False
-    """All history is to be dropped."""
+    """Whether all history has to be dropped with the next saving."""
     failed_since: float | None = None
     reason: str = ""
 
     @property
     def due(self) -> bool:
-        """Whether there is something to save again, without anything new."""
+        """Whether to save again although nothing has changed: the last saving failed, or the store is misplaced."""
         return self.failed_since is not None or self.archive.misplaced
 
     def save(self, changes: tuple[Change, ...], replaced: list[Replaced], state: State, now: float) -> None:
-        """Save what led to `state`, with all that could not be saved before. Blocks. Raises nothing: it is kept for
-        later."""
+        """Save the changes that led to `state`, and all that could not be saved before. Blocks. Raises nothing: what
+        can't be written is kept for later."""
         self.pending |= {change.question: change for change in changes}
         self.replaced = [*self.replaced, *replaced][-_MOST_REPLACED:]
         try:

@@ -1,7 +1,7 @@
-"""Deciding on a change, keeping it and making the next Snapshot, as one step beside the event loop.
+"""Settling: deciding on a change, saving it and making the next Snapshot, as one step in a thread.
 
-All of it is plain computing over values, and grows with the number of records: ten thousand of them are judged, saved
-and rendered in a thread while the loop goes on answering from the Snapshot before.
+All of it is computing with values, and takes longer the more records there are. With ten thousand of them, the event
+loop goes on answering from the Snapshot before while they are judged and saved.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from hublet.saving import Saving
 
 _MANY = 1000
 Decide = Callable[[State], Verdict]
-"""Raises KeyError when there is nothing to decide on; then nothing changes."""
+"""Gives the verdict on a state. It may raise KeyError when there is nothing to decide; then nothing changes."""
 
 Tell = Callable[[], None]
 Understand = Callable[[State, Snapshot, tuple[Change, ...]], Tell]
-"""What a change means to somebody: worked out in a thread from the state before and the Snapshot after; what comes back
-is called on the event loop, when that Snapshot is published."""
+"""Works out what a change means to a listener, from the state before, the Snapshot after and the changes. It is called
+in the thread; what it returns is called on the event loop when that Snapshot is published."""
 
 
 class Before(NamedTuple):
-    """What a settling starts from."""
+    """What there is before a settling."""
 
     state: State
     snapshot: Snapshot
@@ -38,6 +38,8 @@ class Before(NamedTuple):
 
 
 class Settled(NamedTuple):
+    """What there is after a settling."""
+
     verdict: Verdict
     state: State
     snapshot: Snapshot
@@ -47,20 +49,21 @@ class Settled(NamedTuple):
 def settle(
     before: Before, decide: Decide, saving: Saving, understand: Iterable[Understand], clock: Callable[[], float]
 ) -> Settled:
-    """In a thread, one at a time. What can't be written is kept by `saving`, and the rest goes on."""
+    """Decide, save, and make the next Snapshot. Called in a thread, never twice at once. What can't be written to disk
+    is kept by `saving`, and the rest is done all the same."""
     verdict = decide(before.state)
     state = apply(before.state, verdict)
     saving.save(verdict.changes, list(replaced(verdict.changes, before.state, clock())), state, clock())
     snapshot = Snapshot(state, before.terms, clock(), before.snapshot, before.overrides)
     tells = tuple(one(before.state, snapshot, verdict.changes) for one in understand)
     if len(verdict.changes) > _MANY:
-        gc.freeze()  # these stay: the collector need not look them through again and again
+        gc.freeze()  # these stay: the garbage collector need not look through them each time
     return Settled(verdict, state, snapshot, tells)
 
 
 def let_go(reports: list[PassReport]) -> None:
-    """In a thread: drop what is no longer wanted, a fact at a time, since freeing ten thousand at once is one step that
-    holds the interpreter, and so the loop, for as long as it takes. The system gets its memory back."""
+    """Free the facts of reports, one at a time, and give the memory back to the system. Called in a thread: freeing ten
+    thousand at once would be one step that holds the interpreter, and so the event loop."""
     outcomes = [outcome for report in reports for _, outcome in report.outcomes]
     facts = [fact for outcome in outcomes if isinstance(outcome, Answered) for fact in outcome.facts]
     outcomes.clear()

@@ -1,4 +1,4 @@
-"""What a pass changed and met, in words for people."""
+"""What a pass has changed and met, in words for people."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from hublet.core.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a pass changed and met, for people: counts of assistants, a line for each operation without an answer."""
+    """What a pass has changed and met. `added`, `changed` and `withdrawn` count assistants, `held` the quarantines that
+    wait for the user, `asked` and `answered` Operations. `took` is in seconds. `problems` has a line for each Operation
+    without an answer, and for each new quarantine."""
 
     added: int = 0
     changed: int = 0
@@ -23,18 +25,20 @@ class Summary:
     asked: int = 0
     answered: int = 0
     of_account: int = 0
-    """How many of those answered are the account's own: packages are given to anybody."""
+    """How many of the answers needed the account's key: packages are given to anybody."""
     took: float = 0.0
     problems: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
-    """Assistants that changed what they run or where they send things, a line each; those that are held, too."""
+    """A line for each endpoint of an assistant that has changed, also of those that are held."""
     locked: bool = False
 
     def to_plain(self) -> dict[str, object]:
+        """The summary as a JSON value."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def summarise(report: PassReport, verdict: Verdict, before: State, took: float) -> Summary:
+    """The summary of a pass from its report, the verdict on it, and the state before; `took` is in seconds."""
     assistants = [c for c in verdict.changes if isinstance(c, Put) and isinstance(c.question, Assistant)]
     fresh_tombstones = sum(change.why == "withdrawn" for change in assistants)
     lines = []
@@ -68,7 +72,7 @@ def summarise(report: PassReport, verdict: Verdict, before: State, took: float) 
 
 
 def _one_line(text: str) -> str:
-    """Without what could end a line of a log or move a terminal's cursor: the Hub's words are in it."""
+    """A text without characters that could end a line of the log or control a terminal: the Hub's words are in it."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
@@ -83,7 +87,7 @@ def _endpoint_lines(ledger: Ledger, before: Ledger) -> Iterator[str]:
 
 
 def describe(operation: ops.Operation) -> str:
-    """`list-assistants (org_1)`: the endpoint's own name and the scope."""
+    """An Operation for people: the name of its endpoint, its package and its scope, as in `list-assistants (org_1)`."""
     scope = getattr(operation, "scope", None)
     slug = getattr(operation, "slug", None)
     path = ops.row_of(operation).path

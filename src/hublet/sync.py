@@ -1,10 +1,10 @@
-"""Running a pass and publishing what follows: the only writer of records.
+"""Running a pass and publishing what follows from it. This is the only writer of records.
 
     work order ── worker ── PassReport ── judge ── archive.save ── Snapshot, published by swapping a reference
 
-Everything that changes what is known goes through `_settle`, one at a time, in that order, in a thread (settling.py). A
-disk that can't be written doesn't stop the serving: what could not be saved is kept in memory and saved as soon as that
-works (saving.py).
+Every change of what is known goes through `_settle`, one after the other, in a thread (settling.py). A disk that can't
+be written doesn't stop the serving: what could not be saved is kept in memory, and saved as soon as that works
+(saving.py).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ log = logging.getLogger("hublet.sync")
 
 Say = Callable[[Word], None]
 Run = Callable[[Ordered, Say], Awaitable[PassReport]]
-"""Carries out a work order; `upstream.child.run_in_child`, or the same in process in tests."""
+"""Carries out a work order: `upstream.child.run_in_child`, or in tests the same in this process."""
 
 _OFFLINE_MEMORY = 10.0
 """Seconds for which a Hub that could not be reached is not tried again for a waiting client."""
@@ -50,7 +50,7 @@ _OF_BEFORE = "the account or the Hub is another one now: nothing of this pass wa
 
 
 class Sync:
-    """The state, its Snapshot, and the ways to change them. Belongs to one event loop."""
+    """The state and its Snapshot, and the ways to change them. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Sync:
         self.on_settled: list[Understand] = []
         self.on_change: list[Callable[[tuple[Change, ...]], None]] = []
         self.resting = False
-        """No pass begins by itself, so that none finds out whether the Hub is back."""
+        """Whether no pass begins by itself now; then no pass finds out that the Hub is back."""
         self.on_judged: list[Callable[[PassReport, Summary], None]] = []
         self._settling = asyncio.Lock()
         self._settles: set[asyncio.Task[Verdict]] = set()
@@ -79,14 +79,16 @@ class Sync:
         self._asking: dict[tuple[int, ops.Operation], asyncio.Task[Outcome]] = {}
         self._listeners: set[Say] = set()
         self._all_due = True
-        """Whether the next pass asks for everything: this Hub has told this process nothing with this key."""
+        """Whether the next pass asks for everything: no pass of this process has got an answer of this Hub for this
+        key."""
         self._thorough = False
-        """Whether the running pass does."""
+        """Whether the running pass asks for everything."""
         self._doubting = False
-        """Whether the running pass has every answer sent as a whole: a person wants to be sure."""
+        """Whether the running pass sends no validators, so that every answer comes as a whole: the user wants to be
+        sure."""
         self._epoch = self._pass_epoch = 0
-        """A number for the account and the Hub that are asked now, and the one that the running pass began with. What
-        was asked for in an earlier epoch is dropped: it is about another account, or of another Hub."""
+        """A number for the account and the Hub that are asked now, and the number with which the running pass began.
+        What was asked for in an earlier epoch is dropped: it is about another account, or from another Hub."""
         self._unreachable_at = float("-inf")
         self.snapshot = Snapshot(state, terms, clock())
         self.refreshing = Refreshing(self, clock)
@@ -96,13 +98,13 @@ class Sync:
         return self._state
 
     async def run_pass(self, say: Say | None = None, *, force: bool = False) -> Summary:
-        """Go over the whole Hub; a second call while one runs joins it. `say` hears every word as it comes.
+        """Run a whole pass; a call while one runs joins it. `say` is called with every word as it comes.
 
-        Before a Retry-After only `force` (a person's own sync) asks, and it alone asks for what can rest, too, and for
-        everything as a whole: it joins only a pass that lets nothing rest, and waits for another. A pass of an earlier
-        epoch is waited for and never joined.
+        With `force` (a sync that the user wants) the pass asks although the Hub has asked to wait, asks also for what
+        is still fresh, and for everything unconditionally. So `force` joins only a pass that asks for everything, and
+        waits for the end of any other. A pass of an earlier epoch is waited for and never joined.
         """
-        from hublet.joining import joined  # behind the first answers
+        from hublet.joining import joined  # only loaded after the first answers
 
         while self._pass is not None and not self._pass.done():
             if self._pass_epoch == self._epoch and (self._thorough or not force):
@@ -123,11 +125,11 @@ class Sync:
                 self._listeners.discard(say)
 
     async def ask(self, operation: ops.Operation, *, wait: float) -> Outcome:
-        """Ask the Hub one Operation for a waiting client, at most `wait` seconds; the same one in flight is shared.
+        """Ask the Hub one Operation for a client that waits at most `wait` seconds. Clients that ask the same share it.
 
-        The asking goes on when the client's patience has ended: its answer is kept for the next one.
+        The asking goes on when the client no longer waits: its answer is kept for the next client.
         """
-        from hublet.joining import joined  # behind the first answers
+        from hublet.joining import joined  # only loaded after the first answers
 
         key = (self._epoch, operation)
         task = self._asking.get(key)
@@ -143,17 +145,18 @@ class Sync:
             return Unreachable("the Hub takes too long")
 
     async def ask_together(self, operations: tuple[ops.Operation, ...]) -> None:
-        """Ask the Hub for these, if it may be asked now; nobody waits for what it says."""
+        """Ask the Hub for these, if it can be asked now. What it says is kept; no client waits for it."""
         if self._why_not() is None:
             await self._some(operations)
 
     @property
     def may_ask(self) -> bool:
-        """Whether the Hub can be asked now: there is a key, it has not asked to wait, and was not away just now."""
+        """Whether the Hub can be asked now: there is a key, the Hub has not asked to wait, and it was not unreachable
+        just now."""
         return self._why_not() is None
 
     def is_idle(self, operation: ops.Operation) -> bool:
-        """Whether nothing runs that asks for it."""
+        """Whether no pass runs, and nothing else that asks for this Operation."""
         return (self._epoch, operation) not in self._asking and (self._pass is None or self._pass.done())
 
     async def lock(self) -> None:
@@ -162,30 +165,30 @@ class Sync:
         await self._settle(lambda state: Verdict((), locked(state.ledger, at)))
 
     async def unlock(self, *, hub_must_agree: bool = False) -> None:
-        """Serve them again on the user's word, or as soon as the Hub takes the key after it. An older store that was
-        put back stays locked (`accept_older`)."""
+        """Serve secret values again. If the Hub must agree, they are served as soon as it takes the key. An older store
+        that was put back stays locked (`accept_older`)."""
         at = self._clock()
         await self._settle(lambda state: Verdict((), unlocked(state.ledger, at, hub_must_agree=hub_must_agree)))
 
     async def accept_older(self, *, hub_must_agree: bool) -> None:
-        """Serve from an older store that was put back as from any other."""
+        """Unlock an older store that was put back: it is served from as from any other."""
         at = self._clock()
         await self._settle(lambda state: Verdict((), accepted(state.ledger, at, hub_must_agree=hub_must_agree)))
 
     async def accept(self, question: Question) -> None:
-        """Agree with what is held at a Question. Raises KeyError when nothing is."""
+        """The user accepts what is held at a Question. Raises KeyError when nothing is held there."""
         from hublet.core.quarantine import accept
 
         await self._settle(lambda state: accept(state, question, self._clock()))
 
     async def reject(self, question: Question) -> None:
-        """Keep what there is. Raises KeyError when nothing is held at the Question."""
+        """The user rejects what is held at a Question. Raises KeyError when nothing is held there."""
         from hublet.core.quarantine import reject
 
         await self._settle(lambda state: reject(state, question))
 
     async def start_over(self) -> None:
-        """Drop everything known of the account, and what is being asked for it: another is to take its place."""
+        """Drop everything that is known, history too, and what is being asked: another account is to take its place."""
         self._turn()
         self.saving.anew = True
         await self._settle(
@@ -193,7 +196,7 @@ class Sync:
         )
 
     async def pin(self, pins: Mapping[Assistant, Record | None]) -> None:
-        """Serve these revisions (`core.pins.pinned`) in place of what the Hub says; None ends a pin."""
+        """Pin assistants to revisions: records made by `core.pins.pinned`. None ends a pin."""
         changes: tuple[Change, ...] = tuple(
             Put(Pinned.of(assistant), record, "added") if record is not None else Drop(Pinned.of(assistant))
             for assistant, record in pins.items()
@@ -205,33 +208,33 @@ class Sync:
         return await self._run(order, lambda _: None)
 
     async def take_over(self, decide: Decide) -> int:
-        """Take over what another cache knows; how many records that changed."""
+        """Take over what another cache knows. Returns how many records that has changed."""
         return len((await self._settle(decide)).changes)
 
     async def tidy(self) -> None:
-        """Overwrite what a reader kept from being overwritten when it was replaced."""
+        """Overwrite replaced pages of the store that a reader had kept from being overwritten."""
         async with self._settling:
             await asyncio.to_thread(self._archive.tidy)
 
     async def save_again(self) -> None:
-        """Save what could not be saved; or put back a store that was deleted or replaced."""
+        """Save what could not be saved, or make a store anew that was deleted or replaced."""
         if self._settling.locked():
-            return  # that saves as well
+            return  # what is being settled saves it as well
         await self._settle(lambda state: Verdict((), state.ledger))
 
     def republish_if_due(self) -> None:
-        """Make a new Snapshot when a record has expired since the last."""
+        """Make a new Snapshot if a record has expired since the last one."""
         if self._clock() >= self.snapshot.next_expiry:
             self._publish()
 
     def override(self, values: Mapping[str, SecretStr]) -> None:
-        """Answer with these values of the user's own, by name, before the Hub's."""
+        """Serve these values of the user's own, by name, in place of the Hub's."""
         if values != self.overrides:
             self.overrides = values
             self._publish()
 
     def configure(self, plan: Plan, terms: Terms) -> None:
-        """Take over a new config: from the next pass and the next answer on. What is being asked with another key, or
+        """Take over a new config, from the next pass and the next answer on. What is being asked with another key, or
         of another Hub, is dropped."""
         if plan.hub.asker != self.plan.hub.asker:
             self._turn()
@@ -240,7 +243,7 @@ class Sync:
         self._publish()
 
     async def close(self) -> None:
-        """End what runs; nothing half-judged is kept."""
+        """End the pass and all asking, and let what is being settled come to its end: nothing is half kept."""
         running = (self.refreshing.task, self._pass, *self._asking.values())
         tasks = [task for task in running if task is not None]
         for task in tasks:
@@ -249,8 +252,8 @@ class Sync:
         await asyncio.gather(*self._settles, return_exceptions=True)
 
     async def end(self) -> None:
-        """The same, and let go of everything that is known: nothing of it is served or saved any more. Who waits for
-        an answer of the Hub gets none, and hears why."""
+        """Close, and forget everything that is known: nothing of it is served or saved any more. A client that waits
+        for the Hub is told that the asking was ended."""
         await self.close()
         async with self._settling:
             self._state, self.saving, self.overrides = State({}, Ledger()), Saving(self._archive), {}
@@ -263,7 +266,7 @@ class Sync:
     # Within
 
     def _why_not(self) -> Outcome | None:
-        """Why a client's question is not asked of the Hub now."""
+        """Why the Hub is not asked for a client now; None when it can be asked."""
         if self.plan.hub.closed:
             return Unreachable("no key is stored")
         if (pause := asked_to_wait(self._state.ledger, self._clock())) > 0:
@@ -314,7 +317,7 @@ class Sync:
             say(word)
 
     def _order(self) -> WorkOrder:
-        from hublet.ordering import order_of, rests_for  # for passes alone, and so behind the first answers
+        from hublet.ordering import order_of, rests_for  # only passes need it: it is loaded after the first answers
 
         seldom = 0.0 if self._thorough else rests_for(self.plan, self.terms)
         order = order_of(self._state, self.plan, self._clock(), seldom=seldom)
@@ -323,7 +326,7 @@ class Sync:
     async def _judged(self, report: PassReport, started: float, epoch: int) -> Summary:
         """Judge a report and keep what follows. One of an earlier epoch is dropped, also if the epoch has ended while
         the report waited to be judged."""
-        # For what the Hub has said alone, and so behind the first answers.
+        # Only what the Hub has said needs these: they are loaded after the first answers.
         from hublet.core.judgement import judge
         from hublet.summary import summarise
 
@@ -350,9 +353,9 @@ class Sync:
         return summary
 
     async def _settle(self, decide: Decide) -> Verdict:
-        """Decide on the state as it is, save, publish: one at a time, each upon what the one before has kept.
+        """Decide on the state as it is, save and publish, one decision after the other.
 
-        Once begun it goes to its end, whoever stops waiting for it: memory and disk must not come apart.
+        Once begun it comes to its end, even if the caller is cancelled: memory and disk must not differ.
         """
         task = asyncio.create_task(self._settle_one(decide), name="settle")
         self._settles.add(task)
@@ -366,7 +369,7 @@ class Sync:
                 settle, before, decide, self.saving, tuple(self.on_settled), self._clock
             )
             if self.terms is not before.terms or self.overrides is not before.overrides:
-                self._publish()  # a new config, or new values of the user's own, have come meanwhile
+                self._publish()  # a new config, or new values of the user's own, came meanwhile
             for tell in tells:
                 tell()
         for listener in self.on_change:
@@ -378,7 +381,7 @@ class Sync:
 
 
 def _in_vain(problem: str) -> Summary:
-    """The summary of a pass that asked nothing, or was ended."""
+    """The summary of a pass that has asked nothing, or was ended."""
     from hublet.summary import Summary
 
     return Summary(problems=(problem,))

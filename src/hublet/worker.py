@@ -1,4 +1,4 @@
-"""The process that a pass runs in, hardened before it reads its work order: there is a key in it."""
+"""The process that a pass runs in. It is hardened before it reads its work order, which has the key in it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ the memory before the machine is out of it."""
 
 
 def main() -> int:
-    gc.disable()  # it ends before garbage in cycles could come to anything
+    """Carry out the work order on standard input. Returns the exit code."""
+    gc.disable()  # the process ends before garbage in cycles matters
     harden()
-    with without("_hashlib", "httpx._main"):  # digests hashlib has of its own; the other is httpx's own command
+    with without("_hashlib", "httpx._main"):  # hashlib has its own digests; httpx._main is a command
         from hublet.upstream.order import order_from_json
         from hublet.upstream.worker import work
 
