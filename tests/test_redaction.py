@@ -72,7 +72,7 @@ def test_an_exceptions_text_is_masked(written: tuple[logging.Logger, io.StringIO
 
 
 def test_short_values_are_masked_as_words_only(written: tuple[logging.Logger, io.StringIO, Redactor]) -> None:
-    """Inside another word they would take every log apart; of one or two characters they are no secret to be kept."""
+    """As parts of words they would make logs unreadable. Values of one or two characters can not be kept secret."""
     log, out, redactor = written
     log.info("pin 9#k4, not x9#k4y; ab stays")
     assert out.getvalue() == f"pin {STARS}, not x9#k4y; ab stays\n"
@@ -96,7 +96,7 @@ def test_arguments_that_do_not_fit_are_not_shown(written: tuple[logging.Logger, 
 
 
 def test_secrets_are_gathered_once_a_generation_and_the_last_ones_still_count() -> None:
-    """A value that was just rotated may be in a message that is under way."""
+    """A value that was just rotated may be in a message that is being written."""
     generations = [[SecretStr("first-secret")], [SecretStr("second-secret")], [SecretStr("third-secret")]]
     now, gathered = [0], []
     redactor = Redactor()

@@ -53,7 +53,7 @@ def test_clients_are_answered_while_a_change_is_settled(tmp_path: Path) -> None:
 
 
 def test_a_settling_goes_to_its_end_whoever_stops_waiting(tmp_path: Path) -> None:
-    """What is on the disk is in memory too, and closing waits for it."""
+    """So that memory and disk do not differ; closing waits for it."""
 
     async def main() -> None:
         async with in_process(tmp_path) as it:
@@ -89,7 +89,8 @@ def test_settlings_come_one_after_the_other(tmp_path: Path) -> None:
 
 
 def test_what_is_configured_meanwhile_is_not_lost(tmp_path: Path) -> None:
-    """The Snapshot that was being made knows neither the new terms nor the user's own values: it is made once more."""
+    """The Snapshot that is being made has neither the new terms nor the user's own new values, so it is made once
+    more."""
 
     async def main() -> None:
         async with in_process(tmp_path) as it:

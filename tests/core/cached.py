@@ -28,7 +28,7 @@ CANARIES = [value for name, value in USER_SECRETS.items() if name != "PIN"]
 
 @dataclass
 class Cache:
-    """The demo Hub, and a cache that was told what it said."""
+    """A cache, and the demo Hub that it asks."""
 
     hub: Hub = field(default_factory=lambda: Hub("http://127.0.0.1:9/v1"))
     state: State = field(default_factory=State)
@@ -60,7 +60,7 @@ LISTS = (ops.ListAssistants(None), ops.ListAssistants(ACME), ops.ListOrganizatio
 
 
 def told() -> Cache:
-    """A cache after its first asking."""
+    """A cache after its first pass."""
     made = Cache()
     made.ask(*LISTS)
     return made

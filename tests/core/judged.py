@@ -39,7 +39,7 @@ def asst(name: str, scope: Scope = None) -> Assistant:
 
 
 def listing(*names: str, scope: Scope = None, **contents: Content) -> Told:
-    """A list's answer; `contents` says what one of them holds, if not the usual."""
+    """The answer to a list; `contents` gives the contents of assistants that are not the usual ones."""
     facts = [Fact(asst(name, scope), contents.get(name, content())) for name in names]
     roster = Content(Template(orjson.dumps([["o", name] for name in names])))
     return ops.ListAssistants(scope), Answered((*facts, Fact(Roster(scope, False), roster)))
@@ -69,7 +69,7 @@ def block(version: int = 1) -> Told:
 
 @dataclass
 class Account:
-    """A state under passes. Every pass is checked for what must hold of all of them."""
+    """A state and the passes over it. Every pass is checked for what must hold of each pass."""
 
     now: float = START
     state: State = field(default_factory=State)

@@ -1,4 +1,4 @@
-"""A 304 is worth what a 200 with the same words is: no more and no less, whatever happened in between."""
+"""A 304 counts just as a 200 with the same words, whatever happened in between."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LIST, ROSTER = ops.ListAssistants(None), Roster(None, False)
 
 
 def tagged(told: Told) -> Told:
-    """The answer with an ETag that is another one for every other answer."""
+    """The answer with an ETag, which is different for every different answer."""
     operation, outcome = told
     if not isinstance(outcome, Answered) or isinstance(operation, ops.SyncSecrets):
         return told
@@ -50,7 +50,8 @@ def tagged(told: Told) -> Told:
 
 @dataclass
 class World:
-    """A state under passes. `conditional`: the Hub answers 304 to what it is asked so and has not changed."""
+    """A state and the passes over it. With `conditional` the Hub answers 304 to what it is asked conditionally and has
+    not changed."""
 
     conditional: bool = False
     state: State = field(default_factory=State)
@@ -125,7 +126,7 @@ def test_a_304_confirms_and_writes_no_record() -> None:
 
 
 def test_a_304_of_another_validator_says_nothing() -> None:
-    """Or of none: it came late, or nobody asked for it."""
+    """Or without any validator: it came late, or nobody has asked for it."""
     for validator in (None, Validator(ASKER, '"other"'), Validator(asker_of("https://x", "con_b", "1.0"), '"other"')):
         world = good()
         before = confirmed_at(world.state, ROSTER)
@@ -137,7 +138,7 @@ def test_a_304_of_another_validator_says_nothing() -> None:
 
 
 def test_what_is_not_kept_as_it_was_said_is_asked_as_a_whole() -> None:
-    """Held, missing, unsound, looser: the Hub must go on saying it."""
+    """What is held, missing, unsound or looser is asked for unconditionally, so that the Hub says it again."""
     for told, operation in (
         (listing(*many(5)), LIST),
         (listing(*many(9)), LIST),
@@ -164,7 +165,7 @@ def test_a_rejected_quarantine_is_asked_as_a_whole_for_ever_and_an_accepted_one_
 
 
 def test_an_icon_that_is_not_there_yet_has_to_be_told_again() -> None:
-    """Its address is in the answer alone."""
+    """Only the answer has its address."""
     world = World()
     told = listing("a", a=content(icon="https://i/1"))
     world.pass_(told)
@@ -174,7 +175,8 @@ def test_an_icon_that_is_not_there_yet_has_to_be_told_again() -> None:
 
 
 def test_secrets_that_did_not_come_in_are_looked_for_again() -> None:
-    """A list names them: it is asked as a whole until they are known; so is what was asked in between."""
+    """A list names secrets: it is asked for unconditionally until they are known. So is a list that was asked for
+    between passes."""
     name = Fqsn((), "KEY")
     secrets = ops.SyncSecrets.of(None, (name,))
     told = listing("a")
@@ -186,7 +188,7 @@ def test_secrets_that_did_not_come_in_are_looked_for_again() -> None:
 
 
 def test_a_validator_is_lost_with_the_first_change_of_what_it_covers() -> None:
-    """Whoever makes it; a change elsewhere takes nothing away."""
+    """Whoever makes the change. A change of something else loses no validator."""
     elsewhere = Put(asst("x", "acme"), Record(content(7), asst("x", "acme"), START), "added")
     changed = Put(asst("a00"), Record(content(7), ROSTER, START), "changed")
     for change, lost in ((elsewhere, set()), (changed, {LIST}), (Drop(asst("a00")), {LIST}), (Drop(Policy()), None)):
@@ -211,7 +213,7 @@ def test_a_record_that_was_lost_on_the_disk_is_asked_for() -> None:
 
 
 def test_a_pin_takes_nothing_away() -> None:
-    """It is served in place of what the Hub said, which is kept as it was."""
+    """A pin is served in place of what the Hub said, which is kept as it was."""
     world = good()
     known = world.state.records[asst("a00")]
     assert isinstance(known, Record)
@@ -221,7 +223,8 @@ def test_a_pin_takes_nothing_away() -> None:
 
 
 def test_nobody_else_and_nowhere_else() -> None:
-    """Another key, another Hub, another version of hublet, another account after a fresh start."""
+    """A validator is not sent with another key, to another Hub, by another version of hublet, or after a fresh
+    start."""
     world = good()
     for url, key, version in (
         ("https://hub.example", "con_b", "1.0"),
@@ -318,7 +321,7 @@ ICON = Fact(Icon("i1"), Content(Template(b"x"), {}, {"type": "image/png"}))
 
 
 def test_with_304s_everything_becomes_what_it_would_have_become_with_200s() -> None:
-    """The same records and the same ledger, pass by pass; only less was sent."""
+    """The same records and the same ledger after every pass; only less was sent."""
     spared = 0
 
     @settings(max_examples=300, deadline=None)
@@ -368,7 +371,7 @@ def test_validators_are_read_as_they_were_written(validators: dict[ops.Operation
 
 
 def test_what_no_hublet_writes_is_left_out() -> None:
-    """And a ledger from before there were any has none."""
+    """A ledger from before there were validators has none."""
     for plain in (None, 7, {"/nowhere": ["a", "b", None]}, {"/ide/policy": ["a"]}, {"/%ff": ["a", "b", None]}):
         assert validators_from_plain(plain) == {}
     old = {name: value for name, value in ledger_to_plain(good().state.ledger).items() if name != "validators"}

@@ -101,7 +101,7 @@ def test_a_change_of_what_is_run_or_talked_to_is_told(old: Any, new: Any, lines:
 
 
 def test_an_on_prem_proxy_is_an_endpoint_too() -> None:
-    """It stands beside the config."""
+    """Its address is beside the config, not in it."""
     old, new = content({}), content({}, onPremProxyUrl="https://proxy.example")
     assert [str(d) for d in endpoint_changes(old, new)] == ["config: onPremProxyUrl is new: https://proxy.example"]
 
@@ -128,7 +128,8 @@ def rendered(program: str = "npx", password: str = "pw-1", host: str = "a.exampl
 
 
 def test_a_rotated_secret_is_no_other_endpoint_unless_it_decides_what_is_run_or_where() -> None:
-    """A password or token may change; a command or a host behind a reference may not, although both show the same."""
+    """A password or a token may change. A command or a host behind a reference may not, although the same text is shown
+    for both."""
     assert said(rendered(), rendered(password="pw-2", token="t-2"), RAW) == []
     (program,) = said(rendered(), rendered(program=CANARY), RAW)
     assert program == "mcpServers Git Hub: command: ${{ secrets.PROGRAM }} → another value"
@@ -154,7 +155,7 @@ def test_a_line_is_one_line_whatever_the_hub_writes() -> None:
 
 
 def test_a_record_of_before_tells_nothing() -> None:
-    """Kept when endpoints were not gathered yet: everything would look new."""
+    """It was kept before endpoints were gathered; otherwise everything would look new."""
     old = content({})
     assert endpoint_changes(Content(old.template, old.bindings, {"title": "Dev"}), content(server())) == ()
 
@@ -178,7 +179,7 @@ def listed(state: State, now: float) -> list[Any]:
 
 
 def test_without_the_key_a_change_is_taken_and_told() -> None:
-    """In the state, from which status tells it for a week, and in the summary of that pass alone."""
+    """The state has it for a week, so that status tells it; the summary only of the pass that brought it."""
     first = passed(State(), 1000, item(server()), hold=False)
     assert first.ledger.moved == {}
     pass_ = report(item(server(command="sh")))
@@ -195,7 +196,7 @@ def test_without_the_key_a_change_is_taken_and_told() -> None:
 
 
 def test_a_held_change_leaves_the_last_good_one_served_until_it_is_accepted() -> None:
-    """With the difference in quarantine; passes that repeat it change nothing, and accepting it takes the newest."""
+    """The change is in quarantine. Passes that repeat it change nothing, and accepting it takes the newest content."""
     state = passed(State(), 1000, item(server()))
     for now in (2000, 3000):
         state = passed(state, now, item(server(command="sh")))
@@ -236,7 +237,8 @@ def test_a_change_that_is_taken_back_is_forgotten() -> None:
 
 
 def test_a_new_assistant_waits_too_once_its_list_is_known() -> None:
-    """It runs things and nobody has agreed yet: neither its list nor a direct question gives it away."""
+    """It runs programs and nobody has accepted it yet: it is served neither in its list nor when it is asked for
+    directly."""
     other = Assistant(None, False, Slug("dana", "other"))
     state = passed(State(), 1000, item({}))
     state = passed(state, 2000, item({}), item(server(), slug=other.slug))

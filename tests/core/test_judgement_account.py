@@ -33,7 +33,7 @@ from hublet.core.state import State, organizations
 
 @pytest.mark.parametrize("outcome", [*bad, Refused(404, "Not found"), Refused(404, "Assistant not found")])
 def test_everything_refused_at_once_is_kept(outcome: Outcome) -> None:
-    """It may be the Hub's end: last good, whatever the reason and however often."""
+    """It may be the Hub's end: the last good answers are kept, whatever the reason and however often it is said."""
     account = Account()
     good = [listing("a", "b"), listing("c", scope="org"), orgs("org"), policy({"x": False}), directly("x", content())]
     account.pass_(*good)
@@ -44,7 +44,7 @@ def test_everything_refused_at_once_is_kept(outcome: Outcome) -> None:
 
 
 def test_organizations_that_are_gone_are_held_with_all_that_is_in_them() -> None:
-    """Their lists are refused then: kept too, whatever time passes."""
+    """The Hub then refuses their lists, which are kept, too, however much time passes."""
     account = Account()
     account.pass_(orgs("acme", "init"), listing("a"), listing("c", scope="init"), directly("d", content(), "init"))
     gone = Refused(404, "Organization not found")
@@ -64,7 +64,7 @@ def test_organizations_that_are_gone_are_held_with_all_that_is_in_them() -> None
 
 
 def test_nothing_in_a_held_organization_is_withdrawn_whatever_the_message() -> None:
-    """The Hub says `Assistant not found` there: of an organization that is in quarantine that is no news."""
+    """The Hub says `Assistant not found` there, which says nothing new of an organization that is in quarantine."""
     account = Account()
     account.pass_(orgs("acme", "init"), listing("a"), directly("d", content(), "init"))
     for _ in range(3):
@@ -77,7 +77,7 @@ def test_nothing_in_a_held_organization_is_withdrawn_whatever_the_message() -> N
 
 
 def test_accepting_lost_organizations_drops_their_scopes_and_no_other() -> None:
-    """Records, and all that is remembered of them: a hold within the organization too."""
+    """Their records are dropped with all that the ledger has of them, a quarantine within the organization too."""
     account = Account()
     account.pass_(orgs("acme", "init"), listing("a"), listing("b", scope="acme"), listing("c", scope="init"))
     account.pass_(orgs("acme"), listing("a"), listing("b", scope="acme"), listing(scope="init"))
@@ -95,7 +95,7 @@ def test_accepting_lost_organizations_drops_their_scopes_and_no_other() -> None:
 
 
 def test_an_organization_that_is_new_or_renamed_is_taken_at_once() -> None:
-    """Nothing is lost by it."""
+    """Taking it at once loses nothing."""
     account = Account()
     account.pass_(orgs("acme"))
     account.pass_(orgs("new", "acme"))
@@ -104,7 +104,7 @@ def test_an_organization_that_is_new_or_renamed_is_taken_at_once() -> None:
 
 
 def test_two_passes_of_401_ten_minutes_apart_lock() -> None:
-    """Not before; what is kept stays, and the lock does too while they go on."""
+    """And not sooner. What is kept stays, and so does the lock while the Hub goes on answering 401."""
     account = Account()
     account.pass_(listing("a"), policy({}), orgs("acme"))
     before = account.state.records
@@ -123,7 +123,7 @@ def test_two_passes_of_401_ten_minutes_apart_lock() -> None:
 
 
 def test_a_public_package_does_not_hide_that_the_key_is_refused() -> None:
-    """Blocks are given to anybody: their answers say nothing of the account."""
+    """Blocks are given to anybody, so their answers say nothing about the account."""
     account = Account()
     account.pass_(listing("a"), policy({}), orgs("acme"), block())
     success = account.ledger.last_success
@@ -136,7 +136,7 @@ def test_a_public_package_does_not_hide_that_the_key_is_refused() -> None:
 
 @pytest.mark.parametrize("between", [policy({}), trial(), (ops.ListAssistants(None), NotModified())])
 def test_an_answer_in_between_begins_the_count_anew(between: Told) -> None:
-    """The key was taken: a single 401 pass after it is the first again."""
+    """The Hub has taken the key, so a pass of 401 after it counts as the first one."""
     account = Account()
     account.pass_(*all_401)
     account.pass_(between)
@@ -156,7 +156,7 @@ def test_an_answer_in_between_begins_the_count_anew(between: Told) -> None:
     ],
 )
 def test_less_than_two_401_or_any_answer_does_not_lock(told: tuple[Told, ...]) -> None:
-    """One operation can have a reason of its own."""
+    """A single Operation can be refused for a reason of its own."""
     account = Account()
     for _ in range(10):
         account.pass_(*told)
@@ -172,7 +172,7 @@ def test_only_whole_passes_count_towards_a_lock() -> None:
 
 
 def test_a_lock_ends_when_the_hub_takes_the_key_again_but_not_the_users_own() -> None:
-    """`hublet lock` is ended by a person."""
+    """Only the user ends `hublet lock`."""
     account = Account()
     account.pass_(*all_401)
     account.pass_(*all_401)
@@ -213,7 +213,8 @@ def test_the_hubs_wish_to_be_left_alone_is_kept_but_capped(asked: float, waited:
 
 
 def test_failures_count_passes_that_brought_nothing() -> None:
-    """For the backoff: any word of the Hub ends the row, also a refusal; a partial asking counts for nothing."""
+    """They count for the backoff. Any word of the Hub ends the row, also a refusal; what is asked between passes does
+    not count."""
     account = Account()
     for n in range(1, 4):
         account.pass_((ops.GetPolicy(), Unreachable("503")), (ops.ListAssistants(None), Malformed("HTML")))

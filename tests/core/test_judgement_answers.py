@@ -30,7 +30,7 @@ from hublet.core.state import Drop, Put
 
 
 def test_what_the_hub_says_is_kept_and_replaces_what_was_kept() -> None:
-    """200 and valid: added, then changed, in place; what did not change is no change."""
+    """A valid 200 adds a record, and then changes it. What is the same is no change."""
     account = Account()
     assert {c.why for c in account.pass_(listing("a", "b"), orgs("org"), policy({})).changes if isinstance(c, Put)} == {
         "added"
@@ -64,7 +64,8 @@ operations_ = [ops.ListAssistants(None), ops.ListAssistants("org"), ops.ListOrga
     "operation", [*operations_, ops.GetAssistant(None, False, slug("x")), ops.GetBlock(slug("b"), "latest")]
 )
 def test_what_only_looks_like_an_answer_changes_nothing(operation: ops.Operation, outcome: Outcome) -> None:
-    """HTML, timeouts, refusals of the account: kept for ever, with what went wrong and since when; it ages."""
+    """With HTML, timeouts and refusals of the account everything is kept and ages, with what went wrong and since
+    when."""
     account = Account()
     good = [
         listing("a"),
@@ -93,7 +94,8 @@ def test_what_only_looks_like_an_answer_changes_nothing(operation: ops.Operation
 @pytest.mark.parametrize("trouble", ["a fatal error", "no config", "loading was interrupted"])
 @pytest.mark.parametrize("asked", [True, False], ids=["directly", "in the list"])
 def test_an_unsound_one_does_not_replace_a_good_one(trouble: str, asked: bool) -> None:
-    """Kept, told why, and it ages although its list is confirmed; a good one ends it, a new content too."""
+    """The good one is kept with the reason, and ages although its list is confirmed, until a good one comes, also a
+    changed one."""
 
     def told(says: Content) -> Told:
         return directly("a", says) if asked else listing("a", "b", a=says)
@@ -139,7 +141,8 @@ looser_policies: list[dict[str, object] | None] = [
 
 @pytest.mark.parametrize("value", looser_policies)
 def test_a_looser_policy_is_believed_a_full_interval_later(value: dict[str, object] | None) -> None:
-    """Null, a key removed, set true or to something else: the stricter is served until it has been said that long."""
+    """Whether it is null, or a key is removed, set to true or to something else: the stricter one is served until
+    then."""
     account = Account()
     account.pass_(policy(strict))
     account.pass_(policy(value))
@@ -154,7 +157,8 @@ def test_a_looser_policy_is_believed_a_full_interval_later(value: dict[str, obje
 
 
 def test_a_looser_policy_has_to_be_said_the_same_all_the_time() -> None:
-    """The stricter one in between, or another looser one, begins the waiting anew; an outage does not end it."""
+    """If the Hub says the stricter one in between, or another looser one, the waiting begins anew. An outage does not
+    end it."""
     account = Account()
     account.pass_(policy(strict))
     for _ in range(3):
@@ -171,7 +175,7 @@ def test_a_looser_policy_has_to_be_said_the_same_all_the_time() -> None:
 
 
 def test_what_is_stricter_counts_at_once_and_what_is_looser_waits() -> None:
-    """Both in one answer: both restrictions are served; later the Hub's own."""
+    """If one answer has both, the restrictions of both policies are served, and later the Hub's own policy."""
     account = Account()
     account.pass_(policy({"telemetry": False, "mcp": True}))
     mixed: dict[str, object] = {"telemetry": True, "mcp": False}
@@ -211,7 +215,7 @@ def test_a_clock_set_back_does_not_hasten_or_end_the_waiting() -> None:
 def test_one_that_is_refused_while_others_are_answered_is_withdrawn_after_two_passes(
     refusal: Refused, other: Told
 ) -> None:
-    """With the Hub's own status and message."""
+    """It is then answered with the Hub's own status and message."""
     account = Account()
     account.pass_(directly("a", content()), policy({}))
     told = (ops.GetAssistant(None, False, slug("a")), refusal)
@@ -224,7 +228,7 @@ def test_one_that_is_refused_while_others_are_answered_is_withdrawn_after_two_pa
 
 
 def test_an_answer_between_two_refusals_begins_the_count_anew() -> None:
-    """Weeks apart, two refusals are not two passes that say so."""
+    """Two refusals with answers between them, perhaps for weeks, don't count as two passes that say the same."""
     account = Account()
     account.pass_(directly("a", content()), policy({}), block())
     gone = Refused(404, "Assistant not found")
@@ -247,7 +251,7 @@ def test_a_refusal_where_only_public_packages_are_answered_withdraws_nothing() -
 
 
 def test_what_was_never_known_is_answered_as_the_hub_does() -> None:
-    """A tombstone at once; the account's own troubles make none."""
+    """There is a tombstone at once; troubles of the account make none."""
     account = Account()
     account.pass_((ops.GetAssistant(None, False, slug("x")), Refused(403, "not allowed")), policy({}), whole=False)
     assert account.withdrawn(asst("x")) == (403, "not allowed")
@@ -276,7 +280,7 @@ def test_one_asked_for_directly_is_not_withdrawn_for_absence() -> None:
 
 
 def test_a_direct_answer_does_not_put_off_what_the_list_says() -> None:
-    """A client that asks for it in between can't keep one in a list that no longer names it."""
+    """When a list no longer names an assistant, a client that asks for it can't keep it in the list."""
     account = Account()
     account.pass_(listing("a", "b"))
     account.pass_(listing("b"))
@@ -286,7 +290,7 @@ def test_a_direct_answer_does_not_put_off_what_the_list_says() -> None:
 
 
 def test_a_listed_one_asked_for_directly_is_confirmed_without_a_write() -> None:
-    """The Hub has just said it: its age begins anew, no record is written, and it stays its list's."""
+    """Its age begins anew, no record is written, and its source stays the list."""
     account = Account()
     account.pass_(listing("a", "b"))
     verdict = account.pass_(directly("a", content()), whole=False)
@@ -305,7 +309,7 @@ def icon_fact(url: str) -> Fact:
 
 
 def test_icons_are_dropped_only_after_a_pass_that_saw_everything() -> None:
-    """One that nothing shows any more; never while some part was not answered."""
+    """Only icons that nothing shows any more, and none while some part of the pass was not answered."""
     account = Account()
     account.pass_(listing("a", a=content(icon="i1")), policy({}), icons=(icon_fact("i1"),))
     changed = listing("a", a=content(icon="i2"))
@@ -328,7 +332,7 @@ def test_an_icon_of_a_kept_one_is_kept() -> None:
 
 
 def test_secrets_that_failed_are_noted_only_if_they_are_kept() -> None:
-    """A client's own words must not fill the ledger."""
+    """Otherwise names that clients make up would fill the ledger."""
     account = Account()
     fqsn = q.Fqsn((), "N")
     operation = ops.SyncSecrets.of(None, (fqsn, q.Fqsn((), "OTHER")))

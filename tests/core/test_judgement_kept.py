@@ -44,7 +44,8 @@ def kept(account: Account) -> Content:
 @pytest.mark.parametrize("says", [NULL, UNKNOWN, found(None)], ids=["null", "not found", "without its value"])
 @pytest.mark.parametrize("good", [found("v1"), found(None, "organization")], ids=["with a value", "a place"])
 def test_a_secret_is_taken_away_by_a_second_pass_only(says: Content, good: Content) -> None:
-    """Kept, told and ageing until then; what clients ask in between is no pass, a good answer begins anew."""
+    """Until then it is kept and ages, and the trouble is told. What clients ask in between is no pass; a good answer
+    begins anew."""
     if says == found(None) and not good.bindings:
         return  # found, but elsewhere: that is news, not a loss
     account = Account()
@@ -66,7 +67,7 @@ def test_a_secret_is_taken_away_by_a_second_pass_only(says: Content, good: Conte
 
 @pytest.mark.parametrize("says", [found("v2"), found(None, "organization"), found("v2", "package")])
 def test_a_secret_that_is_another_or_elsewhere_is_believed_at_once(says: Content) -> None:
-    """A rotation must not wait, nor one that an organization's now hides."""
+    """A rotated value must not wait, nor a secret that an organization has now."""
     account = Account()
     account.pass_(secret(found("v1")))
     account.pass_(secret(says))
@@ -87,7 +88,7 @@ def refused_account() -> Account:
 
 
 def test_an_account_that_is_refused_everything_waits_until_the_hub_answers_again() -> None:
-    """Nothing else ends it: no time, no outage; any answer does, a client's too."""
+    """Neither time nor an outage ends it; any answer does, also one to a client."""
     account = refused_account()
     for _ in range(20):
         account.pass_(*all_refused(), after=86400)
@@ -100,7 +101,7 @@ def test_an_account_that_is_refused_everything_waits_until_the_hub_answers_again
 
 
 def test_nothing_is_held_of_an_account_of_which_nothing_is_kept() -> None:
-    """A new account gets 404 for a while."""
+    """The Hub answers a new account 404 for a while."""
     account = Account()
     account.pass_(*all_refused())
     assert account.ledger.held == {}
@@ -122,7 +123,7 @@ def turned_down(account: Account, question: Roster | Organizations | Everything)
 
 
 def test_what_is_rejected_is_kept_and_asked_again_only_when_it_is_something_else() -> None:
-    """The same, or less of it, is no news, whatever time passes; what else is missing is."""
+    """The same, or a part of it, is not held again, however much time passes. If something else is missing, it is."""
     account = Account()
     account.pass_(listing(*many(10)))
     account.pass_(listing(*many(6)))
@@ -158,7 +159,7 @@ def test_a_rejected_refusal_of_everything_is_told_again_when_the_hub_words_it_ot
 
 
 def test_what_is_new_is_taken_while_a_lost_organization_is_kept() -> None:
-    """In its place, icons and all; rejected or not."""
+    """It takes its place in the list, with its icon, whether the loss was rejected or not."""
     account = Account()
     account.pass_(orgs("acme", "init"))
     account.pass_(orgs("acme", "new"))
@@ -170,7 +171,7 @@ def test_what_is_new_is_taken_while_a_lost_organization_is_kept() -> None:
 
 
 def test_an_accepted_loss_leaves_the_other_organizations_with_their_icons_and_their_age() -> None:
-    """Nothing has to be asked for that; a mark that stands in a name is no icon's place."""
+    """Nothing is asked of the Hub for that. A name that looks like our mark for an icon stays a name."""
     icon = "https://icons.example/a.png"
     value = {
         "organizations": [
@@ -202,7 +203,8 @@ def renamed(before: str, after: str, names: list[str]) -> tuple[Told, Told]:
 
 
 def test_assistants_of_a_renamed_organization_are_there_under_their_new_names() -> None:
-    """Both lists say so in one pass; one that is not there under the new name is missing like any other."""
+    """The lists of organizations and of assistants say so in one pass. One that is not there under the new name is
+    missing like any other."""
     account = Account()
     account.pass_(*renamed("", "old", many(10)))
     account.pass_(*renamed("old", "new", many(10)[1:]))
@@ -212,7 +214,7 @@ def test_assistants_of_a_renamed_organization_are_there_under_their_new_names() 
 
 
 def test_refusals_of_made_up_names_are_forgotten_from_the_oldest() -> None:
-    """But no withdrawal of what once was served, however many come after it."""
+    """But not the tombstone of an assistant that was served once, however many refusals come after it."""
     account = Account()
     account.pass_(directly("real", content()), policy({}))
     for _ in range(2):
@@ -243,7 +245,7 @@ def test_made_up_secrets_are_forgotten_from_the_oldest_and_found_ones_never() ->
 
 @pytest.mark.parametrize("served", [True, False])
 def test_a_tombstone_says_for_ever_whether_there_was_anything(served: bool) -> None:
-    """Also from a disk; an earlier one without the word counts as served."""
+    """Also after it was read from disk. A tombstone of an older version, which does not say it, counts as served."""
     tombstone = Withdrawn(404, "no", 5.0, served)
     text = encode_known(asst("a"), tombstone)
     assert decode_known("assistant", text) == (asst("a"), tombstone)

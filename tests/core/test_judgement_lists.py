@@ -42,7 +42,7 @@ from hublet.core.state import Put
     ],
 )
 def test_few_missing_are_withdrawn_by_a_second_pass_and_many_are_held(had: int, missing: int, withdrawn: bool) -> None:
-    """Up to two or a fifth, while others stand; a whole scope and everything above is held, whatever time passes."""
+    """Few are two or a fifth, while others stay. More, or a whole scope, are held, however much time passes."""
     account = Account()
     account.pass_(listing(*many(had)))
     gone, left = many(had)[:missing], many(had)[missing:]
@@ -103,7 +103,7 @@ def test_the_same_instant_is_not_a_second_pass_and_a_clock_set_back_starts_over(
 
 
 def test_what_is_missing_stays_where_it_stood_and_ages() -> None:
-    """The list goes on being confirmed; the one that it does not name is frozen at its last confirmation."""
+    """The list goes on being confirmed, while the one that it does not name keeps the time of its last confirmation."""
     account = Account()
     account.pass_(listing("a", "b", "c"))
     account.pass_(listing("c", "a", "d"))
@@ -118,7 +118,7 @@ def test_what_is_missing_stays_where_it_stood_and_ages() -> None:
 
 
 def test_one_that_comes_back_after_it_was_withdrawn_is_there_again() -> None:
-    """A tombstone is no ban."""
+    """A tombstone does not keep it away."""
     account = Account()
     account.pass_(listing("a", "b"))
     account.pass_(listing("a"))
@@ -143,7 +143,7 @@ def test_an_empty_scope_is_never_believed_by_time_and_leaves_others_alone() -> N
 
 
 def test_a_held_scope_still_updates_those_that_are_there() -> None:
-    """Half the scope is gone: the other half is as fresh as the Hub says, and new ones are taken."""
+    """Half of the scope is gone. The other half is updated as the Hub says, and new ones are added."""
     account = Account()
     account.pass_(listing(*many(10)))
     account.pass_(listing(*many(5), "new", a00=content(2)))
@@ -153,7 +153,7 @@ def test_a_held_scope_still_updates_those_that_are_there() -> None:
 
 
 def test_a_hold_ends_when_the_hub_names_them_again() -> None:
-    """No trace is left; the next time is a new one."""
+    """Nothing of it is left, so the next loss is held anew."""
     account = Account()
     account.pass_(listing(*many(10)))
     account.pass_(listing())
@@ -165,7 +165,7 @@ def test_a_hold_ends_when_the_hub_names_them_again() -> None:
 
 
 def test_a_hold_is_ended_by_the_user() -> None:
-    """Accepted: withdrawn at once, the list is the Hub's, nothing is remembered of the hold."""
+    """When it is accepted, they are withdrawn at once, the list is the Hub's, and nothing of the quarantine is left."""
     account = Account()
     account.pass_(listing(*many(10)))
     account.pass_(listing(*many(4)))
@@ -205,7 +205,7 @@ def test_a_whole_scope_can_be_accepted_as_empty() -> None:
     ],
 )
 def test_the_kept_stand_behind_the_one_they_stood_behind(old: str, new: str, keep: str, result: str) -> None:
-    """The new order is the Hub's; what it does not name keeps its neighbour."""
+    """The order is the Hub's new one; those that it does not name stay behind the same neighbour."""
 
     def of(text: str) -> tuple[Slug, ...]:
         return tuple(map(slug, text))

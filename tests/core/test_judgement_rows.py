@@ -68,7 +68,7 @@ passes = st.lists(
 
 
 def checks(before: State, account: Account, told: list[Told]) -> Iterator[Callable[[], bool]]:
-    """What no pass may ever do, one by one."""
+    """What no pass may ever do, a check for each."""
     after = account.state
     answered = {operation for operation, outcome in told if isinstance(outcome, Answered | NotModified)}
     for question, old in before.records.items():
@@ -101,8 +101,8 @@ def checks(before: State, account: Account, told: list[Told]) -> Iterator[Callab
 def test_no_row_of_passes_loses_or_weakens_anything_against_the_rules(
     rows: list[tuple[list[Told], float, bool]],
 ) -> None:
-    """Nothing unsound over sound, nothing withdrawn at first word, nothing changed without an answer, no organization
-    and no whole scope lost without a person, no time of ours in the future."""
+    """Nothing unsound replaces what is sound. Nothing is withdrawn by one pass, or changed without an answer. No
+    organization and no whole scope is lost unless the user accepts it. No time of ours is in the future."""
     account = Account()
     latest = START
     for told, after, whole in rows:

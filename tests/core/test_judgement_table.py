@@ -69,8 +69,9 @@ def all_(*outcomes: Outcome) -> tuple[Told, ...]:
 
 @dataclass(frozen=True)
 class Row:
-    """After a good pass, these passes: then these assistants are listed, these are withdrawn, this is held and locked,
-    and this is the trouble that is told. `stale` are Questions that are as old as the good pass, `fresh` of now."""
+    """One row: after a good pass come these passes; then these assistants are listed, these are withdrawn, this is held
+    and locked, and this trouble is told. The Questions in `stale` are then as old as the good pass, those in `fresh` of
+    now."""
 
     passes: tuple[tuple[Told, ...], ...]
     names: tuple[str, ...] = tuple(many(10))
@@ -186,7 +187,7 @@ ROWS: dict[str, Row] = {
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 def test_what_the_hub_says_becomes_what_clients_see(row: Row) -> None:
-    """Each row: what is served, withdrawn, held, locked and told."""
+    """For each row: what is served, withdrawn, held, locked and told."""
     account = Account()
     account.pass_(*GOOD)
     good_at = account.now

@@ -90,7 +90,7 @@ def test_an_assistant_is_as_good_as_its_models_and_mcp_servers() -> None:
 
 
 def test_a_value_that_may_not_be_shown_is_told_from_one_that_nobody_has() -> None:
-    """By no way: a secret of the user's own that has the same name is not put in its place."""
+    """It is not put in by another way either: a secret of the user's with the same name does not take its place."""
     key = "${{ secrets.KEY }}"
     found = content({"models": [{"name": "M", "provider": "openai", "apiKey": key}]})
     known = {"KEY": SecretStr("value")}
@@ -137,7 +137,7 @@ def test_names_can_stand_in_an_env_file_and_never_mean_two_things(asked: list[tu
 
 
 def test_no_value_of_the_demo_stands_in_what_is_left() -> None:
-    """And each one's name, where the Hub gives the value, has it."""
+    """But where the Hub gives the value, the name of the secret has it."""
     names = Names()
     for scope in (None, ACME):
         for slug, found in demo(scope).items():

@@ -67,14 +67,14 @@ def known(question: Question, at: float, **ledger: Any) -> State:
     ],
 )
 def test_the_freshness_lifetime_of_each(question: Question, text: bytes, expected: float) -> None:
-    """What somebody may be waiting for (a value that is not there yet, another account's credits) is never long."""
+    """It is short for what somebody may be waiting for: a value that is not there yet, or credits."""
     assert fresh_for(question, record(question, text), interval=INTERVAL, seldom=SELDOM) == expected
 
 
 @pytest.mark.parametrize("question", [Block(SLUG, "1.0.0"), FreeTrial(), AuthScope(), A_SECRET])
 @pytest.mark.parametrize("gone", [None, Withdrawn(404, "Not found", NOW)])
 def test_what_is_not_there_is_looked_for_each_interval(question: Question, gone: Known | None) -> None:
-    """Not even a package of a fixed version is gone for ever."""
+    """Also for a package of a fixed version: once it is there, it is never asked for again."""
     assert fresh_for(question, gone, interval=INTERVAL, seldom=SELDOM) == INTERVAL
 
 
@@ -98,7 +98,7 @@ def test_due_is_what_was_never_answered() -> None:
 
 @given(st.sets(st.sampled_from(["org_a", "org_b"])), st.floats(0, 3 * SELDOM))
 def test_what_rests_is_what_a_pass_asks_by_itself_and_is_not_due(scopes: set[str], age: float) -> None:
-    """And never what each pass asks; when nothing may rest, nothing does."""
+    """What each pass asks for never rests. When nothing may rest, nothing does."""
     asked = {ops.GetFreeTrialStatus(), ops.GetAuthScope(), *(op for s in (None, *scopes) for op in ops.defaults_of(s))}
     records: dict[Question, Known] = {root(op): record(root(op), at=NOW - age) for op in asked}
     state = State(records, Ledger(confirmed=dict.fromkeys(records, NOW - age)))
@@ -109,7 +109,7 @@ def test_what_rests_is_what_a_pass_asks_by_itself_and_is_not_due(scopes: set[str
 
 
 def test_what_was_asked_for_once_is_asked_again_when_its_time_has_come() -> None:
-    """Not a package of a fixed version, nor one that is not there."""
+    """Except for packages of a fixed version, and those that are not there."""
     young, old = NOW - SELDOM / 2, NOW - 2 * SELDOM
     ages: dict[Question, float] = {
         Credits(): old, Block(SLUG, "latest"): old, Download(SLUG, "latest"): young, Block(SLUG, "1.0.0"): old,

@@ -26,7 +26,7 @@ def test_after_a_good_pass_the_next_is_an_interval_away_give_or_take_a_tenth(cha
     ("failures", "longest"), [(1, 30), (2, 60), (3, 120), (4, 240), (5, 480), (6, 900), (7, 900), (10**6, 900)]
 )
 def test_after_failures_the_wait_doubles_up_to_the_interval(failures: int, longest: float) -> None:
-    """Full jitter: anything up to the ceiling, but not at once; a row of a million does not overflow."""
+    """With full jitter it is anything up to a ceiling, but not zero. A million failures in a row do not overflow."""
     ledger = Ledger(failures=failures)
     assert next_pass_in(ledger, NOW, interval=900, chance=1) == longest
     assert next_pass_in(ledger, NOW, interval=900, chance=0.5) == longest / 2
@@ -35,7 +35,7 @@ def test_after_failures_the_wait_doubles_up_to_the_interval(failures: int, longe
 
 @given(chances, st.integers(0, 50), st.floats(1, LONGEST_WAIT))
 def test_never_before_the_hub_wants_to_be_asked(chance: float, failures: int, asked: float) -> None:
-    """A Retry-After wins over both."""
+    """A Retry-After counts before the interval and before the backoff."""
     ledger = Ledger(failures=failures, not_before=NOW + asked)
     assert next_pass_in(ledger, NOW, interval=900, chance=chance) >= asked - 1e-6
     assert asked_to_wait(ledger, NOW) == pytest.approx(asked)
@@ -43,7 +43,8 @@ def test_never_before_the_hub_wants_to_be_asked(chance: float, failures: int, as
 
 @pytest.mark.parametrize("not_before", [0.0, NOW - 1, NOW, NOW + LONGEST_WAIT + 1, NOW + 86400 * 365])
 def test_a_wish_that_is_over_or_can_not_have_been_made_is_none(not_before: float) -> None:
-    """Longer than a Retry-After is ever believed is a clock that was set back: asking must not end for a year."""
+    """A wait that is longer than a Retry-After is ever believed comes from a clock that was set back, and must not last
+    for a year."""
     ledger = Ledger(not_before=not_before)
     assert asked_to_wait(ledger, NOW) == 0
     assert next_pass_in(ledger, NOW, interval=900, chance=0.5) == pytest.approx(900)
@@ -75,7 +76,7 @@ def test_the_reason_in_words(surroundings: Surroundings, words: str) -> None:
     ("interval", "slow"), [(1, 8), (900, 7200), (2700, 21600), (7200, 21600), (21600, 21600), (86400, 86400)]
 )
 def test_a_slow_interval_is_eight_times_as_long_up_to_six_hours(interval: float, slow: float) -> None:
-    """One that is longer already stays."""
+    """An interval that is longer anyway stays."""
     assert stretched(interval, "slow") == slow
     assert stretched(interval, "normal") == interval
 
@@ -84,7 +85,8 @@ def test_a_slow_interval_is_eight_times_as_long_up_to_six_hours(interval: float,
 def test_what_may_be_left_between_passes_bounds_a_slow_pace_and_no_other(
     interval: float, longest: float, pace: str
 ) -> None:
-    """Where secrets' values or the readiness would be lost sooner; the configured interval is kept all the same."""
+    """It is shorter where secret values or the readiness would be lost sooner. The configured interval is never
+    shortened."""
     found = stretched(interval, pace, longest)  # type: ignore[arg-type]
     assert interval <= found <= max(interval, longest)
 
@@ -92,7 +94,7 @@ def test_what_may_be_left_between_passes_bounds_a_slow_pace_and_no_other(
 @pytest.mark.parametrize("unasked", ["normal", "slow", "pause"])
 @pytest.mark.parametrize("setting", ["normal", "slow", "pause"])
 def test_of_two_reasons_to_be_slow_the_slower_counts(setting: str, unasked: str) -> None:
-    """While somebody waits for news only the machine's counts."""
+    """While somebody waits for news, only the reasons of the machine count."""
     slowness = ["normal", "slow", "pause"]
     here = Surroundings(on_battery=True)
     assert pace_in(here, setting, unasked, watched=True) == setting  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What is answered at one moment: stable bytes, true ages, and no value for who may not see it."""
+"""The answers at one moment: stable bytes, true ages, and no secret value for a reader who may not see it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def cache() -> Cache:
 
 
 def test_a_list_is_what_the_hub_said_but_for_its_icons(cache: Cache) -> None:
-    """Order, members and every field; icon addresses are ours."""
+    """It has the same members in the same order, and every field. Only the addresses of icons are ours."""
     call = ops.write(ops.ListAssistants(None))
     said: Any = cache.hub.respond(call.method, call.target, {"authorization": f"Bearer {DEMO_KEY}"}).json()
     listed = value(answer(cache.snapshot, ops.ListAssistants(None)))
@@ -72,7 +72,7 @@ def test_a_list_is_the_same_bytes_while_nothing_changed(cache: Cache) -> None:
 
 
 def test_an_etag_changes_exactly_when_the_bytes_do(cache: Cache) -> None:
-    """An edit, another order, a rotated value, a lock: each a new one; the rest of the answers keep theirs."""
+    """An edit, another order, a rotated value and a lock each give a new ETag; other answers keep theirs."""
     seen: dict[str, bytes] = {}
 
     def look(*, clear: bool = True) -> tuple[str, str]:
@@ -99,7 +99,7 @@ def test_an_etag_changes_exactly_when_the_bytes_do(cache: Cache) -> None:
 
 
 def test_etags_are_keyed() -> None:
-    """One can't be used to try out what a secret is."""
+    """So nobody can test guesses of a secret against one."""
     tags = set()
     for key in (b"a" * 32, b"b" * 32):
         cache = Cache()
@@ -109,7 +109,7 @@ def test_etags_are_keyed() -> None:
 
 
 def test_bodies_of_what_did_not_change_are_taken_over(cache: Cache) -> None:
-    """The same object, not an equal one: a pass without changes renders nothing."""
+    """It is the same object, not only an equal one: a pass without changes renders nothing."""
     operation = ops.GetAssistant(None, False, NIGHT_OWL)
     before = answer(cache.snapshot, operation).body
     other = answer(cache.snapshot, ops.GetAssistant(None, False, q.Slug("dana", "quiet"))).body
@@ -133,7 +133,7 @@ def check_hidden(snapshot: Snapshot | None, *, clear: bool) -> None:
 
 
 def test_a_locked_cache_and_a_reader_without_rights_get_references(cache: Cache) -> None:
-    """Where values stood stand `${{ secrets.NAME }}`; what has none is as ever."""
+    """They have `${{ secrets.NAME }}` in place of values; what has no value is unchanged."""
     check_hidden(cache.snapshot, clear=False)
     check_hidden(cache.publish(lock=Lock("asked", START)), clear=True)
     cache.publish(lock=None)
@@ -158,7 +158,7 @@ def test_values_that_were_not_confirmed_for_long_expire(cache: Cache) -> None:
 
 
 def test_next_expiry_is_the_earliest(cache: Cache) -> None:
-    """Of those that are not confirmed together."""
+    """The earliest of those that are not confirmed together."""
     cache.ask(ops.ListAssistants(None), after=3600)
     assert cache.snapshot is not None
     assert cache.snapshot.next_expiry == START + WEEK
@@ -188,13 +188,13 @@ def test_full_slugs_are_made_of_the_list(cache: Cache) -> None:
     ],
 )
 def test_what_was_never_asked_is_unknown(cache: Cache, operation: ops.Operation, ask: ops.Operation) -> None:
-    """And it is said what to ask; another scope's or variant's answer is never given for it."""
+    """It is said what to ask the Hub. The answer of another scope or variant is never given in its place."""
     assert cache.snapshot is not None
     assert cache.snapshot.answer(operation, clear=True) == Unknown(ask)
 
 
 def test_a_withdrawn_assistant_is_answered_as_the_hub_did(cache: Cache) -> None:
-    """Its status and message, its age, and it is in no list."""
+    """With the same status and message, and the right age; and it is in no list."""
     cache.hub.remove_assistant("dana/quiet")
     for _ in range(2):
         cache.ask(*LISTS, after=INTERVAL)
@@ -206,7 +206,7 @@ def test_a_withdrawn_assistant_is_answered_as_the_hub_did(cache: Cache) -> None:
 
 
 def test_a_frozen_member_ages_alone_and_its_list_with_it(cache: Cache) -> None:
-    """A list is as old as its oldest part: Age never lies."""
+    """A list is as old as its oldest member."""
     cache.hub.edit_assistant("dana/quiet", "models:", "models: none\nx:")
     cache.ask(*LISTS, after=INTERVAL)
     quiet = ops.GetAssistant(None, False, q.Slug("dana", "quiet"))
@@ -240,7 +240,7 @@ def test_what_is_dated_in_the_future_is_stale(cache: Cache) -> None:
 
 
 def test_icons_are_found_by_the_name_in_their_address(cache: Cache) -> None:
-    """By no other, and only once their bytes are there."""
+    """And by no other name, and only when their bytes are kept."""
     url = "http://localhost/icons/assistants/dana/night-owl.png"
     cache.ask(*LISTS, icons=(Fact(q.Icon(url), Content(Template(b"\x89PNG"), {}, {"type": "image/png"})),))
     address = value(answer(cache.snapshot, ops.GetAssistant(None, False, NIGHT_OWL)))["iconUrl"]
@@ -251,7 +251,7 @@ def test_icons_are_found_by_the_name_in_their_address(cache: Cache) -> None:
 
 
 def test_answers_are_made_once(cache: Cache) -> None:
-    """The same object for the same question; a client's own words are not remembered."""
+    """The same question gets the same object. Only answers to words that clients choose are not remembered."""
     assert cache.snapshot is not None
     assert answer(cache.snapshot, LISTS[0]) is answer(cache.snapshot, LISTS[0])
     cache.ask(sync(PIN))
@@ -274,7 +274,7 @@ def test_an_outage_changes_nothing_but_ages(cache: Cache) -> None:
 
 @given(st.lists(st.tuples(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), st.booleans()), max_size=4))
 def test_a_join_of_any_members_is_the_array_of_them(members: list[tuple[str, bool]]) -> None:
-    """No comma too many, no value where none may be, whatever the bytes."""
+    """With any bytes there is no comma too many, and no value where none may be."""
     facts = []
     for index, (text, bound) in enumerate(members):
         template = Template(orjson.dumps({"t": text, "k": ""}))

@@ -19,7 +19,7 @@ def cache() -> Cache:
 
 
 def test_secrets_are_answered_in_order_with_their_names_echoed(cache: Cache) -> None:
-    """Length, order and doubles kept; what can't be read is echoed as not found."""
+    """Number, order and duplicates are kept. What can't be read is answered as not found, with its own words."""
     cache.ask(sync(PIN, NONE))
     asked = (*sync(NONE, PIN, PIN).asked, '{"odd":[1]}')
     found = value(answer(cache.snapshot, ops.SyncSecrets(None, None, asked)))
@@ -31,7 +31,7 @@ def test_secrets_are_answered_in_order_with_their_names_echoed(cache: Cache) -> 
 
 
 def test_only_what_is_missing_is_to_be_asked_and_once(cache: Cache) -> None:
-    """In the scope that was meant, doubles left out."""
+    """In the scope that the client meant, and without duplicates."""
     cache.ask(sync(PIN))
     assert cache.snapshot is not None
     unknown = cache.snapshot.answer(sync(NONE, PIN, NONE), clear=True)
@@ -42,7 +42,7 @@ def test_only_what_is_missing_is_to_be_asked_and_once(cache: Cache) -> None:
 
 @pytest.mark.parametrize("how", ["locked", "not clear", "expired"])
 def test_withheld_values_are_not_found_and_never_an_error(cache: Cache, how: str) -> None:
-    """So that clients look into their own `.env`; locations of others' secrets are still told."""
+    """So clients look into their own `.env` files. The locations of secrets of others are still told."""
     there = q.Fqsn((), "ACME_JIRA_TOKEN")
     cache.ask(sync(PIN, there, scope=ACME))
     if how == "expired":
@@ -60,7 +60,8 @@ def test_withheld_values_are_not_found_and_never_an_error(cache: Cache, how: str
 
 
 def test_a_users_value_answers_other_paths_of_its_name_in_its_scope_only(cache: Cache) -> None:
-    """Where the Hub can't be asked: a user's secret depends on its name alone, unless its path ends at a package."""
+    """This is for when the Hub can't be asked. A secret of the user depends on its name alone, unless a package on its
+    path has that name."""
     cache.ask(sync(PIN))
     assert cache.snapshot is not None
     other = q.Fqsn((q.Slug("x", "y"),), "PIN")
@@ -75,7 +76,7 @@ def test_a_users_value_answers_other_paths_of_its_name_in_its_scope_only(cache: 
 
 
 def test_an_organizations_slug_is_resolved_and_its_id_wins(cache: Cache) -> None:
-    """Clients say one or the other, or both."""
+    """Clients send one of them, or both."""
     snapshot = cache.snapshot
     assert snapshot is not None
     assert snapshot.scope_of(sync(slug="acme")) == ACME

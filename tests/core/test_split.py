@@ -69,7 +69,8 @@ def lists(hub: Hub) -> Iterator[tuple[ops.ListAssistants, Any]]:
 
 @pytest.mark.parametrize("with_blocks", [True, False], ids=["blocks known", "blocks unknown"])
 def test_every_demo_assistant_is_taken_apart_without_loss_or_leak(with_blocks: bool) -> None:
-    """Each scope, proxied and not: filled in it is what the Hub said; what is kept in clear has no user's secret."""
+    """In each scope, proxied or not: rendered it is what the Hub said, and what is kept outside of the bindings has no
+    secret of the user."""
     hub = Hub("http://127.0.0.1:9/v1")
     seen, values = 0, set()
     for operation, reply in lists(hub):
@@ -94,7 +95,7 @@ def test_every_demo_assistant_is_taken_apart_without_loss_or_leak(with_blocks: b
 
 
 def test_with_its_blocks_every_value_of_the_demo_world_has_its_name() -> None:
-    """No binding without a name but what authors pasted, so that a locked cache shows what the author wrote."""
+    """Only what authors have pasted is bound without a name. So a locked cache shows what the author wrote."""
     hub = Hub("http://127.0.0.1:9/v1")
     for operation, reply in lists(hub):
         for fact in take(operation, reply, blocks_of(hub, reply)).facts:
@@ -140,7 +141,7 @@ def test_the_secrets_that_assistants_refer_to_are_harvested_in_full() -> None:
 
 
 def test_listing_again_changes_nothing_though_icon_addresses_do() -> None:
-    """Pre-signed URLs are new each time: contents are equal all the same, and hold no query."""
+    """The pre-signed URLs are new each time. The contents are equal all the same, and hold no query."""
     hub = Hub("http://127.0.0.1:9/v1")
     for operation in (ops.ListAssistants(None), ops.ListAssistants(ACME), ops.ListOrganizations()):
         one, other = take(operation, said(hub, operation)), take(operation, said(hub, operation))
@@ -171,7 +172,7 @@ def test_icons_of_the_same_path_are_one_icon() -> None:
 
 @pytest.mark.parametrize("url", ["https://[broken?x", "HTTPS://I/1.png?x", "https://\t?x", "http:", "https://i/a b?x"])
 def test_an_icon_url_that_is_none_breaks_nothing(url: str) -> None:
-    """It is cut out as it stands; that it can't be fetched is for the one who fetches."""
+    """It is cut out as it is; that it can't be fetched is found out later."""
     content = one(asst(iconUrl=url))
     assert rendered(content, icons={url.partition("?")[0]: url})["iconUrl"] == url
     assert b"?x" not in content.template.text
@@ -179,7 +180,7 @@ def test_an_icon_url_that_is_none_breaks_nothing(url: str) -> None:
 
 @pytest.mark.parametrize("url", [None, "", "data:image/png;base64,AAAA", "/icons/1.png"])
 def test_what_is_no_address_stays(url: str | None) -> None:
-    """No icon, an empty one, one that is its own bytes."""
+    """No icon, an empty text, a data: URL and a path."""
     assert rendered(one(asst(iconUrl=url)))["iconUrl"] == url
 
 
@@ -323,7 +324,7 @@ def test_an_account_has_so_many_organizations_and_no_more() -> None:
 
 
 def test_the_good_shape_of_each_of_those_is_taken() -> None:
-    """So that the table above fails for the one thing that is wrong in it."""
+    """So each row of the table above is refused for the one thing that is wrong in it."""
     assert len(take(ops.ListAssistants(None), [asst(packageSlug="first"), asst()]).facts) == 3
     assert take(ops.ListOrganizations(), {"organizations": [{"id": "i", "name": "n", "slug": "s"}]}).organizations == (
         "i",
@@ -352,7 +353,7 @@ def test_secrets_answer_one_question_each() -> None:
 
 
 def test_a_reply_that_knows_the_mark_is_refused() -> None:
-    """It can't: the mark is random. If it did, it would be refused and not misread."""
+    """It can't know the mark, which is random. If it did, it would be refused and not misread."""
     result = {"config": {"name": f"x{MARK}0;", "models": [{"apiKey": "k"}]}, "configLoadInterrupted": False}
     with pytest.raises(WrongShape):
         one(asst(configResult=result))
@@ -391,7 +392,7 @@ raws = st.one_of(texts, st.just("models:\n  - {name: M, apiKey: '${{ secrets.X }
 @settings(max_examples=200)
 @given(configs, raws, st.none() | texts.map(lambda text: f"https://i/{text}?sig"))
 def test_any_config_survives_and_keeps_its_secret_places_hidden(config: Any, raw: str, icon: str | None) -> None:
-    """Round trip exact, whatever the strings; what stands in apiKey, env and headers is in no template."""
+    """Rendering gives it back exactly, with any strings. No template holds what stands in apiKey, env and headers."""
     item = asst(configResult={"config": config, "configLoadInterrupted": False}, rawYaml=raw, iconUrl=icon)
     content = one(item)
     assert (

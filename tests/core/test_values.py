@@ -46,7 +46,7 @@ def both(**options: bool) -> tuple[type[Any], type[Any]]:
 
 
 def outcome(what: Callable[[], object]) -> object:
-    """What came of it, a refusal included, in a form that does not depend on the class."""
+    """The result of a call, or its exception, in a form that does not depend on the class."""
     try:
         return repr(what())
     except (TypeError, ValueError, AttributeError) as error:
@@ -57,7 +57,7 @@ def outcome(what: Callable[[], object]) -> object:
 @settings(deadline=None)
 @given(words=st.dictionaries(st.sampled_from(["left", "right", "seen", "memo", "other"]), st.integers(0, 1)))
 def test_it_takes_and_shows_the_same_arguments(options: dict[str, bool], words: dict[str, Any]) -> None:
-    """By name, what is refused included."""
+    """By name, and with the same errors for wrong names."""
     ours, theirs = both(**options)
     assert outcome(lambda: ours(**words)) == outcome(lambda: theirs(**words))
     assert outcome(lambda: ours(**words)) == outcome(lambda: theirs(**words))  # not only the first time
@@ -82,7 +82,7 @@ WORDS: list[dict[str, Any]] = [{"left": 1}, {"left": 1, "seen": [2]}, {"left": 2
 def test_it_compares_the_same(
     options: dict[str, bool], compare: Callable[[Any, Any], bool], one: dict[str, Any], other: dict[str, Any] | int
 ) -> None:
-    """With its like, with its like that differs where nobody compares, and with anything else."""
+    """With an equal one, with one that differs in a field that is not compared, and with anything else."""
     said = []
     for made in both(**options):
         second = made(**other) if isinstance(other, dict) else other
@@ -92,7 +92,7 @@ def test_it_compares_the_same(
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_it_hashes_when_the_other_does(options: dict[str, bool]) -> None:
-    """What is equal has one hash; what could change has none."""
+    """Equal ones have the same hash; those that can change have none."""
     ours, theirs = both(**options)
     hashable = not isinstance(outcome(lambda: hash(theirs(left=1))), tuple)
     assert hashable is not isinstance(outcome(lambda: hash(ours(left=1))), tuple)
@@ -112,7 +112,7 @@ def test_what_is_frozen_stays_as_it_is(options: dict[str, bool], change: Callabl
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_what_dataclasses_offers_works_on_it(options: dict[str, bool]) -> None:
-    """Copies with a change, plain values, fields; none of them shares what is made anew for each."""
+    """`replace`, `asdict` and `fields`; and each instance gets defaults of its own from a factory."""
     ours, theirs = both(**options)
     one, other = ours(left=1), theirs(left=1)
     assert repr(dataclasses.replace(one, right="s")) == repr(dataclasses.replace(other, right="s"))
@@ -126,7 +126,7 @@ def test_what_dataclasses_offers_works_on_it(options: dict[str, bool]) -> None:
 
 @values.dataclass(frozen=True, slots=True)
 class Link:
-    """Known by name in a module, as pickle wants it."""
+    """At the top of a module, so that it can be pickled."""
 
     name: str
     before: Any = None
@@ -134,7 +134,7 @@ class Link:
 
 @values.dataclass(frozen=True, slots=True)
 class Longer(Link):
-    """Which adds a field, and says itself how it is shown."""
+    """It adds a field and has its own `__repr__`."""
 
     length: int = 0
 
@@ -153,7 +153,7 @@ def test_a_frozen_one_is_copied_whole(one: Link) -> None:
 
 
 def test_what_a_class_writes_itself_stays() -> None:
-    """As what it inherits is completed, and what it does after it was made is done."""
+    """Its `__repr__` and what `__post_init__` does; the inherited methods are made for the class itself."""
     assert repr(Longer("abc")) == "abc"
     assert Longer("abc").length == 3
     assert Longer("abc") == Longer("abc")

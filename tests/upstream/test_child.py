@@ -25,7 +25,7 @@ SAID = b"".join(word_to_frames(WORD))
 
 
 def worker(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
-    """From now on this is what passes run in; `out` writes to standard output."""
+    """From now on passes run in this program; `out` writes to standard output."""
     code = ["import os, sys, time", "sys.stdin.buffer.read()", "out = lambda data: os.write(1, data)", *lines]
     monkeypatch.setattr(child, "WORKER", (sys.executable, "-I", "-c", "\n".join(code)))
 
@@ -45,7 +45,7 @@ def carried_out(then: Callable[[PassReport], Awaitable[None]] | None = None, *, 
 
 
 def is_gone(pid: int) -> bool:
-    """Ended, and nobody's zombie."""
+    """Whether a process has ended and is no zombie."""
     try:
         os.kill(pid, 0)
     except OSError as error:
@@ -54,13 +54,13 @@ def is_gone(pid: int) -> bool:
 
 
 async def left_alone() -> None:
-    """Until every worker that was not waited for has been reaped."""
+    """Wait until every worker that was left has been reaped."""
     while child._Worker._left:
         await asyncio.gather(*child._Worker._left)
 
 
 def test_a_worker_that_has_said_its_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It is ended behind the scenes, however long it would have lingered, and leaves no zombie."""
+    """It is ended in the background, however long it would have lingered, and leaves no zombie."""
     note = tmp_path / "pid"
     worker(monkeypatch, f"open({str(note)!r}, 'w').write(str(os.getpid()))", f"out({SAID + END!r})", "time.sleep(600)")
 
@@ -75,7 +75,7 @@ def test_a_worker_that_has_said_its_end_is_not_waited_for(monkeypatch: pytest.Mo
 
 
 def test_one_that_lingers_is_ended_with_the_loop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Also when nobody gives it the time to be reaped behind the scenes: the daemon stops right after a pass."""
+    """Also when there is no time to reap it in the background: the daemon stops right after a pass."""
     note = tmp_path / "pid"
     worker(monkeypatch, f"open({str(note)!r}, 'w').write(str(os.getpid()))", f"out({END!r})", "time.sleep(600)")
     assert carried_out().whole
@@ -103,7 +103,7 @@ def test_one_without_an_end_leaves_what_it_had_said(
 
 
 def test_one_that_hangs_is_ended_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And it has been reaped when that is told."""
+    """And it has been reaped when the report is there."""
     worker(monkeypatch, "time.sleep(600)")
     report = carried_out(limit=0.2)
     assert report.outcomes == ((ops.GetPolicy(), Unreachable("the pass took too long")),)
@@ -157,7 +157,7 @@ def test_the_log_names_what_ended_it_and_quotes_nothing(
 
 
 def test_a_worker_starts_while_its_order_is_being_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What takes both of them long takes the pass no longer than one of them."""
+    """The pass takes no longer than the slower of the two."""
     note = tmp_path / "started"
     lines = (f"open({str(note)!r}, 'w')", "import sys, os", "sys.stdin.buffer.read()", f"os.write(1, {END!r})")
     monkeypatch.setattr(child, "WORKER", (sys.executable, "-I", "-c", "\n".join(lines)))

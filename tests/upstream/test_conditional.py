@@ -36,7 +36,7 @@ UNCHANGED = {304}
 
 
 class Counting(HubTransport):
-    """The network, with what went over it: (method, target, status, bytes of the body) of each request."""
+    """A network that notes (method, target, status, bytes of the body) of each request."""
 
     def __init__(self, hub: DemoHub) -> None:
         super().__init__(hub)
@@ -61,7 +61,7 @@ def told(
     transport: type[Counting] = Counting,
     **settings: dict[str, object],
 ) -> None:
-    """Of a hublet that is logged in and has gone over a Hub with validators."""
+    """Run a story of a hublet that is logged in and has made a pass over a Hub with validators."""
     clock = Clock()
 
     async def telling() -> None:
@@ -76,7 +76,7 @@ def told(
 
 
 async def passed(it: InProcess, network: Counting, *, force: bool = False) -> dict[str, tuple[int, int]]:
-    """One more pass, a person's own with `force`: status and size of each GET, by its target."""
+    """Make one more pass, with `force` as the user's own sync; returns (status, size) of each GET by its target."""
     network.seen.clear()
     it.clock.advance(900)
     await it.sync.run_pass(force=force)
@@ -84,7 +84,7 @@ async def passed(it: InProcess, network: Counting, *, force: bool = False) -> di
 
 
 def test_a_pass_with_nothing_changed_transfers_only_heads(tmp_path: Path) -> None:
-    """All but the secrets, which are asked by POST. Everything is as fresh as after a whole one."""
+    """Except for the secrets, which are asked for by POST. Everything is as fresh as after a pass of 200s."""
 
     async def story(it: InProcess, network: Counting) -> None:
         before = dict(it.sync.state.records)
@@ -115,7 +115,7 @@ def test_one_changed_assistant_sends_its_lists_and_nothing_else(tmp_path: Path) 
 
 
 def test_secrets_are_found_in_a_list_whose_blocks_are_unchanged(tmp_path: Path) -> None:
-    """The block is not sent again, and the value that it asks for is told from the text all the same."""
+    """The block is not sent again, and the secret to which it refers is found all the same."""
 
     async def story(it: InProcess, network: Counting) -> None:
         path = "/ide/list-assistants?organizationId=org_acme"
@@ -154,7 +154,7 @@ def test_validators_outlive_a_restart_and_are_sealed(tmp_path: Path) -> None:
 
 
 def test_another_key_asks_for_everything_as_a_whole(tmp_path: Path) -> None:
-    """What one account was given says nothing of another; nor what one Hub gave, nor what was before a start over."""
+    """The validators of another account, of another Hub, and from before a fresh start count for nothing."""
 
     async def story(it: InProcess, network: Counting) -> None:
         it.hub.accept_key("con_another")
@@ -172,7 +172,7 @@ def test_another_key_asks_for_everything_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_what_is_held_is_asked_as_a_whole_until_it_is_accepted(tmp_path: Path) -> None:
-    """Else the Hub would confirm what it no longer says."""
+    """Otherwise the Hub would confirm what it no longer says."""
 
     async def story(it: InProcess, network: Counting) -> None:
         with it.hub.changing() as world:
@@ -190,7 +190,7 @@ def test_what_is_held_is_asked_as_a_whole_until_it_is_accepted(tmp_path: Path) -
 
 
 def test_a_list_whose_secrets_or_blocks_did_not_come_in_is_asked_as_a_whole(tmp_path: Path) -> None:
-    """It alone tells which they are."""
+    """Only the list tells which they are."""
 
     async def story(it: InProcess, network: Counting) -> None:
         for prefix in ("/ide/sync-secrets", "/registry/"):
@@ -233,7 +233,7 @@ def test_a_failure_between_takes_no_validator_away(tmp_path: Path) -> None:
 def ask(
     answer: httpx.Response, validator: Validator | None = None, operation: ops.Operation | None = None
 ) -> tuple[Outcome | Said, httpx.Headers]:
-    """What a client makes of an answer, and the headers that it sent."""
+    """What the client of the Hub makes of an answer, and the headers that it sent."""
     operation = operation or ops.GetPolicy()
     sent: list[httpx.Headers] = []
 
@@ -253,7 +253,7 @@ def ask(
 
 @pytest.mark.parametrize(("text", "seconds"), [("17", 17.0), ("¹7", None), ("١٧", None), ("-17", None), ("soon", None)])
 def test_a_time_to_wait_is_told_in_digits_or_not_at_all(text: str, seconds: float | None) -> None:
-    """`str.isdigit` knows more of them than a number can be made of, and one bad head must not cost a pass."""
+    """`str.isdigit` is true for characters of which no number can be made, and one bad header must not cost a pass."""
     answer = httpx.Response(503, headers={"retry-after": text.encode("utf-8")})
     assert ask(answer)[0] == Throttled(seconds)
     answer = httpx.Response(503, headers={"retry-after": text.encode("latin-1", "replace")})
@@ -261,7 +261,7 @@ def test_a_time_to_wait_is_told_in_digits_or_not_at_all(text: str, seconds: floa
 
 
 def test_a_304_that_was_not_asked_for_is_malformed() -> None:
-    """Also one about something else than was asked; one without an ETag, or with the weak form of it, is right."""
+    """So is one with another ETag than was sent. One without an ETag, or with the weak form of it, is right."""
     tag = Validator("us", '"a"')
     for validator, headers, expected in (
         (None, {}, Malformed),
@@ -300,7 +300,7 @@ def test_the_headers_that_ask() -> None:
     ["", "a", '"a', 'W/a"', 'w/"a"', '"a"b"', '"a", "b"', '"a b"', '"\x7f"', '"\xe9"', '"' + "a" * LONGEST + '"', "*"],
 )
 def test_an_etag_that_is_none_is_not_kept(etag: str) -> None:
-    """Nor is a date beside it believed: who writes one wrongly may write the other wrongly."""
+    """Nor is a date beside it: a Hub that writes one of them wrongly may write the other wrongly."""
     assert validator_of({"etag": etag, **DATES}, "us") is None
 
 
@@ -325,7 +325,7 @@ def test_a_date_counts_when_nothing_more_can_have_happened_in_its_second(headers
 
 @given(st.dictionaries(st.sampled_from(["etag", "last-modified", "date"]), st.text(max_size=300)))
 def test_whatever_a_hub_writes_what_goes_back_is_a_header(headers: dict[str, str]) -> None:
-    """Short, visible, on one line, and the very text that came."""
+    """It is short, visible, on one line, and the very text that came."""
     validator = validator_of(headers, "us")
     if validator is not None:
         _, value = validator.header()

@@ -29,7 +29,7 @@ SIGNED = "https://pictures.example/a/b.png?X-Amz-Signature=abc"
 
 @dataclass
 class Net:
-    """What names lead to, and the requests that were sent; every request is answered with `answer`."""
+    """The addresses to which names lead, and the requests that were sent. Each request is answered with `answer`."""
 
     addresses: dict[str, list[str]]
     answer: Callable[[httpx.Request], httpx.Response]
@@ -145,7 +145,7 @@ def test_public_addresses_are_public(address: str) -> None:
 
 
 def test_one_private_address_among_public_ones_is_enough(net: Net) -> None:
-    """Nobody says which of them a connection would go to."""
+    """Nobody can say to which of them a connection would go."""
     net.addresses["pictures.example"] = ["93.184.216.34", "10.0.0.1"]
     assert net.fetch(SIGNED) is None
     assert net.requests == []
@@ -347,7 +347,7 @@ def test_only_icons_are_for_browsers(served: Served, path: str) -> None:
 
 
 def test_no_query_of_a_pre_signed_url_is_kept_or_told(served: Served) -> None:
-    """Whoever has it may fetch until it expires; it is used once, by the pass that it came with."""
+    """Who has such a URL may fetch until it expires. It is used once, by the pass with which it came."""
     queries = [seen.target.partition("?")[2] for seen in served.hub.requests if seen.target.startswith("/icons/")]
     assert len(queries) == 8
     signatures = [re.search("X-Amz-Signature=([0-9a-f]+)", query)[1] for query in queries]  # type: ignore[index]

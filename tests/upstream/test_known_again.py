@@ -36,7 +36,7 @@ assistants = st.fixed_dictionaries(
 
 @given(values, values)
 def test_another_answer_is_another_word(one: object, other: object) -> None:
-    """Whatever is different; the same, read anew, is the same."""
+    """Whatever is different in it. The same answer, read anew, has the same digest."""
     assert digest_of(orjson.loads(orjson.dumps(one))) == digest_of(one)
     assume(orjson.dumps(one) != orjson.dumps(other) and b"?" not in orjson.dumps(one) + orjson.dumps(other))
     assert digest_of(one) != digest_of(other)
@@ -46,7 +46,7 @@ def test_another_answer_is_another_word(one: object, other: object) -> None:
 def test_the_signature_of_an_icon_does_not_count_and_its_address_does(
     listed: list[dict[str, Any]], first: str, second: str
 ) -> None:
-    """Of a list, of one alone and of the organizations; nor is the answer itself touched."""
+    """In a list, in a single assistant and in the organizations. The answer itself is not changed."""
 
     def signed(query: str, address: str = "https://icons/a.png") -> list[dict[str, Any]]:
         return [each | {"iconUrl": f"{address}?{query}"} for each in listed]

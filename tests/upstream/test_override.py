@@ -46,7 +46,7 @@ def test_an_env_file_is_read_as_people_write_them(tmp_path: Path) -> None:
     "line", [CANARY, f"='{CANARY}'", f"A='{CANARY}", f'A="{CANARY}', f'A="{CANARY}"x"', f"A-B: {CANARY}"]
 )
 def test_a_line_that_makes_no_sense_is_an_error_without_the_value(tmp_path: Path, line: str) -> None:
-    """With its number; nothing of the file is used then."""
+    """The error has the number of the line. Nothing of the file is used then."""
     with pytest.raises(OverrideFailed) as caught:
         read_env_file(env_file(tmp_path, f"OK=1\n{line}\n"))
     assert re.search(r"own\.env:2: not of the form NAME=value", str(caught.value))
@@ -152,7 +152,7 @@ def test_a_failing_command_says_why_and_nothing_it_wrote(code: str, why: str) ->
 
 
 def test_a_program_that_is_not_there_is_hopeless() -> None:
-    """As it is for the next name."""
+    """Asking for the next name would fail in the same way."""
     for program in ("/nonexistent/op", "no-such-program-at-all"):
         with pytest.raises(Hopeless, match="can't be started"):
             ask((program, "{name}"), environment={"PATH": "/usr/bin:/bin"})

@@ -60,7 +60,7 @@ def test_a_bomb_is_never_unpacked_beyond_the_limit() -> None:
 
 @pytest.mark.parametrize("packing", ["gzip, gzip", "br", "deflate", "zstd", "gzip, identity", "nonsense"])
 def test_a_packing_that_was_not_asked_for_is_not_unpacked(packing: str) -> None:
-    """A layer more is how kilobytes become gigabytes."""
+    """With one more layer, kilobytes become gigabytes."""
     assert ACCEPTED == "gzip"
     with pytest.raises(Unreadable):
         read(gzip.compress(gzip.compress(b"x")), packing)
@@ -72,6 +72,6 @@ def test_a_packing_that_was_not_asked_for_is_not_unpacked(packing: str) -> None:
     ids=["no gzip", "cut off", "more behind it", "another format", "two bytes"],
 )
 def test_a_broken_packing_is_no_answer(body: bytes) -> None:
-    """Above all one that is cut off: what came of it could look whole."""
+    """Above all one that is cut off: what has come could look complete."""
     with pytest.raises(Unreadable):
         read(body, "gzip", size=7)

@@ -15,8 +15,8 @@ from hublet.core.secretstr import SecretStr
 
 
 def test_a_pass_with_nothing_changed_asks_for_the_lists_the_policy_and_the_organizations(tmp_path: Path) -> None:
-    """All else follows from those or hardly changes: it is asked for once a day, by a person's own sync, and by the
-    first pass of a process."""
+    """Everything else follows from those or hardly changes. It is asked for once a day, by the user's own sync, and by
+    the first pass of a process."""
 
     async def story(it: InProcess, network: Counting) -> None:
         often = {LIST, ACMES, INITECHS, "/ide/policy", "/ide/list-organizations"}
@@ -35,7 +35,7 @@ def test_a_pass_with_nothing_changed_asks_for_the_lists_the_policy_and_the_organ
 
 
 def test_a_persons_own_sync_asks_for_everything_also_when_another_pass_is_running(tmp_path: Path) -> None:
-    """It waits for that, since it may leave things out; one that leaves nothing out is joined."""
+    """It waits for a pass that may leave things out, and joins one that leaves nothing out."""
 
     async def story(it: InProcess, network: Counting) -> None:
         it.clock.advance(900)
@@ -64,7 +64,8 @@ def test_what_a_new_key_was_told_nothing_with_is_asked_for_whenever_the_hub_is_t
 
 
 def test_a_list_that_is_another_has_the_secrets_and_packages_of_its_scope_asked_for_with_it(tmp_path: Path) -> None:
-    """A secret that was changed is in some assistant's text; the other scopes' rest."""
+    """A secret that has changed is in the text of some assistant of that list. Nothing of the other scopes is asked
+    for."""
 
     async def story(it: InProcess, network: Counting) -> None:
         it.hub.edit_assistant("acme/backend-reviewer", "Backend Reviewer", "Backend Re-reviewer")
@@ -79,7 +80,8 @@ def test_a_list_that_is_another_has_the_secrets_and_packages_of_its_scope_asked_
 
 
 def test_every_secret_is_asked_for_although_no_list_names_it_again(tmp_path: Path) -> None:
-    """By POST, once a day, and the same names as in a whole pass: what no list shows can still be another one."""
+    """Once a day by POST, with the same names as in a whole pass: the value of a secret that no list shows may have
+    changed."""
 
     async def story(it: InProcess, network: Counting) -> None:
         whole = [request.body for request in it.hub.requests if request.method == "POST"]

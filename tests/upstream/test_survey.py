@@ -17,7 +17,7 @@ FIRST = {ops.ListOrganizations(), ops.GetPolicy(), ops.GetFreeTrialStatus(), ops
 
 
 class Answering:
-    """An upstream that gives one outcome to everything, but for what `but` names."""
+    """An upstream that answers everything with one outcome, except for the Operations in `but`."""
 
     def __init__(self, outcome: Outcome, but: dict[ops.Operation, Outcome | Said] | None = None) -> None:
         self.outcome, self.but = outcome, but or {}
@@ -38,7 +38,7 @@ def surveyed(upstream: Answering) -> dict[ops.Operation, Outcome]:
 
 
 def test_where_nobody_is_nothing_more_is_asked() -> None:
-    """Each further question would wait as long for the same; every scope's list counts as out of reach."""
+    """Each further question would wait as long in vain. The list of every scope counts as unreachable."""
     away = Unreachable("connecting timed out")
     upstream = Answering(away)
     told = surveyed(upstream)
