@@ -72,14 +72,17 @@ def imports(module: Module, *, at_start: bool = False) -> Iterator[str]:
         if at_start and not isinstance(node, ast.Import | ast.ImportFrom):
             continue
         for statement in [node] if isinstance(node, ast.Import | ast.ImportFrom) else statements(node):
-            if isinstance(statement, ast.Import):
-                yield from (alias.name for alias in statement.names)
-            else:
-                assert statement.level == 0, f"{module.name}: a relative import"
-                base = statement.module or ""
-                yield from (
-                    f"{base}.{alias.name}" if f"{base}.{alias.name}" in MODULES else base for alias in statement.names
-                )
+            yield from named(statement)
+
+
+def named(node: ast.AST) -> Iterator[str]:
+    """The modules that an import statement names; none for any other node."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"a relative import in line {node.lineno}"
+        base = node.module or ""
+        yield from (f"{base}.{alias.name}" if f"{base}.{alias.name}" in MODULES else base for alias in node.names)
 
 
 def own(module: Module) -> Iterator[str]:
@@ -94,9 +97,7 @@ def test_there_is_something_to_look_at() -> None:
     assert "httpx" not in set(imports(MODULES["hublet.upstream.forward"], at_start=True))
 
 
-def test_no_module_leads_back_to_itself() -> None:
-    """No import cycle, not even one that is put off into a function."""
-    graph = {name: set(own(module)) & set(MODULES) - {name} for name, module in MODULES.items()}
+def refuse_cycles(graph: dict[str, set[str]]) -> None:
     done: set[str] = set()
 
     def visit(name: str, way: tuple[str, ...]) -> None:
@@ -108,6 +109,24 @@ def test_no_module_leads_back_to_itself() -> None:
 
     for name in graph:
         visit(name, ())
+
+
+def test_no_module_leads_back_to_itself() -> None:
+    """No import cycle, not even one that is put off into a function."""
+    refuse_cycles({name: set(own(module)) & set(MODULES) - {name} for name, module in MODULES.items()})
+
+
+BACK_FOR_TYPES = {("hublet.serve.service", "hublet.serve.exporting")}
+"""An import for type checkers only that leads back. There should be none."""
+
+
+def test_no_type_leads_back_either() -> None:
+    """An import for type checkers only is a dependency, too: a reader has to follow it."""
+    graph = {}
+    for name, module in MODULES.items():
+        found = {each for node in ast.walk(module.tree) for each in named(node)} & set(MODULES) - {name}
+        graph[name] = {other for other in found if (name, other) not in BACK_FOR_TYPES}
+    refuse_cycles(graph)
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES.values() if m.folder == "core"], ids=lambda m: m.name)
