@@ -1,4 +1,4 @@
-"""Every way in which a Hub makes its clients fail (WIRE 1.4 and 1.5): behind hublet they see the last good answer.
+"""Every way in which a Hub makes its clients fail: behind hublet they see the last good answer.
 
 Each test breaks the Hub in one way, lets a pass run into it, and asks what the IDE and `cn` ask: byte for byte the same
 as before. What was never asked before gets an error that no client takes for an answer.

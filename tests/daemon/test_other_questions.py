@@ -60,7 +60,7 @@ def variables(value: object) -> list[str]:
 
 
 def referred(world: World, scope: str | None) -> list[tuple[Path, str]]:
-    """The secrets of a scope's assistants by the rules of WIRE 4.4, written down a second time."""
+    """The names of the secrets that a scope's assistants refer to, found a second time by code of the test's own."""
     roster = world.roster if scope is None else world.organizations[scope].roster
     found: dict[tuple[Path, str], None] = {}
     for name in (*roster, *DEFAULTS):
@@ -225,7 +225,7 @@ def test_the_newest_version_is_refreshed_by_a_pass(logged_in: Home, hub_server: 
 
 
 def test_an_organizations_key_knows_its_scope_without_the_hub(home: Home, hub_server: HubServer) -> None:
-    """Without it `cn` asks for the wrong scope's assistants (WIRE 1.2)."""
+    """Without it `cn` asks for the assistants of the wrong scope."""
     hub_server.hub.accept_key("con_of_the_organization", ACME)
     home.login("con_of_the_organization")
     hub_server.stop()
@@ -310,7 +310,7 @@ def test_a_users_value_is_not_taken_over_into_another_scope(told: Told) -> None:
 
 
 def test_what_cant_be_known_is_not_found_and_never_an_error(told: Told) -> None:
-    """Same length, same order: with anything else core skips the client's own .env files (WIRE 1.5)."""
+    """Same length and same order: with anything else Continue's core does not look into the client's own .env files."""
     file: Path = (("", ""),)
     found = secrets(told[2], None, (file, "NEVER_HEARD_OF"), (file, "PIN"), (file, "NEVER_EITHER"))
     assert [one["found"] for one in found] == [False, True, False]
