@@ -27,12 +27,16 @@ from hublet.core.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ListAssistants:
+    """All assistants of a scope, unrolled. With `proxied` (alwaysUseProxy=true) no secret value is in the answer."""
+
     scope: Scope
     proxied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class GetAssistant:
+    """One assistant of a scope, unrolled."""
+
     scope: Scope
     proxied: bool
     slug: Slug
@@ -40,49 +44,56 @@ class GetAssistant:
 
 @dataclass(frozen=True, slots=True)
 class ListOrganizations:
-    pass
+    """The organizations of the account."""
 
 
 @dataclass(frozen=True, slots=True)
 class GetPolicy:
-    pass
+    """The policy of the first organization that has one."""
 
 
 @dataclass(frozen=True, slots=True)
 class GetFreeTrialStatus:
-    pass
+    """The free trial of the account: its limits, and what was used of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListFullSlugs:
+    """The slugs and versions of a scope's assistants. The Hub refuses it; hublet makes the answer from the list."""
+
     scope: Scope
 
 
 @dataclass(frozen=True, slots=True)
 class GetCredits:
-    pass
+    """The model credits of the account."""
 
 
 @dataclass(frozen=True, slots=True)
 class GetAuthScope:
-    pass
+    """The organization that the account's key belongs to, if any."""
 
 
 @dataclass(frozen=True, slots=True)
 class GetBlock:
+    """The text of a registry package; its `version` may be `latest`."""
+
     slug: Slug
     version: str
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadPackage:
+    """A registry package as a zip file."""
+
     slug: Slug
     version: str
 
 
 @dataclass(frozen=True, slots=True)
 class GetCheckoutUrl:
-    """Creates a Stripe session at every call: never cached, never asked ahead, never repeated."""
+    """The address at which the user can pay. Each call creates a Stripe session, so it is never cached, never asked by
+    a pass and never sent twice."""
 
     profile_id: str | None
     vscode_uri_scheme: str | None
