@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hublet.core import secretrefs, yamltree
+from hublet.core import referring, secretrefs, yamltree
 from hublet.core.questions import Fqsn, Slug
 from hublet.core.secretrefs import Found
 from hublet.core.yamltree import Leaf, Tree
@@ -249,8 +249,8 @@ def test_what_a_block_says_names_its_secrets() -> None:
     tree = yamltree.read(raw)
     found = secretrefs.find(config, raw, tree, blocks)
     assert {n: v.reveal() for n, v in found.bindings.items()} == {"MINE": "1", "OWN": "2", "WORD": "3", "SAY": "4"}
-    assert secretrefs.uses(tree) == ("a/m", "a/p", "a/r@1.0.0")
-    asked = secretrefs.referred(Slug("d", "asst"), tree, blocks)
+    assert referring.uses(tree) == ("a/m", "a/p", "a/r@1.0.0")
+    asked = referring.referred(Slug("d", "asst"), tree, blocks)
     mine, block = Slug("d", "asst"), lambda name: Slug("a", name)
     assert set(asked) == {
         Fqsn((mine, block("m")), "MINE"),
@@ -275,7 +275,7 @@ def test_names_are_asked_in_the_order_of_their_first_appearance() -> None:
         "requestOptions: {headers: {X: '${{ secrets.H }}'}}\nrules: ['${{ inputs.NOT }}', '${{ secrets.C }}']\n"
     )
     me = Slug("d", "x")
-    assert secretrefs.referred(me, yamltree.read(raw)) == (
+    assert referring.referred(me, yamltree.read(raw)) == (
         Fqsn((me,), "A"),
         Fqsn((me, Slug("o", "b")), "B"),
         Fqsn((me,), "F"),
@@ -296,7 +296,7 @@ def test_names_are_asked_in_the_order_of_their_first_appearance() -> None:
 )
 def test_a_package_is_a_slug_that_can_stand_in_a_path(text: str, package: tuple[Slug, str] | None) -> None:
     """An author's `uses: a/..` must never become a request: the answer could not be handed on."""
-    assert secretrefs.block_of(text) == package
+    assert referring.block_of(text) == package
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_hostile_texts_cost_no_more_than_their_length(source: str, value: str) -
     raw = yaml.safe_dump({"rules": [source]}, width=10**9)
     started = time.process_time()
     find({"rules": [value]}, raw)
-    secretrefs.referred(Slug("a", "b"), yamltree.read(raw))
+    referring.referred(Slug("a", "b"), yamltree.read(raw))
     assert time.process_time() - started < 2
 
 
@@ -366,7 +366,7 @@ def test_merged_mappings_are_what_their_anchor_says() -> None:
 def test_texts_that_are_no_mapping_are_read(source: str) -> None:
     """Nothing is found in them, nothing is lost, nothing raises."""
     check(None, source, find(None, source))
-    assert secretrefs.uses(yamltree.read(source)) == ()
+    assert referring.uses(yamltree.read(source)) == ()
 
 
 def test_a_leaf_knows_where_it_stood() -> None:
@@ -416,7 +416,7 @@ def test_real_configs_are_read_and_nothing_is_lost() -> None:
         plain = {str(k): v for k, v in config.items()} if isinstance(config, dict) else None
         found = secretrefs.find(plain, raw, tree)
         left = check(plain, raw, found)
-        secretrefs.referred(Slug("a", "b"), tree)
+        referring.referred(Slug("a", "b"), tree)
         for place, text in left.items():
             if place[-1:] == ("apiKey",):
                 assert not text or "${{" in text, f"{path.name} keeps a key at {place}"

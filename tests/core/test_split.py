@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hublet.core import operations as ops
 from hublet.core import questions as q
-from hublet.core import secretrefs
+from hublet.core import referring
 from hublet.core.records import Content, View, render
 from hublet.core.split import MOST_ASSISTANTS, MOST_ORGANIZATIONS, Harvest, WrongShape, split, used
 from hublet.demo.data import ACME, DEMO_KEY, INITECH, ORGANIZATION_SECRETS, USER_SECRETS
@@ -26,7 +26,7 @@ CANARIES = [value for name, value in USER_SECRETS.items() if name != "PIN"]
 HIDDEN = View(False, lambda url: f"http://localhost/{url.rpartition('/')[2]}")
 
 
-def take(operation: ops.Operation, reply: object, blocks: secretrefs.Blocks | None = None) -> Harvest:
+def take(operation: ops.Operation, reply: object, blocks: referring.Blocks | None = None) -> Harvest:
     return split(operation, reply, mark=MARK, blocks=blocks)
 
 
@@ -40,7 +40,7 @@ def said(hub: Hub, operation: ops.Operation) -> Any:
 def blocks_of(hub: Hub, reply: object) -> dict[str, str]:
     found = {}
     for text in used(reply):
-        package = secretrefs.block_of(text)
+        package = referring.block_of(text)
         assert package is not None
         content = hub.world.block(str(package[0]), package[1])
         if content is not None:

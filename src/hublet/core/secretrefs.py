@@ -19,21 +19,15 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from hublet.core import yamltree
-from hublet.core.messages import is_segment
 from hublet.core.places import SECTIONS, Path, Pieces
-from hublet.core.questions import LATEST, Fqsn, Slug
 from hublet.core.records import UNNAMED
+from hublet.core.referring import PREFIX, VARIABLE, Blocks
 from hublet.core.secretstr import SecretStr
 from hublet.core.values import dataclass
 from hublet.core.yamltree import Leaf, Tree
 
-VARIABLE = re.compile(r"\$\{\{[ \t]*((?:(?!\$\{\{)[^}\s])+)[ \t]*\}\}")
-"""Continue's template variable; its name is one run of characters other than `}` and white space. (No variable begins
-within another: that keeps the search linear.)"""
-
 _FIRST_LINE = re.compile(r"\A[^\r\n\x85\u2028\u2029]*")
 
-_PREFIX = "secrets."
 _ALWAYS = frozenset({"apiKey", "env", "headers", "requestOptions", "extraBodyProperties"})
 _UNLESS_WRITTEN = frozenset({"args", "url", "params"})
 _TELLING = re.compile(r"api_?key|token|secret|passw|passphrase|credential|authorization", re.IGNORECASE)
@@ -68,10 +62,6 @@ class Found:
                 name += "+"
         self.bindings[name] = SecretStr(value)
         return name
-
-
-Blocks = Mapping[str, str]
-"""The texts of the packages that an assistant uses, by what its `uses:` says."""
 
 
 def find(config: object, raw_yaml: str, raw: Tree, blocks: Blocks | None = None, *, unfilled: bool = False) -> Found:
@@ -238,8 +228,8 @@ def _references(found: Found, path: Path, value: str) -> Pieces | None:
     """The pieces of a text in which each reference to a secret is a hole; None for a text without any."""
     pieces, done = [""], 0
     for match in VARIABLE.finditer(value):
-        if match[1].startswith(_PREFIX):
-            name = match[1].removeprefix(_PREFIX)
+        if match[1].startswith(PREFIX):
+            name = match[1].removeprefix(PREFIX)
             pieces[-1] += value[done : match.start()]
             pieces += [found.bind(path, name, match[0]), ""]
             done = match.end()
@@ -279,7 +269,7 @@ def _explain(found: Found, path: Path, value: str, source: Tree, place: str) -> 
         return None
     parts = VARIABLE.split(source.text)
     texts, names = parts[0::2], parts[1::2]
-    if not any(name.startswith(_PREFIX) for name in names):
+    if not any(name.startswith(PREFIX) for name in names):
         return None
     if _only_references(value):
         return (value,)
@@ -289,11 +279,11 @@ def _explain(found: Found, path: Path, value: str, source: Tree, place: str) -> 
         return _whole(found, path, value) if value else (value,)
     pieces = [texts[0]]
     for name, text, literal in zip(names, inserted, texts[1:], strict=True):
-        secret = name.startswith(_PREFIX)
+        secret = name.startswith(PREFIX)
         if not text or _only_references(text) or not (secret or place):
             pieces[-1] += text + literal
         else:
-            pieces += [found.bind(path, name.removeprefix(_PREFIX) if secret else None, text), literal]
+            pieces += [found.bind(path, name.removeprefix(PREFIX) if secret else None, text), literal]
     return tuple(pieces)
 
 
@@ -313,7 +303,7 @@ def _only_references(text: str) -> bool:
     """Whether a string consists of references to secrets alone, and so holds no value (an organization's secret stays a
     reference)."""
     parts = VARIABLE.split(text.strip())
-    return len(parts) > 1 and not "".join(parts[0::2]) and all(name.startswith(_PREFIX) for name in parts[1::2])
+    return len(parts) > 1 and not "".join(parts[0::2]) and all(name.startswith(PREFIX) for name in parts[1::2])
 
 
 def _cut_pasted(found: Found, raw_yaml: str, raw: Tree) -> None:
@@ -351,62 +341,3 @@ def _cut_pasted(found: Found, raw_yaml: str, raw: Tree) -> None:
     if len(pieces) > 1:
         pieces[-1] += raw_yaml[done:]
         found.holes[("rawYaml",)] = tuple(pieces)
-
-
-def uses(raw: Tree) -> tuple[str, ...]:
-    """The registry packages that an assistant's YAML uses, as they are written there, each once."""
-    found: dict[str, None] = {}
-    for section in SECTIONS:
-        items = raw.get(section) if isinstance(raw, dict) else None
-        for item in items if isinstance(items, list) else []:
-            text = item.get("uses") if isinstance(item, dict) else None
-            if isinstance(text, Leaf) and block_of(text.text) is not None:
-                found[text.text] = None
-    return tuple(found)
-
-
-def referred(slug: Slug, raw: Tree, blocks: Blocks | None = None) -> tuple[Fqsn, ...]:
-    """The fully qualified names of the secrets that an assistant refers to, in order of first appearance.
-
-    Outside of `with`, `secrets.X` is the assistant's own. Inside the `with` of an item it is referred to through the
-    block that the item uses, and so are the secrets that the text of the block refers to.
-    """
-    names: dict[Fqsn, None] = {}
-
-    def visit(tree: Tree, packages: tuple[Slug, ...]) -> None:
-        match tree:
-            case dict():
-                used = tree.get("uses")
-                package = block_of(used.text) if isinstance(used, Leaf) else None
-                for key, child in tree.items():
-                    visit(child, (slug, package[0]) if key == "with" and package is not None else packages)
-                if isinstance(used, Leaf) and package is not None:
-                    for name in VARIABLE.findall((blocks or {}).get(used.text, "")):
-                        if name.startswith(_PREFIX):
-                            names[Fqsn((slug, package[0]), name.removeprefix(_PREFIX))] = None
-            case list():
-                for child in tree:
-                    visit(child, packages)
-            case Leaf(text=text):
-                for name in VARIABLE.findall(text):
-                    if name.startswith(_PREFIX):
-                        names[Fqsn(packages, name.removeprefix(_PREFIX))] = None
-
-    if isinstance(raw, dict):
-        for section in (*SECTIONS, "requestOptions"):
-            visit(raw.get(section), (slug,))
-    return tuple(names)
-
-
-def block_of(text: str) -> tuple[Slug, str] | None:
-    """(slug, version) of a `uses:` that says `owner/package[@version]`; None for a file, and for a text that is
-    neither."""
-    if text.startswith((".", "/", "~", "file:")):
-        return None
-    name, _, version = text.partition("@")
-    try:
-        slug = Slug.parse(name)
-    except ValueError:
-        return None
-    version = version or LATEST
-    return (slug, version) if all(map(is_segment, (slug.owner, slug.package, version))) else None

@@ -11,7 +11,7 @@ from typing import Literal
 
 import orjson
 
-from hublet.core import endpoints, secretrefs, yamltree
+from hublet.core import endpoints, referring, secretrefs, yamltree
 from hublet.core import operations as ops
 from hublet.core import questions as q
 from hublet.core.messages import is_segment
@@ -51,7 +51,7 @@ class _Reading:
     """How the assistants of a reply are read: the texts of the blocks that they use, and whether nobody has filled
     their secrets in."""
 
-    blocks: secretrefs.Blocks
+    blocks: referring.Blocks
     unfilled: bool
 
 
@@ -60,7 +60,7 @@ def split(
     reply: object,
     *,
     mark: str,
-    blocks: secretrefs.Blocks | None = None,
+    blocks: referring.Blocks | None = None,
     unfilled: bool = False,
 ) -> Harvest:
     """What the JSON value of a 200 brings (for a package's download, its bytes). `mark` is a fresh random word that
@@ -110,7 +110,7 @@ def used(reply: object) -> tuple[str, ...]:
     for item in reply if isinstance(reply, list) else [reply]:
         raw_yaml = item.get("rawYaml") if isinstance(item, dict) else None
         if isinstance(raw_yaml, str):
-            found |= dict.fromkeys(secretrefs.uses(yamltree.read(raw_yaml)))
+            found |= dict.fromkeys(referring.uses(yamltree.read(raw_yaml)))
     return tuple(found)
 
 
@@ -201,7 +201,7 @@ def _one(
         traits[endpoints.TRAIT] = endpoints.to_trait(endpoints.endpoints_of(places, found.holes))
     content = Content(template, found.bindings, traits)
     _prove(content, item, icons, where)
-    return slug, content, secretrefs.referred(slug, tree, reading.blocks), icons
+    return slug, content, referring.referred(slug, tree, reading.blocks), icons
 
 
 def _traits(config: dict[str, object] | None, interrupted: bool, errors: Sequence[object]) -> dict[str, str]:

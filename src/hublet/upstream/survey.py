@@ -18,7 +18,7 @@ from hublet.core import operations as ops
 from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Unreachable, is_answer
 from hublet.core.questions import PERSONAL, Fqsn, Icon, Scope
 from hublet.core.records import Fact
-from hublet.core.secretrefs import Blocks, block_of
+from hublet.core.referring import Blocks, block_of
 from hublet.core.split import Harvest, WrongShape, split, used
 from hublet.upstream.http import Said, Upstream
 from hublet.upstream.order import Told, Word, WorkOrder
