@@ -20,7 +20,7 @@ from hublet.settings import Setting, settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hub:
+class HubSettings:
     url: str
     ca_file: Path | None
     timeout: int
@@ -29,7 +29,7 @@ class Hub:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sync:
+class SyncSettings:
     every: int
     proxied: Literal["auto", "always", "never"]
     unasked: Literal["normal", "slow", "pause"]
@@ -39,7 +39,7 @@ class Sync:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Serve:
+class ServeSettings:
     port: int
     socket: Path | None
     access: Literal["either", "same-user", "token", "both"]
@@ -50,13 +50,13 @@ class Serve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cache:
+class CacheSettings:
     directory: Path | None
     runtime_directory: Path | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Secrets:
+class SecretsSettings:
     max_stale: int
     override: Path | tuple[str, ...] | None
     override_environment: tuple[str, ...]
@@ -64,13 +64,13 @@ class Secrets:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class History:
+class HistorySettings:
     keep: int
     max_age: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Export:
+class ExportSettings:
     directory: Path | None
     layout: Literal["agents", "single", "skills"]
     default: str | None
@@ -78,7 +78,7 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keys:
+class KeysSettings:
     source: Literal["file", "keyring", "passphrase", "credential"]
     file: Path | None
     passphrase_file: Path | None
@@ -86,12 +86,12 @@ class Keys:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Audit:
+class AuditSettings:
     syslog: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
+class LogSettings:
     level: Literal["debug", "info", "warning", "error"]
 
 
@@ -110,16 +110,16 @@ class Places:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    hub: Hub
-    sync: Sync
-    serve: Serve
-    cache: Cache
-    secrets: Secrets
-    history: History
-    export: Export
-    keys: Keys
-    audit: Audit
-    log: Log
+    hub: HubSettings
+    sync: SyncSettings
+    serve: ServeSettings
+    cache: CacheSettings
+    secrets: SecretsSettings
+    history: HistorySettings
+    export: ExportSettings
+    keys: KeysSettings
+    audit: AuditSettings
+    log: LogSettings
 
     def locate(self) -> Places:
         """The configured places, or the platform's (XDG_ variables come from the environment). Nothing is created."""
@@ -133,16 +133,16 @@ class Config:
 _NOTHING_MANAGED = Managed()
 
 _sections: dict[str, type[Any]] = {
-    "hub": Hub,
-    "sync": Sync,
-    "serve": Serve,
-    "cache": Cache,
-    "secrets": Secrets,
-    "history": History,
-    "export": Export,
-    "keys": Keys,
-    "audit": Audit,
-    "log": Log,
+    "hub": HubSettings,
+    "sync": SyncSettings,
+    "serve": ServeSettings,
+    "cache": CacheSettings,
+    "secrets": SecretsSettings,
+    "history": HistorySettings,
+    "export": ExportSettings,
+    "keys": KeysSettings,
+    "audit": AuditSettings,
+    "log": LogSettings,
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from hublet.config import Export
+from hublet.config import ExportSettings
 from hublet.core.account import origin_of
 from hublet.core.envfile import dump_env
 from hublet.core.errors import HubletError
@@ -54,7 +54,7 @@ class Wish:
         raise HubletError("the request makes no sense", hint="is another version of hublet running?")
 
 
-def wish_of(wanted: Export) -> Wish:
+def wish_of(wanted: ExportSettings) -> Wish:
     """The wish that the config's section `export` says. Raises HubletError."""
     default = slug_of(wanted.default) if wanted.default is not None else None
     return Wish(wanted.layout, default, "env" if wanted.env is not None else "none")

@@ -17,7 +17,7 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 
-from hublet.config import Secrets
+from hublet.config import SecretsSettings
 from hublet.core.questions import Secret
 from hublet.core.records import Record
 from hublet.core.secretstr import SecretStr
@@ -58,7 +58,7 @@ class Overrides:
     def __init__(
         self,
         sync: Sync,
-        secrets: Secrets,
+        secrets: SecretsSettings,
         clock: Callable[[], float],
         *,
         environment: Mapping[str, str] = os.environ,
@@ -96,7 +96,7 @@ class Overrides:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def configure(self, secrets: Secrets) -> None:
+    def configure(self, secrets: SecretsSettings) -> None:
         """Take over another config. What another source said is dropped at once, and everything is read anew."""
         before, self._secrets = self._secrets, secrets
         if secrets.override != before.override:
