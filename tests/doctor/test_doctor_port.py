@@ -19,7 +19,7 @@ from tests.doctor.looking import Place, grades, only
 
 from hublet.doctor import port
 from hublet.doctor.findings import Finding
-from hublet.host.listening import listeners
+from hublet.door.holders import holders_of
 from hublet.host.proving import has_ipv6
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or not has_ipv6(), reason="needs /proc and ::1")
@@ -60,7 +60,7 @@ def listening(address: str, number: int = 0, *, both: bool = False) -> Iterator[
 def test_who_listens_is_read_from_the_kernel(address: str, both: bool, four: bool, six: bool) -> None:
     """With process, program and user; by every address that takes connections for a loopback one. Nobody connects."""
     with listening(address, both=both) as number:
-        found = {host: listeners(number, host) for host in ("127.0.0.1", "::1")}
+        found = {host: holders_of(number, host) for host in ("127.0.0.1", "::1")}
     for host, expected in (("127.0.0.1", four), ("::1", six)):
         told = found[host]
         assert told is not None
@@ -73,8 +73,8 @@ def test_who_listens_is_read_from_the_kernel(address: str, both: bool, four: boo
 def test_a_connection_is_no_listener() -> None:
     """One that is still open on the port that was listened on."""
     with listening("127.0.0.1") as number, socket.create_connection(("127.0.0.1", number)) as client:
-        assert len(listeners(number, "127.0.0.1") or []) == 1
-        assert listeners(client.getsockname()[1], "127.0.0.1") == []
+        assert len(holders_of(number, "127.0.0.1") or []) == 1
+        assert holders_of(client.getsockname()[1], "127.0.0.1") == []
 
 
 def test_nobody_is_connected_to(place: Place) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from hublet.core.errors import ConfigError, PortTaken
 from hublet.door import binding
-from hublet.door.binding import adopt, bind_loopback, bind_unix, holder
+from hublet.door.binding import adopt, bind_loopback, bind_unix
+from hublet.door.holders import holders_of
 
 
 def closed(*sockets: socket.socket) -> None:
@@ -101,9 +102,10 @@ def test_nobody_holds_a_free_port() -> None:
     """Then there is nobody to name."""
     sockets = bind_loopback(0)
     port = sockets[0].getsockname()[1]
-    assert f"(pid {os.getpid()}, user {os.getuid()})" in str(holder(port))
+    for address in ("127.0.0.1", "::1"):
+        assert [(one.pid, one.uid) for one in holders_of(port, address) or ()] == [(os.getpid(), os.getuid())]
     closed(*sockets)
-    assert holder(port) is None
+    assert holders_of(port, "127.0.0.1") == []
 
 
 def test_a_unix_socket_is_private_from_the_start(tmp_path: Path) -> None:

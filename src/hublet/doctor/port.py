@@ -12,7 +12,7 @@ from hublet.doctor.findings import Finding, Findings, ok, problem, warning
 from hublet.doctor.scene import Scene, is_alive
 from hublet.doctor.service import holds_port
 from hublet.doctor.setup import private
-from hublet.host.listening import Listener, listeners
+from hublet.door.holders import Holder, holders_of
 from hublet.host.proving import LOOPBACK, has_ipv6, said_at
 
 
@@ -28,7 +28,7 @@ def port(scene: Scene) -> Findings:
             yield ok("port.ipv6", "this machine has no IPv6 loopback; nobody is asked there")
             continue
         check, shown = ("port.ipv4", f"{address}:{number}") if address != "::1" else ("port.ipv6", f"[::1]:{number}")
-        holders = listeners(number, address)
+        holders = holders_of(number, address)
         if proof is not None:
             yield _proved(check, shown, said_at(address, number, proof[0]) == proof[1], holders)
         else:
@@ -44,7 +44,7 @@ def _proof(scene: Scene) -> tuple[str, str] | None:
         return None
 
 
-def _proved(check: str, shown: str, ours: bool, holders: list[Listener] | None) -> Finding:
+def _proved(check: str, shown: str, ours: bool, holders: list[Holder] | None) -> Finding:
     if ours:
         return ok(check, f"{shown} is this hublet's")
     if holders == []:
@@ -57,7 +57,7 @@ def _proved(check: str, shown: str, ours: bool, holders: list[Listener] | None) 
     )
 
 
-def _unproved(scene: Scene, check: str, shown: str, holders: list[Listener] | None) -> Finding:
+def _unproved(scene: Scene, check: str, shown: str, holders: list[Holder] | None) -> Finding:
     if holders is None:
         return warning(check, f"who listens on {shown} can't be told on this system")
     if not holders:

@@ -10,7 +10,7 @@ import socket
 import stat
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -72,34 +72,20 @@ def _listen(family: socket.AddressFamily, address: str, port: int) -> socket.soc
 
 
 def _taken(port: int) -> PortTaken:
-    who = holder(port)
+    who = _holder(port)
     return PortTaken(
         f"port {port} is in use{f' by {who}' if who else ''}",
         hint="stop that program, or choose another port in serve.port",
     )
 
 
-def holder(port: int) -> str | None:
-    """Who listens on a TCP port of this machine, as far as /proc tells us: `python (pid 12, user 1000)`."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with suppress(OSError, ValueError, IndexError):
-            for line in Path(table).read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-                    uid, inode = int(fields[7]), fields[9]
-                    program = _owner_of(f"socket:[{inode}]")
-                    return f"{program}, user {uid})" if program else f"a program of user {uid}"
-    return None
+def _holder(port: int) -> str | None:
+    """Who keeps us from a port, as far as the kernel tells us: `python (pid 12, user 1000)`."""
+    from hublet.door.holders import holders_of  # only a failed start needs it
 
-
-def _owner_of(target: str) -> str | None:
-    """The process that has this socket open: `python (pid 12`; None when its descriptors can't be read."""
-    for directory in Path("/proc").iterdir():
-        if directory.name.isdigit():
-            with suppress(OSError):  # gone meanwhile, or another user's
-                for descriptor in (directory / "fd").iterdir():
-                    if str(descriptor.readlink()) == target:
-                        return f"{(directory / 'comm').read_text().strip()} (pid {directory.name}"
+    for address in ("127.0.0.1", "::1"):
+        for one in holders_of(port, address) or ():
+            return f"{one.program} (pid {one.pid}, user {one.uid})" if one.pid else f"a program of user {one.uid}"
     return None
 
 

@@ -1,8 +1,9 @@
-"""Who listens on a port of this machine, as the kernel's tables tell; nobody is connected to.
+"""Who listens on a TCP port of this machine, read from the kernel's tables without connecting to the port.
 
-Connecting would start a service whose socket the service manager holds. /proc/net/tcp has the owner and the inode of
-each listening socket, and the process that has it open is found where its /proc/PID/fd may be read: ours, and all for
-root. A process that keeps its neighbours out (PR_SET_DUMPABLE), as hublet does, is known by its owner alone.
+Connecting would start a service whose socket the service manager holds. /proc/net/tcp and /proc/net/tcp6 name the owner
+and the inode of each listening socket. The process that has the socket open is found by looking for the inode in
+/proc/PID/fd, which we may read for our own processes only, and root for all. A process that is not dumpable (prctl
+PR_SET_DUMPABLE), as hublet is, hides its descriptors: of such a process only the owner is known.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ _LISTEN = "0A"
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """`address` is where it listens: a loopback address, or one that includes them (`0.0.0.0`, `::`). `pid` and
-    `program` where they can be told."""
+class Holder:
+    """One listening socket. `address` is a loopback address, or one that includes them (`0.0.0.0`, `::`). `pid` is None
+    and `program` empty where the process can't be found."""
 
     address: str
     uid: int
@@ -42,19 +43,21 @@ class Listener:
         return f"{self.program} (process {self.pid})" if self.pid is not None else f"a program of {self.user}"
 
 
-def listeners(port: int, address: str, *, proc: Path = Path("/proc")) -> list[Listener] | None:
-    """Whoever takes connections to a loopback address; None where the kernel's tables can't be read."""
+def holders_of(port: int, address: str, *, proc: Path = Path("/proc")) -> list[Holder] | None:
+    """The sockets that take connections to `port` on the loopback address `address`; None where the kernel's tables
+    can't be read (there is no /proc on macOS)."""
     found = []
     try:
         for where, uid, inode in _listening(proc / "net", port):
             if _reached_by(where, address):
-                found.append(Listener(str(where), uid, inode, *_holder(proc, inode)))
+                found.append(Holder(str(where), uid, inode, *_process(proc, inode)))
     except OSError:
         return None
     return found
 
 
 def _listening(net: Path, port: int) -> Iterator[tuple[str, int, int]]:
+    """The address, the owner's uid and the inode of each socket that listens on `port`. Raises OSError."""
     for name in ("tcp", "tcp6"):
         try:
             lines = (net / name).read_text().splitlines()[1:]
@@ -70,7 +73,7 @@ def _listening(net: Path, port: int) -> Iterator[tuple[str, int, int]]:
 
 
 def _address(raw: str) -> str:
-    """The kernel writes addresses as words of its own byte order."""
+    """An address as the kernel's tables write it: 32-bit words in hexadecimal, each in the machine's byte order."""
     words = [int(raw[at : at + 8], 16) for at in range(0, len(raw), 8)]
     return socket.inet_ntop(
         socket.AF_INET if len(words) == 1 else socket.AF_INET6, struct.pack(f"={len(words)}I", *words)
@@ -78,6 +81,7 @@ def _address(raw: str) -> str:
 
 
 def _reached_by(where: str, address: str) -> bool:
+    """Whether a socket that listens at `where` takes connections to `address`."""
     listening, wanted = ip_address(where), ip_address(address)
     listening = getattr(listening, "ipv4_mapped", None) or listening
     if listening.version == wanted.version:
@@ -85,7 +89,8 @@ def _reached_by(where: str, address: str) -> bool:
     return listening.version == 6 and listening.is_unspecified  # `::` takes IPv4 too, unless it was told not to
 
 
-def _holder(proc: Path, inode: int) -> tuple[int | None, str]:
+def _process(proc: Path, inode: int) -> tuple[int | None, str]:
+    """The pid and the name of the process that has the socket open; `None, ""` when none can be found."""
     wanted = f"socket:[{inode}]"
     for folder in proc.iterdir():
         if folder.name.isdigit():
