@@ -14,7 +14,7 @@ import pytest
 
 from hublet.core.errors import ConfigError, PortTaken
 from hublet.door import binding
-from hublet.door.binding import adopt, bind_loopback, bind_unix
+from hublet.door.binding import adopt_loopback, bind_loopback, bind_unix
 from hublet.door.holders import holders_of
 
 
@@ -175,21 +175,34 @@ def test_a_path_that_is_too_long_is_a_sentence(tmp_path: Path) -> None:
         bind_unix(tmp_path / "run" / ("x" * 120))
 
 
-def test_sockets_handed_over_are_taken_when_they_are_loopback_or_unix(tmp_path: Path) -> None:
+def test_sockets_handed_over_are_taken_when_they_are_loopback() -> None:
     """As LISTEN_FDS gives them: descriptors."""
-    given = [*bind_loopback(0), bind_unix(tmp_path / "run" / "s")]
-    taken = adopt([sock.detach() for sock in given])
-    assert [sock.family for sock in taken] == [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX]
+    taken = adopt_loopback([sock.detach() for sock in bind_loopback(0)])
+    assert [sock.family for sock in taken] == [socket.AF_INET, socket.AF_INET6]
     closed(*taken)
+
+
+def test_sockets_of_more_than_one_kind_or_port_are_not_taken(tmp_path: Path) -> None:
+    """And all of them are closed."""
+    v4, v6 = bind_loopback(0)
+    closed(v6)
+    for other in (bind_unix(tmp_path / "run" / "s"), *bind_loopback(0)):
+        given = [v4.dup().detach(), other.detach()]
+        with pytest.raises(ConfigError, match="not all TCP on one port"):
+            adopt_loopback(given)
+        for descriptor in given:
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(descriptor)
+    closed(v4)
 
 
 def test_a_socket_that_the_network_reaches_is_not_taken() -> None:
     """Neither is one that does not listen."""
     wide = socket.create_server(("0.0.0.0", 0))
     with pytest.raises(ConfigError, match=r"0\.0\.0\.0"):
-        adopt([wide.detach()])
+        adopt_loopback([wide.detach()])
     with pytest.raises(ConfigError, match="not a listening"):
-        adopt([socket.socket().detach()])
+        adopt_loopback([socket.socket().detach()])
 
 
 def test_a_socket_handed_over_reaches_a_child() -> None:
@@ -197,8 +210,8 @@ def test_a_socket_handed_over_reaches_a_child() -> None:
     v4, v6 = bind_loopback(0)
     port = v4.getsockname()[1]
     code = (
-        "import sys; from hublet.door.binding import adopt\n"
-        "[s] = adopt([int(sys.argv[1])]); s.setblocking(True)\n"
+        "import sys; from hublet.door.binding import adopt_loopback\n"
+        "[s] = adopt_loopback([int(sys.argv[1])]); s.setblocking(True)\n"
         "c, _ = s.accept(); c.sendall(b'hello'); c.close(); s.close()\n"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(v4.fileno())], pass_fds=[v4.fileno()]) as child:

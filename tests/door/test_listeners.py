@@ -395,7 +395,7 @@ def test_a_closed_connection_leaves_nothing_behind() -> None:
 
 
 def test_both_families_and_a_unix_socket_are_served_by_one_listener(tmp_path: Path) -> None:
-    """Each connection knows its family and names; drain removes the socket's file."""
+    """Each connection knows its family; drain removes the socket's file."""
 
     async def main() -> None:
         async with serving() as server:
@@ -408,8 +408,6 @@ def test_both_families_and_a_unix_socket_are_served_by_one_listener(tmp_path: Pa
                 assert (await client.reply()).status == 200
             v4, v6 = server.app.connections
             assert (v4.family, v6.family) == (socket.AF_INET, socket.AF_INET6)
-            assert v4.sockname == ("127.0.0.1", server.port)
-            assert v4.peername[0] == "127.0.0.1"
             for connection in (v4, v6):  # else an answer in two writes waits 40 ms for an acknowledgement
                 assert connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             client = Client(*await asyncio.open_unix_connection(str(path)))

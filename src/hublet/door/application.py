@@ -47,15 +47,13 @@ class Connection:
     kept back. Nothing of the server waits meanwhile, and such a connection is the first to go when room is needed.
     """
 
-    __slots__ = ("family", "hold_back", "peername", "scratch", "socket", "sockname", "transport")
+    __slots__ = ("family", "hold_back", "scratch", "socket", "transport")
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
         self.socket: Any = transport.get_extra_info("socket")
         """The raw socket, for getsockopt (TCP_INFO, SO_PEERCRED), getpeername and getsockname only."""
         self.family: int = getattr(self.socket, "family", socket.AF_UNSPEC)
-        self.peername: Any = transport.get_extra_info("peername")
-        self.sockname: Any = transport.get_extra_info("sockname")
         self.scratch: Any = None
         self.hold_back = 0.0
 

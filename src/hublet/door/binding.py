@@ -151,40 +151,35 @@ def _clear(path: Path) -> None:
     raise PortTaken(f"another program listens on {path}", hint="is another hublet running?")
 
 
-def adopt(descriptors: Iterable[int]) -> list[socket.socket]:
-    """Listening sockets handed over by a service manager (LISTEN_FDS: descriptors from 3 on), checked.
+def adopt_loopback(descriptors: Iterable[int]) -> list[socket.socket]:
+    """The API's listening sockets, handed over by a service manager as descriptors, checked.
 
-    Only loopback and Unix stream sockets are taken: one that the network can reach raises ConfigError.
+    All must be TCP, listen on loopback and on one port. Else ConfigError is raised and all are closed: a socket that
+    the network can reach is never served.
     """
     sockets: list[socket.socket] = []
+    mixed = ConfigError(
+        ("the service manager hands over sockets that are not all TCP on one port",),
+        hint="`hublet service install` writes the unit that does",
+    )
     try:
         for descriptor in descriptors:
             sock = socket.socket(fileno=descriptor)
             sockets.append(sock)
             if sock.type != socket.SOCK_STREAM or not _listens(sock):
                 raise ConfigError((f"descriptor {descriptor}: not a listening stream socket",))
-            if sock.family != socket.AF_UNIX and not _is_loopback(sock):
+            if sock.family not in (socket.AF_INET, socket.AF_INET6):
+                raise mixed
+            if not _is_loopback(sock):
                 raise ConfigError((f"descriptor {descriptor}: listens on {sock.getsockname()[0]}, not on loopback",))
             sock.setblocking(False)
             os.set_inheritable(descriptor, False)
+        if len({sock.getsockname()[1] for sock in sockets}) != 1:
+            raise mixed
     except BaseException:
         for each in sockets:
             each.close()
         raise
-    return sockets
-
-
-def adopt_loopback(descriptors: Iterable[int]) -> list[socket.socket]:
-    """Handed-over sockets that the API can be served on: TCP, all on one port. Raises ConfigError."""
-    sockets = adopt(descriptors)
-    ports = {sock.getsockname()[1] for sock in sockets if sock.family != socket.AF_UNIX}
-    if len(ports) != 1 or any(sock.family == socket.AF_UNIX for sock in sockets):
-        for each in sockets:
-            each.close()
-        raise ConfigError(
-            ("the service manager hands over sockets that are not all TCP on one port",),
-            hint="`hublet service install` writes the unit that does",
-        )
     return sockets
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from hublet.core.messages import Response, error_response
 from hublet.door.application import Application, Counters, Limits
-from hublet.door.binding import adopt, bind_loopback, bind_unix
+from hublet.door.binding import bind_loopback, bind_unix
 from hublet.door.http1 import Http1
 
-__all__ = ["Listener", "adopt", "bind_loopback", "bind_unix"]
+__all__ = ["Listener", "bind_loopback", "bind_unix"]
 
 _turns_to_open = 5
 """Turns of the loop that asyncio takes from an accept to `connection_made`, and some more."""

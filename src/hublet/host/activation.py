@@ -1,7 +1,7 @@
 """Sockets that the service manager holds and hands over: no request is refused while we are away.
 
 systemd says so in LISTEN_FDS (descriptors from 3 on) and LISTEN_PID; launchd is asked by the name that the property
-list gives them. What is handed over is judged by `door.binding.adopt`, not here.
+list gives them. What is handed over is judged by `door.binding.adopt_loopback`, not here.
 """
 
 from __future__ import annotations

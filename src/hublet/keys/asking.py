@@ -37,10 +37,6 @@ class Asker:
     def __repr__(self) -> str:
         return "Asker()"
 
-    @property
-    def needs_a_person(self) -> bool:
-        return self._file is None and self._descriptor is None and self._given is None
-
     def giving(self, passphrase: SecretStr | None) -> Asker:
         """One that answers with `passphrase`, else from the same file; it never asks at a terminal."""
         return Asker(file=self._file, given=passphrase, terminal=False)
