@@ -148,6 +148,23 @@ def test_passes_outcomes_ages_and_states(tmp_path: Path) -> None:
     told(tmp_path, story)
 
 
+def test_what_the_door_counts(tmp_path: Path) -> None:
+    """Each count with its reason, also while it is still nought."""
+
+    async def story(it: InProcess) -> None:
+        door = it.service.door
+        door.connections, door.evicted, door.malformed, door.requests = 5, 2, 1, 4
+        samples = await scraped(it)
+        assert of(samples, "hublet_connections_total") == 5
+        assert of(samples, "hublet_http_requests_total") == 4
+        closed = {dict(labels)["reason"]: value for (name, labels), value in samples.items() if "_closed_" in name}
+        assert closed == {"evicted": 2, "timed_out": 0, "turned_away": 0}
+        errors = {dict(labels)["error"]: value for (name, labels), value in samples.items() if "_errors_" in name}
+        assert errors == {"failed": 0, "malformed": 1, "refused": 0}
+
+    told(tmp_path, story)
+
+
 def test_no_name_of_the_hubs_is_in_the_metrics(tmp_path: Path) -> None:
     """So they may go where the cache may not."""
 

@@ -29,9 +29,12 @@ class Listener:
     can have been too slow, at most once in `sweep_time` seconds, and not at all while there are no connections.
     """
 
-    def __init__(self, limits: Limits | None = None, *, sweep_time: float = 1.0) -> None:
+    def __init__(
+        self, limits: Limits | None = None, *, counters: Counters | None = None, sweep_time: float = 1.0
+    ) -> None:
+        """`counters` go on from where another listener was; they begin at zero when left out."""
         self.limits = limits or Limits()
-        self.counters = Counters()
+        self.counters = counters or Counters()
         self._sweep_time = sweep_time
         self._servers: list[asyncio.AbstractServer] = []
         self._paths: list[tuple[Path, int]] = []

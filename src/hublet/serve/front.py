@@ -42,7 +42,7 @@ class Front:
     async def open(self, sockets: Sequence[socket.socket]) -> None:
         """Answer on these sockets, which all have the same port. They are closed here from now on."""
         self._service.port = sockets[0].getsockname()[1]
-        listener, admission = Listener(self._limits), Admission(self._service)
+        listener, admission = Listener(self._limits, counters=self._service.door), Admission(self._service)
         api = Api(self._service, admission, self._forwarder)
         for sock in sockets:
             await listener.serve(sock, api)

@@ -21,6 +21,7 @@ from hublet.core import operations as ops
 from hublet.core.questions import LATEST, Block, Download, Icon, Pinned, Proposed, Question
 from hublet.core.records import Record
 from hublet.core.values import dataclass
+from hublet.door.application import Counters
 from hublet.serve.events import KINDS
 from hublet.serve.service import Service
 from hublet.serve.status import STATES, state_of
@@ -115,6 +116,7 @@ def _families(service: Service) -> Iterator[Family]:
     refused = [(key.partition(":")[2], count) for key, count in sorted(counters.items()) if key.startswith("refused:")]
     rules = (({"rule": rule}, count) for rule, count in refused)
     yield _counter("hublet_refusals_total", "Requests that were refused, by the rule.", rules)
+    yield from _of_the_door(service.door)
     passes = (({"result": result}, tally.passes[result]) for result in ("answered", "failed"))
     yield _counter("hublet_passes_total", "Passes over the Hub; failed: nothing of the account came.", passes)
     yield _counter(
@@ -133,6 +135,25 @@ def _families(service: Service) -> Iterator[Family]:
     size = sum(_size(path) for path in (store, *beside(store)))
     yield _gauge("hublet_store_size_bytes", "The cache on the disk, with its write-ahead log.", size)
     yield from _of_the_process()
+
+
+def _of_the_door(door: Counters) -> Iterator[Family]:
+    """What the HTTP server on the port has counted, whatever was asked; the Unix sockets are not in it."""
+    yield _counter("hublet_connections_total", "Connections to the port.", [({}, door.connections)])
+    closed = (("evicted", door.evicted), ("timed_out", door.timed_out), ("turned_away", door.turned_away))
+    yield _counter(
+        "hublet_connections_closed_total",
+        "Connections that hublet closed; evicted: for a newer one, timed_out: too slow, turned_away: no room.",
+        (({"reason": reason}, count) for reason, count in closed),
+    )
+    yield _counter("hublet_http_requests_total", "Requests of any kind to the port.", [({}, door.requests)])
+    errors = (("failed", door.failed), ("malformed", door.malformed), ("refused", door.refused))
+    yield _counter(
+        "hublet_http_errors_total",
+        "Requests without an answer of their own; failed: 500, malformed: no HTTP that hublet takes, refused: see"
+        " hublet_refusals_total.",
+        (({"error": error}, count) for error, count in errors),
+    )
 
 
 def _of_the_cache(service: Service, sync: Sync) -> Iterator[Family]:

@@ -20,6 +20,7 @@ from hublet.core.locking import is_restored
 from hublet.core.pace import Pace, Surroundings, pace_in
 from hublet.core.values import dataclass
 from hublet.door import tokens as local_tokens
+from hublet.door.application import Counters
 from hublet.door.tokens import Token
 from hublet.keys.asking import Asker
 from hublet.managed import MANAGED_FILE, Managed, load_managed
@@ -73,6 +74,8 @@ class Service:
     port: int = 0
     counters: Counter[str] = field(default_factory=Counter)
     tally: Tally = field(default_factory=Tally)
+    door: Counters = field(default_factory=Counters)
+    """What the HTTP server on the port has counted. They go on when the port changes."""
     events: Events = field(init=False)
     look: Callable[[], None] = lambda: None
     """Called by the heartbeat: tells events of what time alone has changed, such as that something is stale."""
