@@ -24,7 +24,7 @@ from hublet.door.audit import AuditFile
 from hublet.door.peer import Peers, Verdict
 from hublet.serve.admission import Admission, Identity
 from hublet.serve.auditing import Audit
-from hublet.serve.service import Service
+from hublet.serve.service import Service, token_to_plain, tokens_from_plain
 
 NOW = 1_767_323_045.0
 HOST = ("host", "localhost:3001")
@@ -270,3 +270,9 @@ def test_who_is_known_may_send_a_body_anywhere_but_with_an_icon() -> None:
         assert isinstance(answer, Admitted)
         assert answer.known
     assert isinstance(Place().ask("/icons/a.png", HOST, ("content-length", "5")), Response)
+
+
+def test_a_token_of_a_scope_that_is_gone_is_still_read() -> None:
+    """`admin` could be chosen once and allowed what `secrets` allows. A scope that never was is no token."""
+    kept = [token_to_plain(TOKEN) | {"scope": scope} for scope in ("read", "secrets", "admin", "write")]
+    assert tokens_from_plain(kept) == (replace(TOKEN, scope="read"), TOKEN, TOKEN)

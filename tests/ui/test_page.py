@@ -119,7 +119,7 @@ def test_what_may_not_be_asked_is_not_there(shown: Shown) -> None:
         ("GET", "keys", None),
         ("POST", "keys/escrow", {}),
         ("GET", "tokens", None),
-        ("POST", "tokens", {"name": "x", "scope": "admin"}),
+        ("POST", "tokens", {"name": "x", "scope": "secrets"}),
         ("POST", "forget", {}),
         ("POST", "export/values", {}),
         ("POST", "bundle", {"passphrase": "x"}),

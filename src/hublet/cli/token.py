@@ -15,8 +15,8 @@ from hublet.core.errors import UsageError
 @click.group(invoke_without_command=True)
 @click.option("--name", help="What the token is for; it is listed and revoked by this name.")
 @click.option(
-    "--scope", type=click.Choice(["read", "secrets", "admin"]), default="secrets", show_default=True,
-    help="read: configs with references in place of secret values; secrets: everything; admin: for later use.",
+    "--scope", type=click.Choice(["read", "secrets"]), default="secrets", show_default=True,
+    help="read: configs with references in place of secret values; secrets: everything.",
 )  # fmt: skip
 @click.option("--expires", metavar="DURATION", help="When it ends by itself, such as 30d; never when left out.")
 @click.pass_context

@@ -18,7 +18,7 @@ from typing import Literal, get_args
 
 from hublet.core.values import dataclass
 
-Scope = Literal["read", "secrets", "admin"]
+Scope = Literal["read", "secrets"]
 scopes: tuple[Scope, ...] = get_args(Scope)
 prefix = "hublet_"
 _length = len(prefix) + 43
@@ -102,7 +102,10 @@ def to_plain(token: Token) -> dict[str, object]:
 
 
 def all_from_plain(value: object) -> tuple[Token, ...]:
-    """The tokens of a stored list of `to_plain`'s values. An entry of another shape is left out."""
+    """The tokens of a stored list of `to_plain`'s values. An entry of another shape is left out.
+
+    The scope `admin`, which could be chosen once, is read as `secrets`: it never allowed more.
+    """
     found: list[Token] = []
     for item in value if isinstance(value, list) else []:
         match item:
@@ -115,5 +118,5 @@ def all_from_plain(value: object) -> tuple[Token, ...]:
             }:
                 until = datetime.fromtimestamp(expires_at, UTC) if expires_at is not None else None
                 made = datetime.fromtimestamp(created_at, UTC)
-                found.append(Token(name, scope, bytes.fromhex(digest), made, until))
+                found.append(Token(name, "read" if scope == "read" else "secrets", bytes.fromhex(digest), made, until))
     return tuple(found)
