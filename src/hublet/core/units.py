@@ -17,11 +17,6 @@ def parse_duration(text: str) -> int:
     return count * _seconds[text[-1:]]
 
 
-def render_duration(seconds: int) -> str:
-    """The shortest text that `parse_duration` reads as so many seconds."""
-    return _render(seconds, _seconds)
-
-
 def parse_size(text: str) -> int:
     """A size in bytes. Raises ValueError with a sentence that says what is wrong. MB is refused: people differ on what
     it means."""
@@ -32,23 +27,12 @@ def parse_size(text: str) -> int:
     return count * _bytes[text[len(digits) :]]
 
 
-def render_size(size: int) -> str:
-    """The shortest text that `parse_size` reads as so many bytes."""
-    return _render(size, _bytes)
-
-
 def parse_count(text: str) -> int | None:
     """A whole number of at most ten digits; None for any other text. A leading zero is refused: some programs take 010
     for eight."""
     if not (text.isascii() and text.isdigit()) or len(text) > 10 or (text[0] == "0" and text != "0"):
         return None
     return int(text)
-
-
-def _render(amount: int, units: dict[str, int]) -> str:
-    unit = next(unit for unit, worth in units.items() if amount >= worth and amount % worth == 0) if amount else ""
-    smallest = next(reversed(units))
-    return f"{amount // units[unit]}{unit}" if unit else f"0{smallest}"
 
 
 def duration(seconds: float | None) -> str:
