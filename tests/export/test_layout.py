@@ -12,7 +12,7 @@ from hublet.core.leaving import Leaving, Part, Variable
 from hublet.core.questions import Slug
 from hublet.core.secretstr import SecretStr
 from hublet.export.layout import Assistant, file_name, laid_out, text_of
-from hublet.upstream.override import read_env_file
+from hublet.host.override import read_env_file
 
 KEY = Variable("KEY", SecretStr("canary"))
 CONFIG: dict[str, object] = {"name": "Dev", "version": "1.0.0", "schema": "v1", "k": "Bearer ${{ secrets.KEY }}"}

@@ -19,12 +19,12 @@ from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Answer, Terms, Unknown
 from hublet.core.state import State
 from hublet.demo.data import ACME, USER_SECRETS
+from hublet.host.override import Hopeless, OverrideFailed
 from hublet.managed import Managed
 from hublet.plan import Plan
 from hublet.serve.overrides import Overrides
 from hublet.sync import Sync
 from hublet.upstream.order import Hub as Origin
-from hublet.upstream.override import Hopeless, OverrideFailed
 from tests.serve.cached import DAY, NOW, NoArchive, hub_state
 
 OWN = "canary-own-3be71f88"

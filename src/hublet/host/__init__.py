@@ -1,1 +1,1 @@
-"""Fitting into the machine: service manager, waking."""
+"""Fitting into the machine: service manager, waking, files to watch, and what the user's own commands know."""

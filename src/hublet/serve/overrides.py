@@ -23,9 +23,9 @@ from hublet.core.records import Record
 from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import overridden_by
 from hublet.core.state import State
+from hublet.host.override import Hopeless, OverrideFailed, ask_command, is_name, read_env_file
 from hublet.host.signature import Signature, signature
 from hublet.sync import Sync
-from hublet.upstream.override import Hopeless, OverrideFailed, ask_command, is_name, read_env_file
 
 log = logging.getLogger("hublet.override")
 

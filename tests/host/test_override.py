@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hublet.upstream.override import Hopeless, OverrideFailed, ask_command, is_name, read_env_file
+from hublet.host.override import Hopeless, OverrideFailed, ask_command, is_name, read_env_file
 
 CANARY = "canary-own-3be71f88"
 
