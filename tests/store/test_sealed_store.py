@@ -279,9 +279,9 @@ def test_reset_moves_everything_aside_and_the_next_open_starts_anew(data: Path, 
     with Store.open(data, source) as store:
         assert contents(store) == {}
     assert reset(data) != aside
-    with pytest.raises(StoreError, match="no store"):
+    with pytest.raises(StoreError, match="no cache"):
         reset(data)
-    with pytest.raises(StoreError, match="no store"):
+    with pytest.raises(StoreError, match="no cache"):
         reset(data / "nowhere")
     # What was moved aside opens like any store, with its key.
     with Store.open(aside, source) as store:

@@ -234,10 +234,10 @@ shut: list[tuple[Callable[[Path], HeldKey], type[HubletError], str]] = [
     (header_row("format", "1"), StoreCorrupt, "values that can't be"),
     (schema("CREATE TRIGGER t AFTER INSERT ON records BEGIN DELETE FROM records; END"), StoreCorrupt, "tables are not"),
     (schema("CREATE TABLE more (x)"), StoreCorrupt, "tables are not"),
-    (schema("PRAGMA application_id = 7"), StoreFormat, "not a store of hublet"),
-    (schema("DROP TABLE header"), StoreFormat, "not a store of hublet"),
+    (schema("PRAGMA application_id = 7"), StoreFormat, "not a cache of hublet"),
+    (schema("DROP TABLE header"), StoreFormat, "not a cache of hublet"),
     (schema("DELETE FROM header"), StoreCorrupt, "does not say its format"),
-    (contents(b""), StoreFormat, "not a store of hublet"),
+    (contents(b""), StoreFormat, "not a cache of hublet"),
     (contents(b"a diary, not a database\n" * 500), StoreFormat, "not a database"),
     (linked, StoreFormat, "symbolic link"),
 ]

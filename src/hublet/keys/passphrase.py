@@ -26,7 +26,7 @@ from hublet.keys.asking import Asker
 
 _salt_size = 16
 _most_n, _most_r, _most_p = 2**20, 16, 4
-_damaged = "`hublet store reset` moves the store aside and starts a new one"
+_damaged = "`hublet store reset` moves the cache aside and starts a new one"
 
 
 @dataclass(frozen=True, slots=True)

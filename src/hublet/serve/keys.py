@@ -224,7 +224,7 @@ class Keys:
         data = service.config.locate().data
         header = peek(data)
         if header is None:
-            raise StoreError(f"there is no store in {data}", hint="`hublet login` makes it")
+            raise StoreError(f"there is no cache in {data}", hint="`hublet login` makes it")
         if header.source not in source_names:
             raise KeySourceError("the cache names a key source that this hublet does not know", hint="use a newer one")
         return Archive(Store.open(data, self._source(header, given))), True

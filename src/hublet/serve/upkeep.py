@@ -151,7 +151,7 @@ class Upkeep:
     def _data(self) -> Path:
         data = self._service.config.locate().data
         if not os.path.lexists(data / schema.database_name):
-            raise StoreError(f"there is no store in {data}", hint="`hublet login` makes it")
+            raise StoreError(f"there is no cache in {data}", hint="`hublet login` makes it")
         return data
 
     def _unlocked(self) -> tuple[schema.Header, Envelope, KeySource]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from hublet.core.errors import StoreCorrupt, StoreError, StoreFormat
 
-reset_hint = "`hublet store reset` moves the store aside and starts a new one"
+reset_hint = "`hublet store reset` moves the cache aside and starts a new one"
 in_use_hint = "close what has hublet's database open; on a file system without locks it can't be kept"
 
 

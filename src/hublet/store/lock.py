@@ -63,7 +63,7 @@ class Lock:
                 os.close(descriptor)
                 named = f" (process {int(holder)})" if holder.isdigit() else ""
                 raise StoreLocked(
-                    f"another hublet{named} has the store {directory} open", hint="use that one, or stop it first"
+                    f"another hublet{named} has the cache {directory} open", hint="use that one, or stop it first"
                 ) from None
             except BaseException:
                 os.close(descriptor)

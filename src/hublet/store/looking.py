@@ -84,7 +84,7 @@ def _shared(lock: Path) -> Iterator[None]:
             holder = os.pread(descriptor, 20, 0).strip()
             named = f" (process {int(holder)})" if holder.isdigit() else ""
             raise StoreLocked(
-                f"another hublet{named} has the store {lock.parent} open", hint="use that one, or stop it first"
+                f"another hublet{named} has the cache {lock.parent} open", hint="use that one, or stop it first"
             ) from None
         yield
     finally:

@@ -19,14 +19,14 @@ def reset(directory: Path) -> Path:
     """
     directory = Path(directory).absolute()
     path = directory / database_name
-    missing = StoreError(f"there is no store in {directory}", hint="nothing needs to be moved")
+    missing = StoreError(f"there is no cache in {directory}", hint="nothing needs to be moved")
     if not directory.is_dir():
         raise missing
     lock = Lock.take(directory)
     try:
         if not os.path.lexists(path):
             raise missing
-        with reporting("the store can't be moved aside"):
+        with reporting("the cache can't be moved aside"):
             aside = new_folder(directory)
             # The database first: what stays behind when this is cut short is a WAL alone, which a new store removes.
             for file in (path, *beside(path)):

@@ -178,7 +178,7 @@ def connect(path: Path, *, writable: bool, alone: bool = False) -> sqlite3.Conne
         os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
     except OSError as error:
         if path.is_symlink():
-            raise StoreFormat(f"the store {path} is a symbolic link", hint="cache.directory may be one") from error
+            raise StoreFormat(f"the cache {path} is a symbolic link", hint="cache.directory may be one") from error
         raise
     connection = _connection(path, "rw" if writable else "ro&immutable=1" if alone and not has_wal(path) else "ro")
     if writable:
@@ -203,7 +203,7 @@ def read_header(connection: sqlite3.Connection) -> Header:
     ours = connection.execute("PRAGMA application_id").fetchone()[0] == application_id
     found = dict(connection.execute("SELECT name, sql FROM sqlite_master"))
     if not ours or "header" not in found:
-        raise StoreFormat("the file is not a store of hublet", hint=reset_hint)
+        raise StoreFormat("the file is not a cache of hublet", hint=reset_hint)
     if found["header"] != tables["header"]:
         raise StoreCorrupt("the cache's tables are not those that hublet makes", hint=reset_hint)
     rows = dict(connection.execute("SELECT name, value FROM header"))
