@@ -51,6 +51,39 @@ class Loaded:
     lost: int = 0
 
 
+@dataclass(slots=True)
+class _Contents:
+    """A store's rows, sorted by what they are. `unopened` has the ids of the revisions that were left shut."""
+
+    records: dict[Question, Known] = field(default_factory=dict)
+    documents: dict[str, object] = field(default_factory=dict)
+    timelines: dict[Question, Timeline] = field(default_factory=dict)
+    unopened: set[bytes] = field(default_factory=set)
+    lost: int = 0
+
+    def add(self, row: Row | Corrupt | Unopened) -> None:
+        if isinstance(row, Unopened):
+            self.unopened.add(row.id)
+        elif isinstance(row, Corrupt):
+            self.lost += 1
+        elif row.kind == TIMELINE:
+            timeline = decode_timeline(row.plaintext)
+            self.timelines[timeline.question] = timeline
+        elif row.kind == _DOCUMENT:
+            name, value = orjson.loads(row.plaintext)
+            self.documents[name] = value
+        elif row.kind != REVISION:  # revisions come opened only when something else is damaged; they stay on the disk
+            self._add_known(row)
+
+    def _add_known(self, row: Row) -> None:
+        try:
+            question, known = decode_known(row.kind, row.plaintext)
+        except StoreCorrupt:
+            self.lost += 1
+        else:
+            self.records[question] = known
+
+
 class Archive:
     """Reads and writes a Store in the product's own words. Calls block: they write to disk, one at a time.
 
@@ -88,44 +121,22 @@ class Archive:
 
     def load(self) -> Loaded:
         """Raises StoreCorrupt or StoreError when the store as a whole can't be believed."""
-        records: dict[Question, Known] = {}
-        documents: dict[str, object] = {}
-        lost = 0
         with self._one_at_a_time:
             rows = self._store.load(unopened=frozenset({REVISION}))
-        timelines: dict[Question, Timeline] = {}
-        shut: set[bytes] = set()
+        contents = _Contents()
         for row in rows:
-            if isinstance(row, Unopened):
-                shut.add(row.id)
-            elif isinstance(row, Corrupt):
-                lost += 1
-            elif row.kind == REVISION:
-                pass  # opened only because something else is damaged
-            elif row.kind == TIMELINE:
-                timeline = decode_timeline(row.plaintext)
-                timelines[timeline.question] = timeline
-            elif row.kind == _DOCUMENT:
-                name, value = orjson.loads(row.plaintext)
-                documents[name] = value
-            else:
-                try:
-                    question, known = decode_known(row.kind, row.plaintext)
-                except StoreCorrupt:
-                    lost += 1
-                    continue
-                records[question] = known
-        # One that no timeline names is something else that damage has made look like a revision.
-        lost += len(shut - {id for timeline in timelines.values() for id in self._revisions(timeline).values()})
-        self._timelines = timelines
-        plain = documents.pop(_LEDGER, None)
-        self._documents = dict(documents)
+            contents.add(row)
+        # A revision that no timeline names is another record, which damage has made look like a revision.
+        named = {id for timeline in contents.timelines.values() for id in self._revisions(timeline).values()}
+        lost = contents.lost + len(contents.unopened - named)
+        plain = contents.documents.pop(_LEDGER, None)
+        self._timelines, self._documents = contents.timelines, dict(contents.documents)
         ledger = ledger_from_plain(plain) if isinstance(plain, dict) else Ledger()
         if lost:
             ledger = replace(ledger, validators={})  # what was lost may be part of an answer that is still the same
         if self._store.restored_at is not None and not self._held:
             ledger = replace(ledger, lock=Lock("restored", self._store.restored_at))
-        return Loaded(State(records, ledger), documents, lost)
+        return Loaded(State(contents.records, ledger), contents.documents, lost)
 
     def save(
         self, changes: Iterable[Change], ledger: Ledger, replaced: Iterable[Replaced] = (), *, anew: bool = False
