@@ -1,7 +1,11 @@
-"""From an older format of the store to the present one: a step for each format, each in one transaction.
+"""How a store of an older format is brought to the present one: one step for each format, each in one transaction.
 
-A store is verified whole before it gets here, and copied aside first (`aside-N` in the data directory): an older hublet
-opens that copy. A crash leaves the format before a step or the one after it, and the next start goes on from there.
+There is only format 1 so far, so `steps` is empty and `upgrade` is never called; the tests add formats of their own to
+prove that it works.
+
+`sealed.Store` verifies the whole store before it calls `upgrade`, which copies the store into a folder `aside-N` of the
+data directory first: an older hublet can open that copy. A crash leaves the store in the format from before a step or
+in the one after it, and the next start goes on from there.
 
 Whoever makes format N + 1 adds its tables to `schema.tables_of`, raises `schema.format_version`, adds a step here, and
 keeps a store of format N in tests/store/kept.
@@ -28,17 +32,19 @@ log = logging.getLogger("hublet.store")
 
 Randomness = Callable[[int], bytes]
 Step = Callable[[sqlite3.Connection, Envelope, Randomness], None]
-"""Changes tables and records within a transaction that is open; header, manifest and format are not its business."""
+"""Changes tables and records within a transaction that is open. It leaves alone the header's rows: `_step` writes the
+manifest and the format."""
 
 steps: dict[int, Step] = {}
-"""By the format that a step begins with; it ends with the next one."""
+"""By format: the step from format N to format N + 1 is at N. Empty while there is only format 1."""
 
 
 def upgrade(path: Path, header: schema.Header, envelope: Envelope, randomness: Randomness) -> Path | None:
-    """Brings a store, verified and with its lock held, to the present format; gives where the copy of before lies.
+    """Bring a store to the present format. The caller has verified it and holds its lock. Returns the folder with the
+    copy from before.
 
-    The data key stays wrapped as it is, so that the key source is asked for nothing and a recovery code stays good.
-    Raises StoreError and its kinds; then the store is of the format that the last finished step made.
+    The data key stays wrapped as it is, so the key source is not asked and a recovery code stays good. Raises
+    StoreError or one of its subclasses; then the store has the format that the last finished step made.
     """
     begun, sealed = header.format, header.rows["manifest"]
     missing = [number for number in range(begun, schema.format_version) if number not in steps]
@@ -58,7 +64,8 @@ def upgrade(path: Path, header: schema.Header, envelope: Envelope, randomness: R
 def _step(
     connection: sqlite3.Connection, number: int, before: bytes, envelope: Envelope, randomness: Randomness
 ) -> bytes:
-    """One step; the sealed manifest that it leaves."""
+    """Bring the store from format `number` to the next one; `before` is the sealed manifest, and the new one is
+    returned. Raises StoreCorrupt when the file has another manifest by now."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         (found,) = connection.execute("SELECT value FROM header WHERE name = 'manifest'").fetchone()
@@ -69,7 +76,7 @@ def _step(
         generation = Manifest.open(envelope, before, number).generation + 1
         after = Manifest.of(generation, marks).seal(envelope, randomness(salt_size), number + 1)
         as_text = str(number).encode(), str(number + 1).encode()
-        # What the data key's wrapping is bound to goes on saying what it said.
+        # The data key's wrapping is bound to the format that it was made in, which the header keeps in this row.
         connection.execute("INSERT OR IGNORE INTO header VALUES (?, ?)", (schema.wrapped_format, as_text[0]))
         connection.execute("UPDATE header SET value = ? WHERE name = 'format'", (as_text[1],))
         connection.execute("UPDATE header SET value = ? WHERE name = 'manifest'", (after,))
