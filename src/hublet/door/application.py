@@ -1,4 +1,4 @@
-"""What stands behind the door: the contract between the HTTP server and whoever answers, and the server's limits."""
+"""The contract between the HTTP server and the application that answers its requests, and the server's limits."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ class Limits:
     waiting_requests: int = 32
     connections: int = 4096
     first_time: float = 0.25
-    """From the accept to the first byte, for clients that were let in just before the end."""
+    """From the accept to the first byte, for clients that connected just before the server is drained."""
     held_back: int = 64
-    """Refusals that wait at one time (`Connection.hold_back`); further ones are sent at once."""
+    """How many refusals may be delayed at one time (`Connection.hold_back`); further ones are sent at once."""
     head_time: float = 10.0
     """From a head's first byte to its last."""
     body_gap: float = 30.0
     """Between two pieces of a body."""
     body_time: float = 120.0
-    """For a whole buffered body; a streamed one is bounded by its size and by `body_gap`."""
+    """For a whole buffered body. A streamed body is bounded by its size and by `body_gap`."""
     idle_time: float = 75.0
     """Between two requests, and from the accept to the first byte."""
     stalled_time: float = 30.0
-    """How long a client may take nothing of an answer that waits for it."""
+    """How long a client may read nothing of an answer that is waiting to be sent."""
     linger_time: float = 2.0
-    """How long what a refused client still sends is read and thrown away (RFC 9112 section 9.6)."""
+    """For how long the bytes that a refused client still sends are read and dropped (RFC 9112 section 9.6)."""
 
 
 class Connection:
-    """One accepted connection, as the application sees it. `scratch` is the application's own.
+    """One accepted connection, as the application sees it. `scratch` is for the application's own notes.
 
-    `hold_back` is the application's word to the door: for how many seconds the refusal that it returns from `admit` is
-    kept back. Nothing of the server waits meanwhile, and such a connection is the first to go when room is needed.
+    The application sets `hold_back` to the number of seconds by which the server delays the refusal that `admit`
+    returns. Other connections are served meanwhile; this one counts as waiting and may be closed to make room.
     """
 
     __slots__ = ("family", "hold_back", "scratch", "socket", "transport")
@@ -52,7 +52,7 @@ class Connection:
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
         self.socket: Any = transport.get_extra_info("socket")
-        """The raw socket, for getsockopt (TCP_INFO, SO_PEERCRED), getpeername and getsockname only."""
+        """The raw socket. To be used for getsockopt (TCP_INFO, SO_PEERCRED), getpeername and getsockname only."""
         self.family: int = getattr(self.socket, "family", socket.AF_UNSPEC)
         self.scratch: Any = None
         self.hold_back = 0.0
@@ -60,31 +60,33 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A request that may be answered: for whom, and whether its body is handed on as a stream."""
+    """What `Application.admit` returns for a request that may be answered: for whom, and whether the body is to be
+    handed on as a stream instead of being collected."""
 
     identity: object
     streamed: bool = False
     basis: object = None
-    """The application's own: what it decided from."""
+    """For the application's own use: what it based its decision on."""
     known: bool = True
-    """False when anybody is answered this. A connection on which nobody known was admitted can be closed at any moment
-    to make room for another one, whatever it is doing."""
+    """False when this is answered to anybody. A connection on which no known client was admitted may be closed at any
+    moment to make room for another one, whatever it is doing."""
 
 
 class Application(Protocol):
     """Answers requests. Both methods are called on the event loop and must not block it.
 
     Equal request heads that follow each other on a connection come as the *same* Head object, so that an application
-    can remember in `connection.scratch` what it concluded from a head. An answer with `again` is sent once more for as
-    long as that says so, without either method.
+    can remember in `connection.scratch` what it concluded from a head. A Response with `again` is sent again to equal
+    requests, without a call of either method, for as long as `again()` is true.
     """
 
     def admit(self, head: Head, connection: Connection) -> Admitted | Response:
-        """Decide on a request before its body is read. A Response refuses: it is sent and the connection closed."""
+        """Decide on a request before its body is read. A Response is a refusal: it is sent, and the connection is
+        closed."""
 
     def respond(self, request: Request, admitted: Admitted) -> Response | Awaitable[Response]:
-        """Answer. A Response is written in the same turn of the event loop; an awaitable becomes a task, which is
-        cancelled when the client goes away. The iterator of a streamed body is always closed (`aclose`)."""
+        """Answer a request. A Response is written in the same turn of the event loop. An awaitable becomes a task,
+        which is cancelled when the client goes away. The iterator of a streamed body is always closed (`aclose`)."""
 
 
 @dataclass(slots=True)
@@ -94,22 +96,24 @@ class Counters:
     connections: int = 0
     requests: int = 0
     refused: int = 0
-    """Refused by the application's `admit`."""
+    """Requests that the application's `admit` refused."""
     malformed: int = 0
-    """400, 413, 414, 417, 431, 505: the bytes could not become a request."""
+    """Requests that the server itself refused because they break HTTP or a limit: 400, 413, 414, 417, 431 or 505."""
     timed_out: int = 0
+    """Connections whose client was too slow to send a request or to read an answer; idle ones are not counted."""
     evicted: int = 0
-    """Closed while waiting, to make room for a newer connection."""
+    """Connections that were closed while waiting, to make room for a newer one."""
     turned_away: int = 0
-    """Answered 503 because there was no room."""
+    """Connections that were answered 503 because there was no room."""
     failed: int = 0
-    """The application raised: 500."""
+    """Requests that were answered 500 because the application raised an exception."""
     held_back: int = 0
-    """How many refusals wait now."""
+    """How many refusals are being delayed now."""
 
 
 class Keeper(Protocol):
-    """Who owns a connection: told when it opens and closes, and by when it wants to be looked at."""
+    """The owner of the connections (the Listener). Each connection tells it when it opens and closes (a Response from
+    `opened` turns the connection away), and at what time of the loop's clock it is to be checked (`watch`)."""
 
     counters: Counters
 

@@ -1,13 +1,14 @@
-"""The audit log: who asked for what, and whether it was answered. One JSON object a line; values never.
+"""The audit log: who asked for what, and whether it was answered. One JSON object a line; never a value.
 
     audit.log                     appended to, 0600, in the data directory
-    audit.log.1 … audit.log.3     older ones; at `size_limit` each moves up by one and the last is gone
+    audit.log.1 … audit.log.3     older ones; when audit.log reaches `size_limit`, each is renamed to the next number
+                                  and the last is deleted
 
-A line lies on disk in clear. It tells what kind of thing was asked for and in what kind of scope; what the thing is
-called came from the Hub and is sealed, so a line has only its id, an HMAC under a key of the store.
+Lines lie on the disk in clear. A line tells what kind of thing was asked for, and in what kind of scope. The thing's
+name came from the Hub and is therefore sealed; in its place a line has an id, an HMAC of it under a key of the store.
 
-Append-only is what hublet does, not what the file system enforces: another program of the same user can write to the
-file too. The copy in the system's log (`audit.syslog`) is out of its reach.
+hublet only appends, but the file system does not enforce that: another program of the same user can change the file.
+It can't change the copy in the system's log (`audit.syslog`).
 """
 
 from __future__ import annotations
@@ -30,15 +31,16 @@ from hublet.core.values import dataclass
 
 file_name = "audit.log"
 most_ids = 32
-"""So many things of one request are named in a line; of the others, their number."""
+"""How many things of one request a line names; the others are only counted."""
 _authpriv_info = 10 * 8 + 6
 _patience = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Who asked, at which door: `how` is same-user, account, token:NAME or nobody. `uid` is None where it was not asked
-    or can't be told; `pid` and `program` are known on Unix sockets, as they were when the connection was opened."""
+    """Who asked, and at which door. `how` is same-user, account, token:NAME or nobody. `uid` is None where the kernel
+    was not asked or can't tell. `pid` and `program` are known on Unix sockets only, as they were when the connection
+    was opened."""
 
     door: str
     how: str = "nobody"
@@ -49,7 +51,7 @@ class Who:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: `count` equal askings between `at` and `last`, seconds of the wall clock."""
+    """One line: `count` equal requests between `at` and `last`, in seconds of the wall clock."""
 
     at: float
     last: float
@@ -63,8 +65,8 @@ class Line:
     about: str = ""
 
     def to_json(self) -> bytes:
-        """Without its line end; what is not known is left out. Names of others' choosing can't break a line: JSON
-        escapes what would."""
+        """The line without its line end; what is not known is left out. Names that others chose can't break a line,
+        because JSON escapes line ends."""
         value: dict[str, object] = {"time": timestamp(self.at)}
         if self.count > 1:
             value |= {"last": timestamp(self.last), "count": self.count}
@@ -89,7 +91,7 @@ def timestamp(at: float) -> str:
 
 
 def program_of(pid: int) -> str:
-    """What the process calls itself now (any process can choose its name); empty when it can't be told."""
+    """The process's name, which any process can choose for itself; empty when it can't be read."""
     try:
         return Path(f"/proc/{pid}/comm").read_bytes().decode("utf-8", "replace").rstrip("\n")
     except OSError:
@@ -97,7 +99,7 @@ def program_of(pid: int) -> str:
 
 
 class AuditFile:
-    """Lines on disk. Calls block; they may come from any thread, one at a time gets through."""
+    """Lines on the disk. Calls block, and may come from any thread; one at a time writes."""
 
     def __init__(self, path: Path, *, size_limit: int = 4 * 1024 * 1024, kept: int = 3) -> None:
         self.path = path
@@ -112,7 +114,7 @@ class AuditFile:
     def append(self, lines: Sequence[bytes], *, sync: bool = False) -> None:
         """Write whole lines; with `sync` they are on the disk when this returns. Raises OSError.
 
-        Without a data directory there is no cache that anybody could have asked: then nothing is written.
+        Without a data directory nothing is written: there is no cache that anybody could have asked.
         """
         if not lines or not self.path.parent.is_dir():
             return
@@ -123,7 +125,7 @@ class AuditFile:
                 os.fchmod(descriptor, 0o600)
                 size = os.fstat(descriptor).st_size
                 if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                    text = b"\n" + text  # the last write was cut short: what follows must not be lost with it
+                    text = b"\n" + text  # the last write was cut short; our lines must not be read as part of it
                 while text:
                     text = text[os.write(descriptor, text) :]
                 if sync:
@@ -132,7 +134,7 @@ class AuditFile:
                 os.close(descriptor)
 
     def _opened(self, more: int) -> int:
-        """The file, after its older ones have moved up when it would become too large."""
+        """The descriptor of audit.log. The files are renamed first when `more` bytes would make it too large."""
         descriptor = self._open()
         size = os.fstat(descriptor).st_size
         if size == 0 or size + more <= self._size_limit:
@@ -156,9 +158,9 @@ class AuditFile:
         return self.path.with_name(f"{self.path.name}.{number}") if number else self.path
 
     def read(self) -> Iterator[dict[str, Any]]:
-        """All lines, the oldest first; what is no whole line is left out. Raises OSError.
+        """All lines, the oldest first; those that are not whole are left out. Raises OSError.
 
-        Opened from the newest to the oldest, so that a rotation meanwhile hides nothing.
+        The files are opened from the newest to the oldest, so that a renaming meanwhile hides none.
         """
         with ExitStack() as stack:
             files, seen = [], set()
@@ -177,13 +179,13 @@ class AuditFile:
 
 
 class Syslog:
-    """The system's log, where it takes datagrams: syslog(3)'s own socket, facility authpriv."""
+    """The system's log, by datagrams to the socket that syslog(3) uses, with the facility authpriv."""
 
     def __init__(self, path: str | None = None) -> None:
         self._path = path or ("/var/run/syslog" if sys.platform == "darwin" else "/dev/log")
 
     def send(self, lines: Sequence[bytes]) -> None:
-        """Raises OSError when nobody listens, or does not take a line in time."""
+        """Raises OSError when nobody listens, or a line is not taken within half a second."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.settimeout(_patience)
             sock.connect(self._path)

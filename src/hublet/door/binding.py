@@ -1,4 +1,5 @@
-"""Sockets to listen on: loopback TCP on both families, a Unix socket in a private directory, or those handed over."""
+"""Sockets to listen on: loopback TCP in both families, a Unix socket in a private directory, or sockets that a service
+manager hands over."""
 
 from __future__ import annotations
 
@@ -56,14 +57,14 @@ def bind_loopback(port: int) -> list[socket.socket]:
 
 
 def _listen(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    # The protocol is named because asyncio sets TCP_NODELAY only where it is: without, an answer written as head and
-    # body would wait for the client's delayed acknowledgement, 40 ms.
+    # The protocol is named because asyncio sets TCP_NODELAY only on sockets that name it. Without TCP_NODELAY an answer
+    # written as head and body would wait up to 40 ms for the client's delayed acknowledgement.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        # Reuses a port in TIME_WAIT after a restart. Never SO_REUSEPORT, which would let two programs share the port.
+        # A restart can bind while the port is in TIME_WAIT. Never SO_REUSEPORT: two programs could share the port.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((address, port))
-        sock.listen(backlog)  # here, since two programs may both bind with SO_REUSEADDR but only one may listen
+        sock.listen(backlog)  # at once: with SO_REUSEADDR two programs may both bind, but only one may listen
         sock.setblocking(False)
     except BaseException:
         sock.close()
@@ -115,7 +116,8 @@ def bind_unix(path: Path, mode: int = 0o600) -> socket.socket:
 
 @contextmanager
 def _private_directory(directory: Path) -> Iterator[None]:
-    """Make or check the directory, and keep other hublets out of it while one looks and binds."""
+    """Make the directory, or check that it is ours and private, and hold a lock on it, so that two hublets never look
+    for a socket and bind at the same time. Raises ConfigError."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -132,7 +134,8 @@ def _private_directory(directory: Path) -> Iterator[None]:
 
 
 def _clear(path: Path) -> None:
-    """Remove the socket file of a process that has ended."""
+    """Remove the socket file of a process that has ended. Raises PortTaken when somebody listens on it, ConfigError
+    when the file is no socket."""
     try:
         status = path.lstat()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A request's body while it comes: collected whole, or handed on piece by piece."""
+"""A request's body while it arrives: collected whole, or handed on piece by piece."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hublet.core.messages import Head, Request, Response
 from hublet.door.application import Admitted
 
 full_at = 64 * 1024
-"""A streamed body that holds this much unread is read no further from the network."""
+"""Bytes. While a streamed body has this much that nobody has taken, no more is read from the network."""
 
 
 class BodyStream:
-    """A request's body as an async iterator, with one reader.
+    """A request's body as an async iterator, with one reader. `taken` is called when it is no longer full.
 
     Transitions: open → ended (all of it came) | broken (the client went away or sent something malformed; the reader
-    gets the error after the pieces that came before it).
+    gets the pieces that came before, and then the error).
     """
 
     def __init__(self, taken: Callable[[], None]) -> None:
@@ -73,9 +73,10 @@ class BodyStream:
 
 
 class Exchange:
-    """One request on its way through a connection, and what is to happen after its answer.
+    """One request on its way through a connection, from its complete head to its answer. `close` says that the
+    connection ends after the answer.
 
-    Transitions: head complete → body complete → answered; or refused, which takes the place of an answer.
+    Transitions: head complete → body complete → answered; or → refused in place of an answer.
     """
 
     __slots__ = (
@@ -87,29 +88,29 @@ class Exchange:
         self.head = head
         self.close = close
         self.old = old
-        """HTTP/1.0: keep-alive must be said, chunks are not understood."""
+        """An HTTP/1.0 request: keep-alive must be said in the answer, and chunks are not understood."""
         self.admitted: Admitted | None = None
         self.refusal: Response | None = None
         self.request: Request | None = None
         self.has_body = False
         self.expects = False
-        """The client waits for `100 Continue` before it sends the body (RFC 9110 section 10.1.1)."""
+        """Whether the client waits for `100 Continue` before it sends the body (RFC 9110 section 10.1.1)."""
         self.collected = bytearray()
-        """What came of a body that is handed on whole: one buffer, so that it takes no more memory in small pieces."""
+        """What has come of a body that is handed on whole: one buffer, so that small pieces take no more memory."""
         self.size = 0
         self.stream: BodyStream | None = None
         self.complete = False
         self.started = False
-        """The first byte of the answer was written: too late for another status."""
+        """Whether the first byte of a streamed answer was written: then it is too late for another status."""
 
     @property
     def plain(self) -> bool:
-        """A request that leaves nothing behind: no body, and the connection goes on."""
+        """Whether the request has no body and the connection goes on after it."""
         return not (self.has_body or self.close or self.stream is not None)
 
 
 def refused(response: Response, head: Head | None = None) -> Exchange:
-    """The last exchange of a connection: its answer is known, and nothing is read after it."""
+    """The last exchange of a connection: it is answered with `response`, and nothing is read after it."""
     exchange = Exchange(head or Head("", ""), close=True)
     exchange.refusal = response
     return exchange

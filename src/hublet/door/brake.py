@@ -1,6 +1,6 @@
-"""Two brakes for who keeps trying: how long a failed try waits for its refusal, and which refusals get a log line.
+"""Two brakes on clients that keep trying: how long a refusal is held back, and which refusals get a log line.
 
-Both are pure: the time is passed in, and what waits or writes is somebody else.
+Both are pure: the time is passed in, and the caller does the waiting and the writing.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from hublet.core.values import dataclass
 
 
 class Brake:
-    """How long a failed try waits: `first` seconds, twice as long for each further one up to `most`, and `first` again
-    after `calm` seconds without one.
+    """How long the refusal of a failed try is held back: `first` seconds, twice as long with each further failure up to
+    `most`, and `first` again after `calm` seconds without a failure.
 
-    It slows scripts down and keeps their noise small. What protects a token from being guessed are its 256 random bits.
+    It slows scripts down and keeps their noise small. Against guessing, a token is protected by its 256 random bits.
     """
 
     def __init__(self, first: float, most: float, *, calm: float = 60.0) -> None:
@@ -20,7 +20,7 @@ class Brake:
         self._at, self._wait = 0.0, 0.0
 
     def failed(self, now: float) -> float:
-        """A try has failed: for how many seconds its refusal is held back."""
+        """A try has failed: the number of seconds for which its refusal is to be held back."""
         going_on = self._wait and now - self._at < self._calm
         self._at, self._wait = now, min(self._most, self._wait * 2) if going_on else self._first
         return self._wait
@@ -34,8 +34,8 @@ class _Window:
 
 
 class Quiet:
-    """Which lines of a flood are written: `burst` of each kind in `window` seconds. The others are counted, and their
-    number is to be said when the window is over (`due`)."""
+    """Which lines of a flood are written: `burst` of each kind in `window` seconds. The others are counted, and the
+    caller says how many there were once the window is over (`due`)."""
 
     def __init__(self, *, burst: int = 5, window: float = 60.0) -> None:
         self.window = window
@@ -43,7 +43,7 @@ class Quiet:
         self._windows: dict[str, _Window] = {}
 
     def speaks(self, kind: str, now: float) -> bool:
-        """Whether this one is written."""
+        """Whether a line of this kind is to be written now."""
         window = self._windows.get(kind)
         if window is None or (now - window.since >= self.window and not window.left_out):
             window = self._windows[kind] = _Window(now)
@@ -54,7 +54,7 @@ class Quiet:
         return False
 
     def due(self, now: float) -> list[tuple[str, int]]:
-        """How many of each kind were left out in windows that are over; said once."""
+        """The kinds whose window is over, each with how many lines were left out. Each number is given once."""
         found = [
             (kind, window.left_out)
             for kind, window in self._windows.items()

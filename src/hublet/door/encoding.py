@@ -1,4 +1,4 @@
-"""A Response as bytes (RFC 9112): its head with the headers that no answer goes without, its date, its chunks."""
+"""A Response as bytes (RFC 9112): its head with the headers that every answer has, its date, its chunks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ always = (
 )
 unless_set = (("Cross-Origin-Resource-Policy", "same-origin"), ("Cache-Control", "no-store"))
 
-# Framing is the door's alone: a second Content-Length is how requests and answers get mixed up (RFC 9112 section 11.1).
-# The others would open the loopback API to web pages or name the server, whatever an upstream said.
+# Headers that a Response can't set. The framing is the door's alone: with a second Content-Length a client could take
+# part of one answer for another (RFC 9112 section 11.1). The others would open the loopback API to web pages or name
+# the server, whatever an upstream said.
 _never = frozenset(
     (
         *("content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "te", "trailer"),
@@ -21,7 +22,7 @@ _never = frozenset(
     )
 )
 _reasons = {200: "OK", 304: "Not Modified"}
-"""By status; the others are filled in when one of them is wanted."""
+"""Reason phrases by status. All others are filled in when the first of them is needed."""
 _days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -38,10 +39,10 @@ def has_content(status: int) -> bool:
 
 
 def head_of(response: Response) -> bytes:
-    """Status line and headers, each line ended, without Date, Connection and the empty line.
+    """The status line and the headers, each with its line end, without Date, Connection and the empty line.
 
-    Content-Length is included when the body is bytes. Encoded once and kept in `response.encoded`.
-    Raises ValueError for a header that would end its line or the head.
+    Content-Length is included when the body is bytes. The result is kept in `response.encoded`. Raises ValueError for
+    a status that is not final, and for a header whose characters could end its line.
     """
     known = response.encoded
     if known is not None:
@@ -60,8 +61,8 @@ def _reason(status: int) -> str:
 
 
 def of_a_page(response: Response, policy: str, *, cookie: str = "") -> Response:
-    """The same response as one of a page of our own: with its content security policy, and with a cookie, neither of
-    which any other answer can have. Raises ValueError as `head_of`."""
+    """The response as an answer of our own page: with the Content-Security-Policy `policy`, and with a cookie if one is
+    given. No other answer can have either. Raises ValueError like `head_of`."""
     mine = (("X-Content-Type-Options", "nosniff"), ("Content-Security-Policy", policy))
     encoded = _encoded(response, (*mine, *((("Set-Cookie", cookie),) if cookie else ())))
     object.__setattr__(response, "encoded", encoded)
@@ -88,12 +89,12 @@ def _encoded(response: Response, ours: Headers) -> bytes:
 
 
 def _is_token(name: str) -> bool:
-    """RFC 9110 section 5.6.2, less the punctuation that no header of ours uses."""
+    """Whether a header's name is a token of RFC 9110 section 5.6.2. Of its punctuation only - and _ are allowed."""
     return name.isascii() and name.replace("-", "").replace("_", "").isalnum()
 
 
 def chunk(piece: bytes) -> bytes:
-    """One chunk (RFC 9112 section 7.1). An empty piece would be the last chunk and must not come here."""
+    """One chunk (RFC 9112 section 7.1). `piece` must not be empty: an empty chunk ends the body."""
     return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
@@ -103,7 +104,8 @@ _date_end = b""
 
 
 def date_line(*, end: bool = False) -> bytes:
-    """`Date: ...` (RFC 9110 section 6.6.1), formatted once a second at most; with `end`, also the empty line."""
+    """The `Date` header's line (RFC 9110 section 6.6.1), formatted once a second at most; with `end`, the empty line
+    that ends the head follows."""
     global _second, _date, _date_end  # noqa: PLW0603  a memo of the clock for the whole process
     now = int(time.time())
     if now != _second:

@@ -1,8 +1,9 @@
-"""Refusals before routing: what a client of this API never sends, but web pages, proxies and tunnels do.
+"""Refuses, before routing, requests with anything that web pages, proxies and tunnels send but no client of this API.
 
-A web page can make a browser send requests here (cross-site, or by DNS rebinding under its own name), and a tunnel can
-carry the port to other machines. Every rule is a row of `rules`, asked in order; the first that holds gives the
-refusal. `cn` and the IDE pass all of them: Node's fetch sends `sec-fetch-mode` and none of its siblings.
+A web page can make a browser send requests here (cross-site, or by DNS rebinding under the page's own name), and a
+tunnel can make the port reachable from other machines. Each rule is a row of `rules`. They are asked in order, and the
+first that holds gives the refusal. `cn` and the IDE extensions pass all of them: of the `sec-fetch-*` headers, Node's
+fetch sends `sec-fetch-mode` only, which no rule refuses.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from hublet.core.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why a request is not let in: the rule's name (for counters and logs), the status and the sentence sent back."""
+    """A refusal: the name of the rule (for counters and logs), the status and the sentence that are sent back."""
 
     rule: str
     status: int
@@ -27,13 +28,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`holds(head, names)` is True for a head to be refused; `names` are the names of its headers."""
+    """`holds(head, names)` is true when the head is to be refused; `names` are the names of its headers."""
 
     name: str
     holds: Callable[[Head, frozenset[str]], bool]
     message: str
     browser: bool = False
-    """Asked only where browsers have no business: not for icons, which an `<img>` in an IDE's webview loads."""
+    """Whether the rule is against browsers. Such a rule is skipped for icons, which an `<img>` in an IDE's webview
+    loads."""
 
 
 _upgrading = frozenset(("upgrade", "http2-settings"))
@@ -69,7 +71,7 @@ def _browser_agent(head: Head, names: frozenset[str]) -> bool:
 
 
 rules: tuple[Rule, ...] = (
-    # RFC 9112 section 3.2: only origin-form names a resource of this server; the others make it a proxy
+    # RFC 9112 section 3.2: only a target in origin-form names a resource of this server; the other forms ask a proxy
     Rule("target-form", _not_origin_form, "only paths of this server can be asked for"),
     Rule("method", _tunnel_method, "this method is not allowed here"),
     Rule("upgrade", _upgrade, "an upgrade is not possible here"),
@@ -89,10 +91,10 @@ def hosts_of(port: int) -> frozenset[str]:
 
 
 def refusal(head: Head, hosts: frozenset[str] | None, *, browsers: bool = False) -> Refused | None:
-    """The first rule that refuses a head, None when all let it pass.
+    """The refusal by the first rule that holds, None when none does.
 
-    `hosts` is the exact set of Host values that are ours (`hosts_of`), None on a Unix socket, where no name led here.
-    `browsers` skips the rules against browsers: for the icons' path only.
+    `hosts` are all the Host values that mean us (`hosts_of`); None on a Unix socket, where Host is not checked because
+    no name leads there. `browsers` skips the rules against browsers, which is done for the icons' path only.
     """
     names = frozenset(name for name, _ in head.headers)
     if hosts is not None:

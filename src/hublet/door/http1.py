@@ -1,8 +1,9 @@
 """HTTP/1.1 and 1.0 on one connection (RFC 9112): bytes become requests, responses become bytes, in order.
 
-Three layers, each a class: `RequestReader` parses, `ResponseWriter` answers, `Http1` here connects both to a transport
-and keeps time. A request that can be answered at once goes through no queue, no task and no timer. One whose bytes are
-those of the request before it, as a client's that polls, is not even parsed.
+Three layers, each a class that inherits from the one before: `RequestReader` parses, `ResponseWriter` answers, and
+`Http1` here connects both to a transport and keeps time. A request that can be answered at once goes through no queue,
+no task and no timer. A request whose bytes equal those of the request before it, which is what a polling client sends,
+is not even parsed.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ __all__ = ["Admitted", "Application", "Connection", "Http1", "Limits"]
 timed_out = error_response(408, "the request did not arrive in time")
 
 _answers_a_turn = 2
-"""After so many answers in one turn of the loop the other connections come first, however much a client pipelines."""
+"""How many requests of a client that pipelines are answered in one turn of the loop, before other connections' turn."""
 _crowding_slice = 128
-"""Bytes that are parsed at once of a client that has had its turn and sent more: a request or two."""
+"""How many bytes are parsed at once of a client that had more requests than one turn allows: a request or two."""
 
 
 class Http1(ResponseWriter, asyncio.Protocol):
-    """One connection. Created for each accept; `keeper` (the Listener) owns it."""
+    """One connection, created with each accept and owned by `keeper` (the Listener)."""
 
     def __init__(self, application: Application, keeper: Keeper, limits: Limits) -> None:
         super().__init__(application, keeper, limits)
@@ -38,10 +39,10 @@ class Http1(ResponseWriter, asyncio.Protocol):
         self._stalled_since = 0.0
         self._crowding = False
         self._seen = b""
-        """The last request as bytes, when it was whole, alone and without a body."""
+        """The bytes of the last request, if they came alone and whole and the request had no body."""
         self._seen_exchange: Exchange | None = None
         self._repeat: Repeat | None = None
-        """The answer to that request, when it may be sent again as it is."""
+        """The answer to that request, if it may be sent again unchanged."""
 
     # -- the connection opens, ends, stalls ----------------------------------------------------------------------------
 
@@ -60,16 +61,19 @@ class Http1(ResponseWriter, asyncio.Protocol):
         self._queue.clear()
         self._seen, self._held, self._repeat = b"", b"", None
         self._break_streams(ConnectionResetError("the client went away"))
-        del self._parser  # it holds our methods: without this each connection would wait for the garbage collector
+        del self._parser  # it refers back to us: without this only the garbage collector would free a connection
         self._cancel()
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
         self._keeper.closed(self)
 
     def eof_received(self) -> None:
-        """The client sends no more, and the transport is closed once what is written went out. A client that waits for
-        a task is taken to be gone, since a closed socket looks the same. (Nothing else can wait here: while answers
-        wait for room nothing is read, so that an end is seen only behind the last of them.)"""
+        """The client sends no more. asyncio closes the transport once everything written has gone out.
+
+        An answer that a task is still working on is cancelled: a client that only closed its sending side looks the
+        same as one that has gone. No finished answer is lost, because while answers wait for room nothing is read, and
+        so the end is not seen before the last of them was written.
+        """
         self._phase = Phase.CLOSED
         self._queue.clear()
         self._break_streams(ConnectionResetError("the client went away"))
@@ -92,7 +96,7 @@ class Http1(ResponseWriter, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._since = self._loop.time()
         if data == self._seen and self._phase is Phase.IDLE and self._reading and self._free():
-            # The same bytes at the same place of a message parse to the same request, so they are not parsed again.
+            # The same bytes at the beginning of a message parse to the same request, so they are not parsed again.
             self._counters.requests += 1
             if self._repeat is not None and not self._draining:
                 again, head, body = self._repeat
@@ -108,7 +112,8 @@ class Http1(ResponseWriter, asyncio.Protocol):
             self._take(data)
 
     def _must_wait(self) -> bool:
-        """Whether nothing more is parsed for now: enough requests wait, or the client does not take its answers."""
+        """Whether nothing more is parsed for now: enough requests wait, the client does not read its answers, nobody
+        takes the streamed body, or the server is draining."""
         stream = self._exchange.stream if self._exchange is not None else None
         return (
             len(self._queue) >= self._limits.waiting_requests
@@ -131,7 +136,8 @@ class Http1(ResponseWriter, asyncio.Protocol):
         size = _crowding_slice if self._crowding else self.slice_size
         self._crowding = False
         while offset < len(data) and not self._discarding:
-            # In slices, because the parser can't be stopped within one: a pipelined flood waits outside as plain bytes.
+            # In slices, because the parser can't be stopped within one. The rest of what a client has pipelined waits
+            # as plain bytes in `_held`.
             if self._must_wait():
                 self._held = data[offset:]
                 break
@@ -151,7 +157,7 @@ class Http1(ResponseWriter, asyncio.Protocol):
         self._turn_tap()
 
     def _turn_tap(self) -> None:
-        """Read from the network exactly while there is room for what comes."""
+        """Read from the network exactly as long as there is room for what comes."""
         wanted = not self._held and not self._must_wait()
         if wanted is not self._reading and not self._gone and not self._transport.is_closing():
             self._reading = wanted
@@ -163,7 +169,7 @@ class Http1(ResponseWriter, asyncio.Protocol):
                 self._transport.pause_reading()
 
     def _resume(self) -> None:
-        """Go on with bytes that were held back, now that there may be room."""
+        """Go on with the bytes in `_held`, now that there may be room."""
         if self._held and not self._must_wait() and not self._gone:
             data, self._held = self._held, b""
             self._since = self._loop.time()
@@ -172,7 +178,8 @@ class Http1(ResponseWriter, asyncio.Protocol):
             self._turn_tap()
 
     def _next_turn(self) -> None:
-        """Go on after the others had their turn; not with a client that has been answered enough to be let go."""
+        """Go on after other connections had their turn. While the server drains, a connection that is between two
+        requests is closed instead."""
         if self._draining and self._phase is Phase.IDLE and self._free():
             self._transport.close()
         else:
@@ -181,7 +188,7 @@ class Http1(ResponseWriter, asyncio.Protocol):
     # -- time ----------------------------------------------------------------------------------------------------------
 
     def _due(self) -> float:
-        """When the client will have been too slow, if nothing happens until then."""
+        """The time (of the loop's clock) at which the client is too slow if nothing happens before; inf for none."""
         limits, stream = self._limits, self._exchange.stream if self._exchange is not None else None
         if not self._writable:
             return self._stalled_since + limits.stalled_time
@@ -197,7 +204,7 @@ class Http1(ResponseWriter, asyncio.Protocol):
         return self._since + limits.idle_time
 
     def check(self, now: float) -> float:
-        """Called by the keeper's sweep: ends the connection if its client was too slow, returns when to look again."""
+        """Called by the keeper's sweep: end the connection if its client was too slow. Returns when to check again."""
         if not self._writable:
             unsent = self._transport.get_write_buffer_size()
             if unsent < self._unsent:
@@ -216,10 +223,11 @@ class Http1(ResponseWriter, asyncio.Protocol):
 
     @property
     def waits(self) -> float:
-        """Since when this connection has no request in work; inf while it has one. For the keeper's eviction.
+        """Since when this connection has had no request in work; inf while it has one. The keeper evicts by it.
 
-        The request of a client that nobody knows does not count, nor what it has sent or read since that began: with
-        bodies that never end it would keep others out."""
+        When no known client was admitted here, a request in work does not count, and neither do bytes sent or read
+        since it began: with bodies that never end such clients would keep others out.
+        """
         answering = self._task is not None and not self._holding_back
         busy = answering or bool(self._queue) or not self._writable or self._phase is Phase.BODY
         if not busy:
@@ -228,20 +236,21 @@ class Http1(ResponseWriter, asyncio.Protocol):
 
     @property
     def is_new(self) -> bool:
-        """Whether its first request has still to come and well may: who has just connected sends it next."""
+        """Whether the client has connected within `first_time` and its first request has not come yet."""
         untouched = self._messages == 0 and self._phase is Phase.IDLE and not self._held
         return untouched and self._loop.time() - self._since < self._limits.first_time
 
     def evict(self, *, abort: bool = False) -> None:
-        """End the connection: after what is written went out; at once with `abort`, from a client that does not take
-        its answers, and from one that nobody knows: it could keep the socket open by not reading to the end."""
+        """End the connection, once everything written has gone out. It is ended at once with `abort`, when the client
+        does not read its answers, and when something is unsent to a client that is not known, which could keep the
+        socket open by not reading to the end."""
         if abort or not self._writable or (not self._known and self._transport.get_write_buffer_size()):
             self._transport.abort()
         else:
             self._transport.close()
 
     def drain(self) -> None:
-        """Answer what has come, then close; a connection between two requests is closed at once."""
+        """Answer what has come, then close. A connection that is between two requests is closed at once."""
         self._draining = True
         if self._phase in (Phase.IDLE, Phase.DISCARD) and self._free() and not self._held:
             self._transport.close()

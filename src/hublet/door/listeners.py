@@ -1,4 +1,4 @@
-"""The server: accepts on sockets that were bound before, owns the connections, keeps their time, drains."""
+"""The server: accepts connections on bound sockets, owns them, enforces their time limits, drains them at the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hublet.door.http1 import Http1
 __all__ = ["Listener", "bind_loopback", "bind_unix"]
 
 _turns_to_open = 5
-"""Turns of the loop that asyncio takes from an accept to `connection_made`, and some more."""
+"""How many turns of the event loop are waited for `connection_made` after an accept: asyncio needs fewer."""
 
 no_room = error_response(503, "too many connections")
 
@@ -25,8 +25,8 @@ no_room = error_response(503, "too many connections")
 class Listener:
     """Serves applications on sockets until it is drained.
 
-    Time limits need no timer for each request: one sweep looks at every connection at the earliest moment at which one
-    can have been too slow, at most once in `sweep_time` seconds, and not at all while there are no connections.
+    Time limits need no timer for each request. One sweep checks every connection at the earliest time at which one of
+    them can have been too slow, at most once in `sweep_time` seconds. Without connections there is no timer.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Listener:
         self._empty: asyncio.Future[None] | None = None
 
     async def serve(self, sock: socket.socket, application: Application) -> None:
-        """Accept on a bound socket (which the listener closes in the end) and answer with `application`."""
+        """Accept on a bound socket and answer with `application`. The listener closes the socket when it is drained."""
         loop = asyncio.get_running_loop()
 
         def factory() -> Http1:
@@ -67,10 +67,10 @@ class Listener:
         """Whether a timer is set; never while there are no connections."""
         return self._timer is not None
 
-    # -- what connections tell -----------------------------------------------------------------------------------------
+    # -- called by connections -----------------------------------------------------------------------------------------
 
     def opened(self, connection: Http1) -> Response | None:
-        """A connection was accepted. A Response turns it away."""
+        """A connection was accepted. A Response that is returned turns it away."""
         self._connections[connection] = None
         self.counters.connections += 1
         if len(self._connections) > self.limits.connections and not self._make_room(connection):
@@ -80,14 +80,16 @@ class Listener:
         return None
 
     def _make_room(self, new: Http1) -> bool:
-        """Close the connection that has waited longest without a request in work. Slow senders of heads count as
-        waiting, as do clients that nobody knows whatever they do: those who hold connections to keep others out lose
-        the oldest of them."""
+        """Close the connection that has waited longest without a request in work, and return whether there was one.
+
+        Connections whose head is still coming count as waiting, and so do those of clients that nobody knows, whatever
+        they do. So whoever holds many connections open to keep others out loses the oldest of them.
+        """
         oldest = min(self._connections, key=lambda c: inf if c is new else c.waits)
         if oldest is new or oldest.waits == inf:
             return False
         self.counters.evicted += 1
-        del self._connections[oldest]  # leaves the count now; it says `closed` again in a later turn of the loop
+        del self._connections[oldest]  # counted as gone now; `closed` is called in a later turn of the loop
         oldest.evict()
         return True
 
@@ -101,7 +103,8 @@ class Listener:
                 self._empty.set_result(None)
 
     def watch(self, deadline: float) -> None:
-        """Sweep at `deadline` at the latest (or as soon after as the coarse sweep allows)."""
+        """Sweep at `deadline` (of the loop's clock) or before; later only where the last sweep was under `sweep_time`
+        ago."""
         if deadline == inf or not self._connections:
             return
         when = max(deadline, self._swept + self._sweep_time)
@@ -119,14 +122,14 @@ class Listener:
     # -- the end -------------------------------------------------------------------------------------------------------
 
     async def drain(self, seconds: float) -> bool:
-        """Accept no more, close idle connections (new ones after a moment), let requests in work be answered for
-        `seconds`, then cut what is left. Returns whether everything was answered."""
+        """Accept no more connections, close idle ones (new ones after `first_time`), give requests in work `seconds` to
+        be answered, then cut off what is left. Returns whether everything was answered."""
         loop = asyncio.get_running_loop()
         for server in self._servers:
             for sock in server.sockets if isinstance(server, asyncio.Server) else ():
                 loop.remove_reader(sock)
-        # What was accepted just now becomes a connection first: asyncio drops it, asked or not, when its server is
-        # closed between the two.
+        # A client that was accepted just now becomes a connection first: asyncio drops it when the server is closed
+        # between its accept and its `connection_made`.
         for _ in range(_turns_to_open):
             await asyncio.sleep(0)
         self._draining = True
@@ -134,7 +137,7 @@ class Listener:
             server.close()
         for path, inode in self._paths:
             with suppress(FileNotFoundError):
-                if path.stat().st_ino == inode:  # not the socket of a successor that already took the path over
+                if path.stat().st_ino == inode:  # otherwise another hublet has taken the path over
                     path.unlink()
         for connection in list(self._connections):
             if connection.is_new:
@@ -157,6 +160,6 @@ class Listener:
 
 
 def _named(sock: socket.socket) -> tuple[Path, int]:
-    """A Unix socket's path and the inode that the path has now."""
+    """A Unix socket's path, and the inode of the file that is there now."""
     path = Path(sock.getsockname())
     return path, path.stat().st_ino

@@ -1,14 +1,17 @@
-"""Who is at the other end of a connection: the peer's uid by SOCK_DIAG on loopback TCP, by the kernel on Unix sockets.
+"""Who is at the other end of a connection: the peer's uid, by SOCK_DIAG on loopback TCP, by SO_PEERCRED on Unix
+sockets.
 
-The question asked of the kernel (sock_diag(7)) is for the *client's* socket: source = the peer's address, destination =
-ours. Asked the other way round it would return our own socket, which is always the same user; both addresses are
-therefore taken from the connection itself and never from a caller. An answer counts only if it is that very connection,
-ESTABLISHED, with an inode: a client that has closed shows uid 0 and inode 0, and a port taken over shows its new owner,
-in which case our own socket's TCP_INFO has left ESTABLISHED; that is therefore looked at last.
+On TCP the kernel is asked (sock_diag(7)) for the *client's* socket: its source is the peer's address, its destination
+is ours. Asked the other way round, the kernel would return our own socket, which always belongs to our user. So both
+addresses are taken from the connection itself, never from a caller.
 
-Containers: a process of our uid in another container (rootless podman, flatpak, snap) is not "us". Its socket's cgroup
-id is the inode of a directory in cgroup2. Where no cgroup2 is mounted this can't be asked and is skipped; an id that is
-not to be found there needs a token.
+An answer counts only if it has exactly these addresses, the state ESTABLISHED and an inode. A client that has closed
+its socket shows uid 0 and inode 0. When another process has taken over the client's port, the answer shows the new
+owner, but then our own socket is no longer ESTABLISHED; therefore our own TCP_INFO is read after the kernel's answer.
+
+A process of our uid in another container (rootless podman, flatpak, snap) does not count as us. It is recognized by the
+cgroup id of its socket, which is the inode of a directory in the cgroup2 file system. Where no cgroup2 is mounted this
+check is skipped. A process whose cgroup id is not found there needs a token.
 """
 
 from __future__ import annotations
@@ -39,13 +42,14 @@ _patience = 0.1
 _rescan_after = 2.0
 
 containers = ("docker-", "libpod-", "crio-", "kubepods", "lxc.payload", "app-flatpak-", "snap.")
-"""A cgroup with a path component that begins so is another container's."""
+"""A cgroup is a container's if a component of its path begins with one of these."""
 container_parents = frozenset({"docker", "lxc"})
-"""Without systemd, Docker and LXC put each container's cgroup into one of this very name."""
+"""A cgroup is a container's if a component of its path is one of these: without systemd, Docker and LXC put the cgroups
+of their containers there."""
 
 
 class Verdict(Enum):
-    """Whether a peer is the same user. Only SAME_USER admits; the others name the reason, for counters and logs."""
+    """Whether a peer is the same user. Only SAME_USER admits it; the others say why not, for counters and logs."""
 
     SAME_USER = "same-user"
     OTHER_USER = "other-user"
@@ -56,7 +60,7 @@ class Verdict(Enum):
 
 
 class Owner(NamedTuple):
-    """The client socket's owner, as the kernel told."""
+    """The owner of the client's socket, as the kernel tells it."""
 
     uid: int
     inode: int
@@ -69,7 +73,8 @@ class Unaskable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who opened the other end of a Unix socket, when it was opened. The pid is -1 where the system does not tell."""
+    """The process at the other end of a Unix socket, as it was when the connection was made. The pid is -1 where the
+    system does not tell it."""
 
     pid: int
     uid: int
@@ -77,7 +82,8 @@ class Credentials:
 
 
 class Peers:
-    """Asks who the peers of our connections are. Holds one netlink socket; not to be shared between threads."""
+    """Asks the kernel who the peers of our connections are. Holds one netlink socket; not for use by several
+    threads."""
 
     def __init__(self, uid: int | None = None, *, cgroups: Cgroups | None = None) -> None:
         self.uid = os.getuid() if uid is None else uid
@@ -103,12 +109,13 @@ class Peers:
         return self._cgroups.verdict(owner.cgroup)
 
     def peer_uid(self, connection: Any) -> int | None:
-        """The uid of the process at the other end; None when it is gone. Raises Unaskable."""
+        """The uid of the process at the other end, None when it is gone. Raises Unaskable."""
         owner = self.owner(connection)
         return owner.uid if owner is not None and _is_established(connection) else None
 
     def owner(self, connection: Any) -> Owner | None:
-        """Who owns the client's socket of this connection; None when the kernel knows no such open socket."""
+        """Who owns the client's socket of this connection; None when the kernel knows no such open socket. Raises
+        Unaskable."""
         try:
             peer, ours = connection.getpeername(), connection.getsockname()
         except OSError:
@@ -116,7 +123,8 @@ class Peers:
         return self.ask(peer, ours)
 
     def ask(self, source: Any, destination: Any) -> Owner | None:
-        """Who owns the ESTABLISHED socket with this source and destination (address, port, ...); None for none.
+        """Who owns the ESTABLISHED socket with this source and destination (address, port, ...); None when there is
+        none.
 
         Raises Unaskable when there is no netlink, no answer in time, or another error than "no such socket".
         """
@@ -137,7 +145,8 @@ class Peers:
         return Owner(uid, inode, _cgroup_of(message))
 
     def _exchange(self, body: bytes) -> bytes | None:
-        """One question, one answer (without its header); None when the kernel knows no such socket."""
+        """Send one request over netlink and return the answer without its header; None when the kernel knows no such
+        socket. Raises Unaskable."""
         try:
             if self._netlink is None:
                 self._netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _netlink_sock_diag)
@@ -148,7 +157,7 @@ class Peers:
             until = time.monotonic() + _patience
             while time.monotonic() < until:
                 data, sender = self._netlink.recvfrom(8192)
-                if len(data) < 20 or sender[0] != 0:  # pid 0 is the kernel: any process may send to a netlink socket
+                if len(data) < 20 or sender[0] != 0:  # port id 0 is the kernel; any process may send to our socket
                     continue
                 length, kind, _, sequence, _ = _header.unpack_from(data)
                 if sequence != self._sequence or length > len(data):
@@ -167,8 +176,8 @@ class Peers:
 
 
 def _addresses(source: str, destination: str) -> tuple[int, bytes, bytes]:
-    """Both addresses in bytes. IPv4-mapped ones are asked for as IPv4, which finds client sockets of both families; the
-    answer has the family of the client's socket."""
+    """The address family to ask for, and both addresses in bytes. IPv4-mapped addresses are asked for as IPv4, which
+    finds client sockets of both families; the answer then has the family of the client's socket."""
     both = []
     for text in (source, destination):
         text = text.partition("%")[0]
@@ -185,7 +194,7 @@ def _unmapped(raw: bytes) -> bytes:
 
 
 def _cgroup_of(message: bytes) -> int | None:
-    """The INET_DIAG_CGROUP_ID attribute, which comes unasked where the kernel knows it."""
+    """The attribute INET_DIAG_CGROUP_ID, which the kernel adds by itself if it knows it."""
     at = 72
     while at + 4 <= len(message):
         length, kind = struct.unpack_from("=HH", message, at)
@@ -204,7 +213,8 @@ def _is_established(connection: Any) -> bool:
 
 
 class Cgroups:
-    """Which container a cgroup id belongs to. Ids are never used twice, so what was found once stays true."""
+    """Whether a cgroup, given by its id, is a container's. The kernel never gives an id twice, so that the path found
+    for one stays true."""
 
     def __init__(self, mount: Path | None = None, own: int | None = None) -> None:
         self._mount = mount or _cgroup2_mount()
@@ -224,7 +234,8 @@ class Cgroups:
         return Verdict.SAME_USER
 
     def _path_of(self, cgroup: int) -> str | None:
-        """The cgroup's path. An unknown one costs a walk over the tree, so it is not looked for again at once."""
+        """The cgroup's path, None when it is not found. An unknown id costs a walk over the whole tree; it is not
+        looked for again within two seconds."""
         known = self._paths.get(cgroup)
         now = time.monotonic()
         if known is not None or now - self._unknown.get(cgroup, -_rescan_after) < _rescan_after:
@@ -278,7 +289,7 @@ def _own_cgroup(mount: Path | None) -> int | None:
 
 
 def token_required_because(uid: int | None = None) -> str | None:
-    """Why same-user admission can't be relied on here, None when it can. Whoever serves asks once, at start."""
+    """Why the owner of a connection can't be relied on here to admit it, None when it can. Asked once, at the start."""
     uid = os.geteuid() if uid is None else uid
     if sys.platform != "linux":
         return "the owner of a TCP connection can't be told on this system"
@@ -306,7 +317,8 @@ def _read(path: str) -> str:
 
 
 def unix_peer(connection: Any) -> Credentials:
-    """Who is at the other end of a connected Unix socket: SO_PEERCRED, on macOS LOCAL_PEERCRED. Raises OSError."""
+    """Who is at the other end of a connected Unix socket: by SO_PEERCRED, on macOS by LOCAL_PEERCRED. Raises
+    OSError."""
     if sys.platform == "darwin":  # pragma: no cover  from sys/un.h and sys/ucred.h; not tried
         version, uid, _, gid = struct.unpack_from("=IIhxxI", connection.getsockopt(0, 1, 76))
         if version != 0:

@@ -1,9 +1,9 @@
-"""From bytes to requests, over llhttp (httptools) with its lenient flags off, and the checks that llhttp leaves to us.
+"""From bytes to requests: llhttp (httptools) parses with its lenient flags off, and its gaps are checked here.
 
 llhttp itself refuses bare LF, obs-fold, spaces before a colon, control characters in values, duplicate or non-digit
-Content-Length, Content-Length beside Transfer-Encoding and bad chunk sizes. What it lets through and is refused here:
-any transfer coding list other than exactly `chunked`, a transfer coding in HTTP/1.0, versions 0.9 and 2.0, a fragment
-in the target, Host missing or twice, an upgrade (after which llhttp would stop reading HTTP).
+Content-Length, Content-Length beside Transfer-Encoding and bad chunk sizes. It accepts the following, which are refused
+here: any transfer coding other than exactly `chunked`, a transfer coding in HTTP/1.0, the versions 0.9 and 2.0, a
+fragment in the target, a missing or second Host, and an upgrade (after which llhttp would stop reading HTTP).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from hublet.door.bodies import BodyStream, Exchange
 
 
 class Phase(Enum):
-    """Where in the incoming bytes a connection stands.
+    """What a connection's next incoming byte belongs to.
 
-    Transitions: IDLE → HEAD → BODY → IDLE; any → DISCARD after the last request that counts; any → CLOSED.
+    Transitions: IDLE → HEAD → BODY → IDLE; any → DISCARD once nothing more is read as a request; any → CLOSED.
     """
 
     IDLE = "idle"
@@ -30,8 +30,8 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
-class Stop(Exception):  # not an error: unwinds llhttp, which can't be paused from a callback
-    """Raised in a parser callback once the connection's end is decided."""
+class Stop(Exception):  # not an error, but the only way out of llhttp, which a callback can't pause
+    """Raised in a parser callback once it is decided that the connection ends."""
 
 
 _names: dict[bytes, str] = {
@@ -45,12 +45,12 @@ _names: dict[bytes, str] = {
 }
 _framing = frozenset(("host", "transfer-encoding", "content-length", "expect"))
 chunk_overhead = 16
-"""Bytes of chunk framing allowed for each byte of body, beside one head's worth: chunk extensions and trailers have no
-use here, and without a bound they would be free traffic (RFC 9112 section 7.1.1)."""
+"""How many bytes of chunk framing are allowed for each byte of body, beyond the size of one head. Chunk extensions and
+trailers have no use here, and without a bound a client could send any amount of them (RFC 9112 section 7.1.1)."""
 
 
 class RequestReader:
-    """The incoming half of a connection. What it finds goes to the three methods that `Http1` fills in."""
+    """The incoming half of a connection. It passes what it finds to methods that the layers above fill in."""
 
     slice_size = 4096
 
@@ -63,7 +63,7 @@ class RequestReader:
         self._last: Exchange | None = None
         self._messages = 0
         self._since = 0.0
-        """When bytes last came."""
+        """When bytes last came, by the loop's clock."""
         self._begun = 0.0
         """When the first byte of the present request came."""
         self._target = b""
@@ -74,10 +74,10 @@ class RequestReader:
 
     @property
     def _discarding(self) -> bool:
-        """Whether the end is decided: nothing more is read as a request."""
+        """Whether the connection is ending: nothing more is read as a request."""
         return self._phase is Phase.DISCARD
 
-    # What the layers above do with what is read: writing.py and http1.py fill these in.
+    # What the layers above do with what was read: writing.py and http1.py fill these in.
 
     def _admitted(self, exchange: Exchange) -> bool:
         raise NotImplementedError
@@ -98,13 +98,13 @@ class RequestReader:
         raise NotImplementedError
 
     def _refuse(self, status: int, message: str) -> Stop:
-        """End the connection with an error of the door's own. Returned to be raised inside parser callbacks."""
+        """End the connection with an error of the server's own. A parser callback raises the Stop that is returned."""
         self._counters.malformed += 1
         self._fail(error_response(status, message))
         return Stop()
 
     def _parse(self, data: bytes) -> None:
-        """Feed one slice. Afterwards the phase says where the message stands."""
+        """Feed one slice to the parser. Afterwards the phase says where the message stands."""
         messages = self._messages
         if self._phase is Phase.IDLE:
             self._begun = self._since
@@ -116,13 +116,13 @@ class RequestReader:
             if not self._discarding:
                 cause = error.__context__
                 self._fail(self._internal(cause if isinstance(cause, Exception) else error))
-        except HttpParserUpgrade:  # unreachable while on_headers_complete refuses upgrades; never go on reading
+        except HttpParserUpgrade:  # on_headers_complete refuses upgrades before; never go on reading
             self._refuse(400, "an upgrade is not possible here")
         except HttpParserError as error:
             if not self._discarding:
                 self._refuse(400, f"the request is malformed: {error}")
         if self._phase is Phase.IDLE and self._messages == messages:
-            self._phase = Phase.HEAD  # so far only empty lines (RFC 9112 section 2.2): time runs all the same
+            self._phase = Phase.HEAD  # only empty lines so far (RFC 9112 section 2.2): the time limit runs
         if self._phase is Phase.HEAD and self._fed > self._limits.head_size:
             self._refuse(431, "the request's head is too large")
         elif self._phase is Phase.BODY:
@@ -153,7 +153,7 @@ class RequestReader:
             return  # a trailer: counted, and dropped (RFC 9110 section 6.5.1)
         if len(self._headers) >= self._limits.header_count:
             raise self._refuse(431, "the request has too many headers")
-        # llhttp leaves blanks behind a value, which are no part of it (RFC 9112 section 5.1)
+        # llhttp leaves blanks after a value, which are not part of it (RFC 9112 section 5.1)
         self._headers.append((_names.get(name) or name.lower().decode("latin-1"), value.decode("latin-1").strip(" \t")))
 
     def on_headers_complete(self) -> None:
@@ -184,9 +184,10 @@ class RequestReader:
                 raise Stop  # answered without its body, which ends the connection
 
     def _framing(self, exchange: Exchange) -> int:
-        """Where the body ends (RFC 9112 section 6.3): its length, 0 for chunked; notes whether there is one.
+        """The body's length (RFC 9112 section 6.3), 0 when it is chunked. Sets `has_body` and `expects`.
 
-        Any doubt is refused: what two parsers can read differently is how requests are smuggled (section 11.2)."""
+        Raises Stop for whatever two parsers could read differently: that is how requests are smuggled (section 11.2).
+        """
         hosts = length = 0
         for name, value in exchange.head.headers:
             if name not in _framing:
@@ -194,7 +195,7 @@ class RequestReader:
             if name == "host":
                 hosts += 1
             elif name == "content-length":
-                length = int(value)  # llhttp let digits pass only, one such header, and no overflow of 64 bits
+                length = int(value)  # llhttp made sure of digits, of one such header, and of 64 bits
                 exchange.has_body = length > 0
             elif name == "transfer-encoding":
                 if value.lower() != "chunked" or exchange.old:

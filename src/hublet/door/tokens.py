@@ -1,9 +1,9 @@
-"""Local API tokens: made, parsed, compared. Pure: randomness and the time are passed in, storing is somebody else's.
+"""Local API tokens: made, parsed, compared. Pure: randomness and the time are passed in, and nothing is stored here.
 
     hublet_ ‖ base64url(32 random bytes), 43 characters without padding
 
-Only SHA-256 of the random bytes is kept. A plain hash is enough because nobody can guess 256 random bits; a slow
-one would only slow down every request.
+Only the SHA-256 of the random bytes is kept. A plain hash is enough because nobody can guess 256 random bits; a slow
+hash would only slow down every request.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _length = len(prefix) + 43
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is kept of a token: never the token itself."""
+    """What is kept of a token; never the token itself."""
 
     name: str
     scope: Scope
@@ -47,7 +47,7 @@ class Token:
 def make(
     name: str, scope: Scope, randomness: bytes, created_at: datetime, expires_at: datetime | None = None
 ) -> tuple[str, Token]:
-    """A new token from 32 random bytes: the text to show once, and what to keep."""
+    """A new token from 32 random bytes: the text, which is shown once, and the Token to keep."""
     if len(randomness) != 32:
         raise ValueError("a token is made from 32 random bytes")
     text = prefix + base64.urlsafe_b64encode(randomness).decode("ascii").rstrip("=")
@@ -55,14 +55,14 @@ def make(
 
 
 def parse(text: str) -> bytes | None:
-    """The digest of a token as sent, None when it is not one. Each token has exactly one text."""
+    """The digest of a token as a client sends it, None when the text is no token. Each token has exactly one text."""
     if len(text) != _length or not text.startswith(prefix) or not text.isascii():
         return None
     try:
         raw = base64.b64decode(text[len(prefix) :] + "=", altchars=b"-_", validate=True)
     except binascii.Error:
         return None
-    # 43 characters carry two spare bits: only zeros are a token, else four texts would be the same one
+    # 43 characters carry two spare bits. Both must be zero, else four texts would be the same token.
     if len(raw) != 32 or base64.urlsafe_b64encode(raw).decode("ascii").rstrip("=") != text[len(prefix) :]:
         return None
     return hashlib.sha256(raw).digest()
@@ -77,9 +77,9 @@ def bearer(authorization: str | None) -> str | None:
 
 
 def verify(text: str, tokens: Iterable[Token], now: datetime) -> Token | None:
-    """The unexpired token that `text` is, None otherwise.
+    """The token that `text` is; None when it is none of them, or has expired.
 
-    Compares with every token, without an early end: the time taken does not tell which one came close.
+    The text is compared with every token, so that the time taken tells nothing about which token it resembles.
     """
     digest = parse(text)
     found: Token | None = None

@@ -1,7 +1,7 @@
-"""The outgoing half of a connection: what waits is answered one at a time and in order (RFC 9112 section 9.3.2).
+"""The outgoing half of a connection: requests are answered one at a time and in order (RFC 9112 section 9.3.2).
 
-An answer that is there at once is written at once. One that takes its time, or comes in pieces, has a task, of which
-there is at most one a connection.
+An answer that is ready is written at once. One that has to be awaited, is streamed or is held back has a task. A
+connection has one task at most.
 """
 
 from __future__ import annotations
@@ -21,24 +21,28 @@ from hublet.door.reading import Phase, RequestReader
 log = logging.getLogger("hublet.door")
 internal_error = error_response(500, "internal error")
 Repeat = tuple[Callable[[], bool], bytes, bytes]
-"""Whether an answer still holds (`Response.again`), its head without a date, and its body."""
+"""An answer that may be sent again: `Response.again`, which tells whether it still may, the head without a date, the
+body."""
 join_below = 128 * 1024
-"""A smaller body is copied behind its head: up to here that takes less than a second system call (a fifth at 50 KB)."""
+"""Bytes. A body smaller than this is joined to its head: up to this size copying it costs less than a second system
+call (a fifth of one at 50 KB)."""
 gather_from = 8 * 1024
-"""A larger one is not copied where pieces go out in one call: 4 % less processor time at 50 KB, 8 % at 1 MB."""
+"""Bytes. Where `gathers` holds, a body of this size or more is not copied: 4 % less processor time at 50 KB, 8 % at
+1 MB."""
 
 
 def gathers(transport: asyncio.BaseTransport) -> bool:
-    """Whether its `writelines` sends several pieces by one system call, and says as `write` does when it is full.
+    """Whether `transport.writelines` sends several pieces with one system call, and calls `pause_writing` when it is
+    full as `write` does.
 
-    uvloop's does. asyncio's copies them into one before Python 3.12, and does not say it in some versions after that
-    (CVE-2024-12254), so that a client which does not read could fill the memory.
+    uvloop's does both. asyncio's joins the pieces before Python 3.12, and in some later versions it does not call
+    `pause_writing` (CVE-2024-12254), so that a client that does not read could fill the memory.
     """
     return type(transport).__module__.startswith("uvloop.")
 
 
 class ResponseWriter(RequestReader):
-    """Answers what the reader finds. `Http1` gives it a transport and calls it when there is room to write."""
+    """Answers the requests that the reader finds. `Http1` sets the transport and tells when there is room to write."""
 
     _transport: asyncio.Transport
     connection: Connection
@@ -51,22 +55,22 @@ class ResponseWriter(RequestReader):
         self._queue: deque[Exchange] = deque()
         self._task: asyncio.Task[None] | None = None
         self._holding_back = False
-        """The task is a refusal that waits."""
+        """The task is a refusal that is held back."""
         self._cancelled = False
         self._answering: Exchange | None = None
         self._sent: Repeat | None = None
-        """The last answer, if it may be sent again as it is."""
+        """The last answer, if it may be sent again unchanged."""
         self._leftover: AsyncIterator[bytes] | None = None
-        """The iterator of an answer whose task has not begun, and so would not close it."""
+        """The body of an answer whose task has not begun: cancelled now, the task would not close the iterator."""
         self._writable = True
         self._gathers = False
         self._room: asyncio.Future[None] | None = None
         self._held = b""
-        """Bytes that came and are not parsed yet: as much waits as may wait."""
+        """Bytes that came and are not parsed yet, because no more requests may wait."""
         self._gone = False
         self._draining = False
         self._known = False
-        """Somebody whom the application knows has been admitted on this connection."""
+        """Whether a client that the application knows has been admitted on this connection."""
 
     def _free(self) -> bool:
         """Whether an answer can be written now."""
@@ -84,7 +88,7 @@ class ResponseWriter(RequestReader):
     # -- what the reader found -----------------------------------------------------------------------------------------
 
     def _admitted(self, exchange: Exchange) -> bool:
-        """Ask the application; False when it refused, and the connection is ending."""
+        """Ask the application. False when it refused or failed; then the connection is ending."""
         try:
             outcome = self._application.admit(exchange.head, self.connection)
         except Exception as error:  # noqa: BLE001  whatever the application raises is a 500
@@ -99,7 +103,7 @@ class ResponseWriter(RequestReader):
         return True
 
     def _body_wanted(self, exchange: Exchange) -> None:
-        """A request with a body was admitted, and none of the body was parsed yet."""
+        """Called when a request with a body was admitted and none of the body has been parsed."""
         if exchange.stream is not None:
             self._queue.append(exchange)
             self._pump()
@@ -107,20 +111,20 @@ class ResponseWriter(RequestReader):
             self._say_continue(exchange)
 
     def _whole(self, exchange: Exchange) -> None:
-        """A request is complete."""
+        """Called when a request is complete."""
         if self._free() and exchange.stream is None:
             self._answer(exchange)
         elif exchange.stream is None:
             self._queue.append(exchange)
 
     def _fail(self, response: Response, head: Head | None = None) -> None:
-        """Answer `response` once what came before is answered, then close. Nothing more is read as a request."""
+        """Send `response` once all earlier requests are answered, then close. Nothing more is read as a request."""
         broken = self._exchange
         self._phase, self._exchange, self._held = Phase.DISCARD, None, b""
         if broken is not None and broken.stream is not None:
             broken.stream.abort(ConnectionAbortedError("the request's body was malformed"))
             if broken is self._answering:
-                self._cancel()  # its place is taken by the error, unless its answer has begun
+                self._cancel()  # the error takes the place of its answer, unless that has begun
             elif broken in self._queue:
                 self._queue.remove(broken)
         self._queue.append(refused(response, head))
@@ -129,7 +133,7 @@ class ResponseWriter(RequestReader):
     # -- answers go out ------------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        """Answer what waits, in order, as far as that goes without waiting."""
+        """Answer the requests in the queue, in order, until one has to be awaited."""
         while self._queue and self._free_but_queue():
             self._answer(self._queue.popleft())
         waiting = self._exchange
@@ -174,7 +178,7 @@ class ResponseWriter(RequestReader):
         return exchange.close or last or unread
 
     def _send(self, exchange: Exchange, response: Response) -> None:
-        """Write a whole response now, or begin to stream it. A response that can't be one becomes a 500."""
+        """Write a whole response now, or begin to stream it. A response with an impossible head becomes a 500."""
         body = response.body
         if self._gone:
             return
@@ -212,8 +216,11 @@ class ResponseWriter(RequestReader):
             self._transport.write(body)
 
     def _close(self, exchange: Exchange) -> None:
-        """End the connection after its last answer. When the client may still be sending, our side is closed first and
-        the rest is read and dropped: closing at once would reset the connection and could destroy the answer unread."""
+        """End the connection after its last answer (RFC 9112 section 9.6).
+
+        When the client may still be sending, only our side is closed first and what it sends is dropped: closing both
+        at once would reset the connection, and the client could lose the answer before it has read it.
+        """
         self._queue.clear()
         unread = exchange.refusal is not None or not exchange.complete or self._exchange is not None or self._held
         self._phase, self._exchange, self._held, self._since = Phase.DISCARD, None, b"", self._loop.time()
@@ -231,7 +238,7 @@ class ResponseWriter(RequestReader):
         self._task, self._answering, self._cancelled = task, exchange, False
 
         def ended(task: asyncio.Task[None]) -> None:
-            # A task that is cancelled before its first step never reached what it was to await and to close.
+            # A task that is cancelled before its first step has not awaited `reply`, which has to be closed then.
             if reply is not None and hasattr(reply, "close"):
                 reply.close()
             self._task = self._answering = None
@@ -249,13 +256,13 @@ class ResponseWriter(RequestReader):
         task.add_done_callback(ended)
 
     def _cancel(self) -> None:
-        """Cancel the answer in work, once: a second cancel would break off its cleaning up."""
+        """Cancel the task of the present answer, once: a second cancel would interrupt its clean-up."""
         if self._task is not None and not self._cancelled:
             self._cancelled = True
             self._task.cancel()
 
     async def _drop(self, body: AsyncIterator[bytes]) -> None:
-        """Close an answer's iterator; an error in that has no one left to hear it but the log."""
+        """Close the iterator of an answer's body. An error in that can only be logged."""
         try:
             close = getattr(body, "aclose", None)
             if close is not None:
@@ -283,7 +290,8 @@ class ResponseWriter(RequestReader):
             await self._stream(exchange, response)
 
     async def _stream(self, exchange: Exchange, response: Response) -> None:
-        """Send a body piece by piece. One that breaks off is never ended properly: the client must see that."""
+        """Send a body piece by piece. When its iterator fails, the last chunk is not sent and the connection is
+        aborted: the client must see that the body is not whole."""
         body = cast("AsyncIterator[bytes]", response.body)
         self._leftover = None
         try:
@@ -312,7 +320,7 @@ class ResponseWriter(RequestReader):
             self._internal(error)
             self._transport.abort()
         finally:
-            self._cancelled = True  # what is left is cleaning up, which the end of the connection must not break off
+            self._cancelled = True  # only the clean-up is left, which the end of the connection must not interrupt
             await self._drop(body)
 
     async def _until_room(self) -> None:
@@ -323,7 +331,8 @@ class ResponseWriter(RequestReader):
             self._room = None
 
     def _internal(self, error: Exception) -> Response:
-        """Log where the application failed, not what it held: an exception's text may quote a header or a body."""
+        """Log the places in the code where the application failed, and return the 500. The exception's text is left
+        out: it may quote a header or a body."""
         self._counters.failed += 1
         places, frame = [], error.__traceback__
         while frame is not None:
