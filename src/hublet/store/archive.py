@@ -1,4 +1,4 @@
-"""Questions and what is known of them, in and out of the sealed store."""
+"""Questions and what is known of them: written to the sealed store, and read from it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ _LEDGER = "ledger"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Everything that was kept. `lost` counts records that are there but unreadable: their Questions are unknown."""
+    """Everything that the store holds. `lost` counts the records that are there but can't be read: their Questions are
+    unknown."""
 
     state: State
     documents: Mapping[str, object] = field(default_factory=dict)
@@ -85,10 +86,11 @@ class _Contents:
 
 
 class Archive:
-    """Reads and writes a Store in the product's own words. Calls block: they write to disk, one at a time.
+    """Reads and writes a Store in terms of Questions, Records and documents. Calls block: they read and write the disk,
+    one at a time.
 
-    A document is a small JSON value kept under a name, sealed like everything else: the account, the local tokens.
-    Earlier revisions stay on the disk until one is asked for; their timelines are kept in memory.
+    A document is a small JSON value that is kept under a name and sealed like everything else, such as the account and
+    the local tokens. Earlier revisions stay on the disk until one is asked for; their timelines are kept in memory.
     """
 
     def __init__(self, store: Store) -> None:
@@ -101,7 +103,7 @@ class Archive:
 
     @property
     def envelope(self) -> Envelope:
-        """What names records and icons; another one after `rekey`."""
+        """What the ids of records and the names of icons are made with. After `rekey` it is another one."""
         return self._store.envelope
 
     @property
@@ -114,13 +116,13 @@ class Archive:
         return self._store.generation
 
     def verify(self) -> int:
-        """Read all records as they are on the disk; how many can't be opened. Raises StoreError when the store as a
-        whole can't be believed."""
+        """Read all records from the disk, and return how many can't be opened. Raises StoreError when the store as a
+        whole can't be trusted."""
         with self._one_at_a_time:
             return sum(isinstance(row, Corrupt) for row in self._store.load())
 
     def load(self) -> Loaded:
-        """Raises StoreCorrupt or StoreError when the store as a whole can't be believed."""
+        """Read everything. Raises StoreCorrupt or StoreError when the store as a whole can't be trusted."""
         with self._one_at_a_time:
             rows = self._store.load(unopened=frozenset({REVISION}))
         contents = _Contents()
@@ -141,9 +143,9 @@ class Archive:
     def save(
         self, changes: Iterable[Change], ledger: Ledger, replaced: Iterable[Replaced] = (), *, anew: bool = False
     ) -> None:
-        """One transaction: all of it or nothing. Raises StoreError.
+        """Write the changes and the ledger in one transaction, all or nothing. Raises StoreError.
 
-        What is `replaced` becomes history; with `anew` all history is dropped instead.
+        The contents in `replaced` become history. With `anew` all history is dropped instead.
         """
         self._hold()
         with self._one_at_a_time:
@@ -167,11 +169,11 @@ class Archive:
         return Write(question.kind, _identity(question, self.envelope), encode_known(question, put.known))
 
     def timelines(self) -> dict[Question, Timeline]:
-        """When each Question had other revisions than the present one."""
+        """For each Question that has earlier revisions, when each of them was the present one."""
         return dict(self._timelines)
 
     def revision(self, question: Question, revision: str) -> Content | None:
-        """An earlier revision, without bindings; None when it is not kept. Raises StoreError."""
+        """The content of an earlier revision, without bindings; None when it is not kept. Raises StoreError."""
         id = _revision_identity(question, revision, self.envelope)
         with self._one_at_a_time:
             row = self._store.read(REVISION, id)
@@ -183,7 +185,8 @@ class Archive:
     def _with_history(
         self, replaced: Iterable[Replaced], writes: list[Write], deletes: list[bytes]
     ) -> dict[Question, Timeline]:
-        """The timelines with what was replaced; what that takes is added to `writes` and `deletes`."""
+        """The timelines, extended by what was replaced. The records to be written and deleted for that are added to
+        `writes` and `deletes`."""
         before, timelines = self._timelines, dict(self._timelines)
         contents: dict[bytes, Write] = {}
         latest = float("-inf")
@@ -209,11 +212,13 @@ class Archive:
         return timelines
 
     def _revisions(self, timeline: Timeline) -> dict[str, bytes]:
+        """The record id of each revision that a timeline names."""
         revisions = {period.revision for period in timeline.periods}
         return {name: _revision_identity(timeline.question, name, self.envelope) for name in revisions}
 
     def keep(self, name: str, value: object) -> None:
-        """Replace the document of a name; None removes it. Raises StoreError."""
+        """Keep `value` as the document called `name`, in place of the one before; None removes it. Raises
+        StoreError."""
         self._hold()
         with self._one_at_a_time:
             if value is None:
@@ -224,15 +229,17 @@ class Archive:
 
     @property
     def misplaced(self) -> bool:
-        """Whether the store's file was deleted, replaced or written to by others: the next commit looks into it."""
+        """Whether the store's file was deleted, or replaced or written to by another program. The next commit finds out
+        whether it can go on."""
         return bool(self._store.place.problem) or self._store.place.touched
 
     def mend(self, state: State, error: StoreError | None = None) -> Path | None:
-        """Make the store anew after an error that says that its file is not there, another one, or damaged; any other
-        error is raised again. Without an error it is made anew at any rate. Gives where what lay in its place is now.
+        """Make the store anew after an error that says that its file is missing, replaced or damaged; any other error
+        is raised again. Without an error the store is made anew in any case. Returns the folder into which the file
+        that lay in its place was moved, None when there was none.
 
-        A file that was deleted or moved is still open here, and nothing is lost. Of one that was overwritten or damaged
-        what is in memory is written: `state` and the documents, but no history.
+        A file that was deleted or moved is still open here, so nothing is lost. For a file that was overwritten or
+        damaged, what is in memory is written: `state` and the documents, but no history.
         """
         if error is not None and not isinstance(error, StoreMisplaced | StoreCorrupt | StoreFormat):
             raise error
@@ -244,7 +251,7 @@ class Archive:
                 self._timelines = {}
             else:
                 if isinstance(error, StoreChanged):
-                    raise error  # what is there proves itself: the next commit goes on from it
+                    raise error  # the file is whole: the next commit goes on from it
                 writes = {row.id: Write(row.kind, row.id, row.plaintext) for row in rows if isinstance(row, Row)}
             memory = [self._document(_LEDGER, ledger_to_plain(state.ledger))]
             memory += [self._document(name, value) for name, value in self._documents.items() if value is not None]
@@ -255,10 +262,10 @@ class Archive:
             return self._store.renew(writes.values())
 
     def rekey(self, source: KeySource, kek: Key, now: float) -> int:
-        """Seal everything anew under a new data key, and that one under `kek`; the number of records that were lost.
+        """Seal everything anew under a new data key, which is wrapped under `kek`. Returns the number of records that
+        were left behind because they can't be read: their Questions were unknown already.
 
-        Every id and every icon's name changes. A record that can't be read would not be found under its new id; it was
-        unknown already. Raises StoreError.
+        Every record's id and every icon's name changes. Raises StoreError.
         """
         self._store.compare(Counter(source, self.header.store), now)
         self._hold()
@@ -266,24 +273,24 @@ class Archive:
             return self._store.rekey(source, kek, _renamed, now)
 
     def escrow(self, code: Key, now: float) -> None:
-        """Let a recovery code open the store too, in place of the one before. Raises StoreError."""
+        """Let a recovery code open the store too. The code before it opens it no longer. Raises StoreError."""
         with self._one_at_a_time:
             self._store.escrow(code, now)
 
     def tidy(self) -> None:
-        """Try again to take replaced ciphertext out of the live files, if that is still due."""
+        """Try again to remove replaced ciphertext from the store's files, if that is still due."""
         with self._one_at_a_time:
             if self._store.scrub_due:
                 self._store.scrub()
 
     def count(self) -> None:
-        """Write the number of the last commit down where the key is, if that is still due. A keyring takes its time:
-        what else is read and written meanwhile does not wait."""
+        """Write the number of the last commit down at the key source, if that is still due. A keyring can be slow, so
+        this does not keep other reads and writes waiting."""
         self._store.counter.write()
 
     @property
     def untidy(self) -> bool:
-        """Whether replaced ciphertext may still be in the live files."""
+        """Whether replaced ciphertext may still be in the store's files."""
         return self._store.scrub_due
 
     @property
@@ -293,12 +300,12 @@ class Archive:
 
     @property
     def counting(self) -> tuple[bool, str]:
-        """Whether commits are counted at the key source, and what went wrong the last time."""
+        """Whether commits are counted at the key source, and what went wrong the last time; empty for nothing."""
         return self._store.counter.possible, self._store.counter.problem
 
     def _hold(self) -> None:
-        """Before anything else is written to an older store that was put back, its lock is: later commits make it look
-        like the newest."""
+        """Write the lock into an older store that was put back, before anything else is written to it: after a commit
+        its generation no longer tells that it is an older one."""
         if self._store.restored_at is not None and not self._held:
             ledger = self.load().state.ledger
             with self._one_at_a_time:
@@ -306,7 +313,7 @@ class Archive:
             self._held = True
 
     def close(self) -> None:
-        with self._one_at_a_time:  # a change of key that is being written is written to its end
+        with self._one_at_a_time:  # waits until a rekey in another thread is complete
             self._store.close()
 
     def _document(self, name: str, value: object) -> Write:
@@ -330,7 +337,8 @@ def _document_identity(name: str, envelope: Envelope) -> bytes:
 
 
 def _renamed(row: Row, envelope: Envelope) -> bytes | None:
-    """The id that a record has by another envelope: what it is filed under stands in the record itself."""
+    """The id that a record has under another envelope, made from what the record itself says; None when it can't be
+    read."""
     if row.kind == _DOCUMENT:
         return _document_identity(orjson.loads(row.plaintext)[0], envelope)
     try:
@@ -356,7 +364,7 @@ def without_validators(row: Row) -> bytes:
 
 
 def makes_sense(row: Row) -> bool:
-    """Whether a record that opened is one that `load` can use."""
+    """Whether `load` can use a record that has opened."""
     try:
         if row.kind == _DOCUMENT:
             name, _ = orjson.loads(row.plaintext)

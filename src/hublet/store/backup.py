@@ -1,6 +1,6 @@
-"""A copy of the store that is whole, while it is in use; and a store made of such a copy.
+"""Backups: a whole copy of the store, made while it is in use; and the store restored from such a copy.
 
-A copy is sealed as the store is: making one needs no key, using one needs the key that the store had then.
+A copy is sealed like the store. Making one needs no key; using one needs the key that the store had at that time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _restoring = "the cache can't be restored"
 
 
 def back_up(store: Path, copy: Path) -> None:
-    """SQLite's online backup, private and on disk when it returns; what is at `copy` is replaced. Raises StoreError."""
+    """Copy `store` to `copy` with SQLite's online backup. The copy is private, and on the disk when this returns; a
+    file that is there already is replaced. Raises StoreError."""
     with reporting(_backing_up):
         remove(copy)
         os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
@@ -31,7 +32,7 @@ def back_up(store: Path, copy: Path) -> None:
             closing(schema.connect(store, writable=False)) as source,
             closing(sqlite3.connect(copy, isolation_level=None)) as target,
         ):
-            schema.read_header(source)  # only what is a store at all
+            schema.read_header(source)  # raises when the file is not a store
             source.backup(target)
         _settle(copy)
         with copy.open("rb") as file:
@@ -39,7 +40,8 @@ def back_up(store: Path, copy: Path) -> None:
 
 
 def keep(copy: Path, file: Path) -> None:
-    """Puts a copy under a name of the user's, which must be free; on disk when it returns. Raises StoreError."""
+    """Copy `copy` to the user's `file`, which must not exist; it is on the disk when this returns. Raises
+    StoreError."""
     with reporting(f"{file} can't be written"):
         try:
             copied(copy, file)
@@ -52,7 +54,8 @@ def keep(copy: Path, file: Path) -> None:
 
 
 def fetch(file: Path, copy: Path) -> None:
-    """The other way, with the WAL of a copy that was made by hand. Raises StoreError."""
+    """Copy the user's `file` to `copy`, with its WAL if there is one, as when the user has copied the files of a store.
+    Raises StoreError."""
     with reporting(f"{file} can't be read"):
         remove(copy)
         copied(file, copy)
@@ -62,8 +65,8 @@ def fetch(file: Path, copy: Path) -> None:
 
 
 def prove(copy: Path, source: KeySource) -> int:
-    """That the configured key opens a copy, and every record of it; gives their number. Raises StoreError and its
-    kinds, KeySourceError."""
+    """Check that the configured key opens a copy and every record in it. Returns the number of records. Raises
+    StoreError or one of its subclasses, KeySourceError."""
     with reporting(_restoring):
         _settle(copy)
         with closing(schema.connect(copy, writable=False)) as connection:
@@ -76,8 +79,8 @@ def prove(copy: Path, source: KeySource) -> int:
 
 
 def restore(directory: Path, copy: Path) -> Path | None:
-    """Puts a proved copy in the place of a data directory's store, in one step; gives where the one before lies, if
-    there was one. Raises StoreLocked, StoreError; then nothing has changed."""
+    """Put a copy that `prove` accepted in the place of a data directory's store, in one step. Returns the folder of the
+    store before, None when there was none. Raises StoreLocked, StoreError; then nothing has changed."""
     directory = directory.absolute()
     make_private(directory)
     lock = Lock.take(directory)
@@ -92,12 +95,12 @@ def restore(directory: Path, copy: Path) -> Path | None:
 
 
 def remove(copy: Path) -> None:
-    """Raises OSError."""
+    """Delete a copy and the files beside it. Raises OSError."""
     for file in (*schema.beside(copy), copy):
         file.unlink(missing_ok=True)
 
 
 def _settle(copy: Path) -> None:
-    """What is in a WAL beside it goes into the file; closing it removes the WAL."""
+    """Move what is in the WAL beside a copy into the copy. Closing the connection removes the WAL."""
     with closing(schema.connect(copy, writable=True)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

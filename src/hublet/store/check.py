@@ -1,11 +1,12 @@
-"""Looking a store through from end to end, and making a whole one of what can still be read.
+"""Checks a whole store, and repairs one by keeping what can still be read.
 
-    check     SQLite's own integrity check; header, key and manifest; every record opened. Nothing is changed
-    salvage   every record that opens by itself is kept, all others are left out, a new manifest over the rest
+    check     SQLite's own integrity check, the header, the key, the manifest, and every record. Nothing is changed
+    repair    keeps every record that opens by itself, leaves out all others, and seals a new manifest
 
-A manifest is what notices a record that was taken away or put back in an older version. Where only records that can't
-be opened are left out it vouches for the rest; where it does not fit, a new one accepts whatever is missing, so that
-needs a person's word. Callers hold the store's lock, or see it through a reader's eyes.
+The manifest tells when a record was removed or put back in an older version. If it fits except for records that can't
+be opened, it proves that all the others are there. If it does not fit, records may be missing; a new manifest would
+accept that, so a person has to agree first. Callers of `repair` hold the store's lock; `check` reads in one transaction
+and needs none.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _checking = "the cache can't be checked"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a check found. `unproved`: the manifest does not fit what is there, so records may be missing or old."""
+    """What a check found. `rows` are the records that opened, `unreadable` counts the others. `unproved` says in what
+    way the manifest does not fit what is there, so that records may be missing or old; it is empty when it fits."""
 
     format: int
     generation: int | None
@@ -48,7 +50,8 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """What a repair made: records kept and left out, whether others may be missing, where the store of before is."""
+    """What a repair did: how many records were kept and left out, why others may be missing (`Found.unproved`), and the
+    folder of the store before; None when nothing was to be repaired."""
 
     kept: int
     dropped: int
@@ -57,7 +60,7 @@ class Repaired:
 
 
 def check(path: Path, envelope: Envelope, header: schema.Header) -> Found:
-    """Look a store through, in one reading transaction. Raises StoreError when it can't be read at all."""
+    """Check a store in one reading transaction. Raises StoreError when it can't be read at all."""
     with reporting(_checking), closing(schema.connect(path, writable=False)) as connection:
         connection.execute("BEGIN")
         problems = tuple(_integrity(connection))
@@ -73,7 +76,7 @@ def check(path: Path, envelope: Envelope, header: schema.Header) -> Found:
 
 
 def is_sound(path: Path, envelope: Envelope, header: schema.Header, generation: int) -> bool:
-    """Whether a fresh look at a store finds it whole, and of this commit."""
+    """Whether the store, read afresh from the disk, is whole and has this generation."""
     try:
         found = check(path, envelope, header)
     except StoreError:
@@ -91,11 +94,12 @@ def repair(
     accept_missing: bool,
     mended: Callable[[Row], bytes] = lambda row: row.plaintext,
 ) -> Repaired:
-    """A whole store of what can be read of a damaged one, under the same key; that one is copied aside first.
+    """Replace a damaged store by a whole one with the records that can be read, under the same key. The damaged one is
+    copied aside first.
 
-    `at_least` is the count of commits outside the store, `mended` gives the plaintext that a record is to have where
-    others are left out. Raises StoreCorrupt, and changes nothing, when records may be
-    missing and that is not accepted; StoreError for the disk.
+    `at_least` is the number of commits that the key source has counted. `mended` gives the plaintext that a record is
+    to have when others are left out. Raises StoreCorrupt, and changes nothing, when records may be missing and
+    `accept_missing` is false; StoreError for the disk.
     """
     seen = check(path, envelope, header)
     if seen.fine:
@@ -136,7 +140,8 @@ def _integrity(connection: sqlite3.Connection) -> Iterator[str]:
 def _records(
     connection: sqlite3.Connection, envelope: Envelope
 ) -> tuple[dict[bytes, bytes], list[Row], set[bytes], str]:
-    """The marks of all records that are there, those that open, the ids of those that don't, and what broke it off."""
+    """The marks of all records by id, the records that open, the ids of those that don't, and the error that ended the
+    reading; empty for none."""
     marks: dict[bytes, bytes] = {}
     rows: list[Row] = []
     bad: set[bytes] = set()
@@ -157,8 +162,8 @@ def _records(
 
 
 def _every(connection: sqlite3.Connection) -> Iterator[tuple[bytes, str, bytes]]:
-    """From the front, and where a damaged page breaks that off, from the back too. Raises sqlite3.Error if both break
-    off before anything was read."""
+    """Id, kind and sealed bytes of every record that SQLite can read. The table is read from the front and, where a
+    damaged page ends that, from the back too, so that a record may come twice."""
     errors = 0
     for order in ("ASC", "DESC"):
         try:
@@ -185,7 +190,9 @@ def _manifest(connection: sqlite3.Connection) -> bytes:
 def _judged(
     envelope: Envelope, header: schema.Header, sealed: bytes, found: dict[bytes, bytes], opened: set[bytes]
 ) -> tuple[int | None, str, set[bytes]]:
-    """The generation, what the manifest says against what is there, and the ids of records of before."""
+    """The generation (None when the manifest can't be read), in what way the manifest does not fit the records that
+    were `found` (id → mark), and the ids of the records that are older versions. `opened` are the ids of the records
+    that open."""
     try:
         manifest = Manifest.open(envelope, sealed, header.format)
     except StoreError as error:

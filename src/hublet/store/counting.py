@@ -1,8 +1,9 @@
-"""How far a store has got, written down where its key is: so that an older copy of the whole store is noticed.
+"""The number of a store's last commit, kept at the key source, so that an older copy of the whole store is noticed.
 
-The manifest's generation counts the commits, and an older copy has an older one. Nothing in the copy says so; a count
-outside it does. It is written after the commit, so a crash between the two leaves a store that is ahead of its count,
-which is no reason for alarm: only a store that is behind it is an older one that was put back.
+The manifest's generation counts the commits. An older copy has a smaller generation, but nothing in the copy tells that
+it is an older one; only a count outside of it does. The count is written after the commit, so that a crash between the
+two leaves a store that is ahead of its count, which is harmless. A store that is behind its count is an older one that
+was put back.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ log = logging.getLogger("hublet.store")
 
 @runtime_checkable
 class Counting(Protocol):
-    """What a key source has besides when it may hold a counter; the contract is that of `hublet.keys.source`."""
+    """The part of a key source that can hold the count; the contract is in `hublet.keys.source`."""
 
     @property
     def counting(self) -> float | None: ...
@@ -33,8 +34,8 @@ class Counting(Protocol):
 class Counter:
     """The count of one store at its key source. Calls block; they may come from any thread.
 
-    Transitions: (made) → read → (reached → written)* → finished. What could not be written is `problem`, and is tried
-    again with the next count: a source that fails now does not stop the serving.
+    Transitions: (made) → read → (reached → written)* → finished. When the source fails, `problem` says why, and writing
+    is tried again with the next count: hublet goes on serving.
     """
 
     def __init__(self, source: object, store: bytes, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -48,12 +49,12 @@ class Counter:
 
     @property
     def possible(self) -> bool:
-        """Whether the source can hold one."""
+        """Whether the source can hold a count."""
         return self._source is not None
 
     def read(self) -> int:
-        """The last count; 0 when none was written yet, or none can be had. It never raises: what can't be read is no
-        proof of an older copy, and must not keep the store shut."""
+        """The last count; 0 when none was written yet, or it can't be read. Never raises: a count that can't be read
+        does not prove that the store is an older copy, and must not keep it from being opened."""
         if self._source is None:
             return 0
         try:
@@ -63,7 +64,8 @@ class Counter:
         return self._written
 
     def reached(self, generation: int) -> None:
-        """A commit is on disk: written down at once, or by `write` where the source wants a pause."""
+        """A commit of this generation is on the disk. The count is written down at once, or by `write` where the source
+        wants a pause between two counts."""
         self._reached = max(self._reached, generation)
         if self._pause == 0.0:
             self.finish()
@@ -74,7 +76,7 @@ class Counter:
         return self._behind and self._monotonic() - self._written_at >= self._pause
 
     def write(self) -> None:
-        """Write the count down, unless that was done within the source's pause."""
+        """Write the count down if it has changed and the source's pause since the last time is over."""
         if self.due:
             self.finish()
 

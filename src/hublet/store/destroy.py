@@ -1,12 +1,12 @@
-"""Forgetting a store for good: its data key first, so that nothing opens any more, then its files.
+"""Forgetting a store for good: first its data key is destroyed, so that nothing can be opened, then its files.
 
-    destroy_key    the wrapped data key, the recovery code's copy of it and what a passphrase needs become zeros, in one
-                   transaction, and the bytes that stood there are looked for in every live file afterwards
-    remove         the files, the database last: until then its header says that the key is destroyed, and which source
-                   kept the one above it
+    destroy_key    overwrites the wrapped data key, the recovery code's copy of it and what a passphrase source keeps in
+                   the header by zeros, in one transaction; then looks for the former bytes in each of the store's files
+    remove         removes the files, the database last: until then its header says that the key is destroyed, and which
+                   key source kept the key that wrapped it
 
-Each can be done again after a crash. Bytes are overwritten in place where they lie; nothing is claimed of what a file
-system that copies, or a disk, still keeps of them.
+Each can be done again after a crash. Bytes are overwritten where they lie. A copy-on-write file system or the disk
+itself may still keep former versions of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hublet.core.values import dataclass
 from hublet.store.failures import reporting, sync_directory
 from hublet.store.schema import beside, connect, database_name
 
-# What is left readable: with it a second attempt finds the key source.
+# The rows of the header that are left readable: with them a second attempt finds the key source.
 _KEPT = ("format", "store", "source", "source.account", "since", "was", "was.account")
 _SECRET = ("wrapped_dek", "escrow", "source.key")
 _PIECE = 1 << 20
@@ -32,7 +32,8 @@ _failed = "the cache's key can't be destroyed"
 
 @dataclass(frozen=True, slots=True)
 class Wrapping:
-    """What a database says of its key: the source that keeps it, unproved, and the bytes that have to go."""
+    """What a database's header says of its key: the source that keeps it, which is not authenticated, and the bytes
+    that have to be destroyed."""
 
     source: str | None
     parameters: Mapping[str, str]
@@ -41,16 +42,17 @@ class Wrapping:
 
 
 def databases(directory: Path) -> list[Path]:
-    """The store of a data directory and those that lie aside in it, the store itself first."""
+    """The databases in a data directory: the store, and those in its `aside-N` folders. The store comes first."""
     places = [directory, *sorted(directory.glob("aside-*"))]
     return [path for place in places if os.path.lexists(path := place / database_name)]
 
 
 def wrapping_of(database: Path) -> Wrapping:
-    """Raises StoreError when the file can't be reached at all; of one that is no database nothing is known."""
+    """Read what `destroy_key` needs to know. Of a file that is no database nothing is known. Raises StoreError when the
+    file can't be opened."""
     with reporting("the cache can't be read"), closing(connect(database, writable=False)) as connection:
         rows = _rows(connection)
-        # Without its WAL: that the database itself still has a key of before, until the WAL is moved into it.
+        # Read without the WAL too: until the WAL is moved into it, the database itself may still hold an earlier key.
         address = f"{database.absolute().as_uri()}?mode=ro&immutable=1"
         with closing(sqlite3.connect(address, uri=True)) as alone:
             before = _rows(alone)
@@ -70,23 +72,24 @@ def _rows(connection: sqlite3.Connection) -> dict[str, bytes]:
     try:
         found = connection.execute("SELECT name, value FROM header").fetchall()
     except sqlite3.Error:
-        return {}  # damaged: all of it is overwritten
+        return {}  # damaged; destroy_key overwrites the whole file then
     return {name: value for name, value in found if isinstance(name, str) and isinstance(value, bytes)}
 
 
 def destroy_key(database: Path, wrapping: Wrapping) -> None:
-    """Raises StoreError when the key may still be in a live file. The caller holds the store's lock."""
+    """Overwrite the key in a database and in the files beside it. The caller holds the store's lock. Raises StoreError
+    when the key may still be in one of the files."""
     with reporting(_failed):
         try:
             _zero_rows(database)
         except StoreFormat:
-            raise  # a link: what it points to is not ours
+            raise  # a symbolic link: the file that it leads to is not ours
         except sqlite3.Error:
             # Damaged, busy or without room to write: the files themselves are overwritten below.
             if wrapping.source is None:
                 for file in (database, *beside(database)):
                     _overwrite(file)
-        # A reader keeps old pages where they are, whatever SQLite was asked for.
+        # While another program reads the database, old pages stay where they are, even with secure_delete.
         for file in (database, *beside(database)):
             _blot(file, wrapping.secrets)
     if any(_contains(file, wrapping.secrets) for file in (database, *beside(database))):
@@ -94,8 +97,8 @@ def destroy_key(database: Path, wrapping: Wrapping) -> None:
 
 
 def remove(directory: Path, others: Iterable[Path] = ()) -> list[Path]:
-    """Removes the store's files, those of stores aside, and `others`; gives what could not be removed because
-    something else is in it. Raises StoreError. The caller holds the lock, whose file stays."""
+    """Remove the store's files, the `aside-N` folders with theirs, and `others`. The caller holds the lock, whose file
+    stays. Returns the folders that could not be removed because something else is in them. Raises StoreError."""
     database = directory / database_name
     left = []
     with reporting("the cache's files can't be removed"):
@@ -114,7 +117,8 @@ def remove(directory: Path, others: Iterable[Path] = ()) -> list[Path]:
 
 
 def _unlink(database: Path) -> None:
-    """The files beside it first: a WAL without its database would be replayed into the next one of that name."""
+    """Remove the files beside a database first: SQLite would replay a WAL without its database into the next database
+    of that name."""
     for file in (*beside(database), database):
         file.unlink(missing_ok=True)
 
@@ -132,7 +136,7 @@ def _zero_rows(database: Path) -> None:
 
 
 def _blot(file: Path, secrets: tuple[bytes, ...]) -> None:
-    """Zeros in the place of every occurrence."""
+    """Overwrite every occurrence of the secrets in a file by zeros."""
     for at, secret in _places(file, secrets):
         descriptor = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
@@ -147,7 +151,7 @@ def _contains(file: Path, secrets: tuple[bytes, ...]) -> bool:
 
 
 def _places(file: Path, secrets: tuple[bytes, ...]) -> list[tuple[int, bytes]]:
-    """Where in a file they stand."""
+    """Where in a file the secrets stand: offset and secret."""
     if not secrets or not file.exists():
         return []
     content = file.read_bytes()

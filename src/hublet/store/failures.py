@@ -1,4 +1,4 @@
-"""SQLite's and the system's failures as store errors, each one sentence."""
+"""Errors of SQLite and of the system, turned into StoreErrors with a sentence for a person."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def reporting(doing: str) -> Iterator[None]:
     except sqlite3.Error as error:
         raise _translated(error, doing) from error
     except (MemoryError, UnicodeError):
-        # A changed length that asks for more than there is; a name that SQLite quotes in its complaint about it.
+        # A damaged length can ask for more memory than there is, and SQLite may quote a damaged name in its message.
         raise StoreCorrupt(f"{doing}: the file is damaged", hint=reset_hint) from None
     except OSError as error:
         raise StoreError(
@@ -45,7 +45,7 @@ def _translated(error: sqlite3.Error, doing: str) -> StoreError:
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:
-    """Makes names that were created, moved or removed in a directory last over a power loss."""
+    """Flush a directory, so that files created, moved or removed in it stay so after a power loss. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""One hublet a store: the data directory, and the lock in it that says who has it."""
+"""The data directory, and the lock file in it, with which only one hublet at a time has the store."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ lock_name = "hublet.lock"
 
 
 def make_private(directory: Path) -> None:
-    """The data directory and its missing parents, 0700 whatever the umask is.
+    """Make the data directory and its missing parents, with mode 0700 whatever the umask is.
 
-    One that is there already is tightened when it is empty or holds a lock of ours. Raises StoreError when it belongs
-    to somebody else, or when others may write in it: they could put another file in the store's place.
+    A directory that exists already is closed to others (0700) if it is empty or has a lock file of ours in it. Raises
+    StoreError when it belongs to somebody else, or when others may write in it: they could replace the store's file.
     """
     with reporting(f"the data directory {directory} can't be used"):
         _make(directory)
@@ -35,17 +35,19 @@ def make_private(directory: Path) -> None:
 
 
 class Lock:
-    """Held from `take` to `release`. The file stays: removing it would let two processes lock two files of one name."""
+    """The lock, held from `take` to `release`. Its file is never removed: otherwise two processes could each lock a
+    file of that name, one of them removed already."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     @classmethod
     def take(cls, directory: Path) -> Lock:
-        """Raises StoreLocked, naming the holder's process when it can be read, or StoreError without locks on the disk.
+        """Take the lock of a data directory. Raises StoreLocked, with the pid of the holder if it can be read;
+        StoreError when the file system has no locks.
 
-        flock and not a record lock: it belongs to the open file, so no close() of another descriptor here drops it,
-        and the kernel drops it with the process, however that ends.
+        It is a flock and not a record lock, because a flock belongs to the open file: closing another descriptor of the
+        file does not drop it. The kernel drops it when the process ends, however it ends.
         """
         import fcntl
 
@@ -71,7 +73,8 @@ class Lock:
         return cls(descriptor)
 
     def held_in(self, directory: Path) -> Lock:
-        """This one while its file is there; else another one, in its place. Raises as `take`."""
+        """This lock, if its file is still the one in the directory; else a new lock, and this one is released. Raises
+        like `take`."""
         info = os.fstat(self._descriptor)
         try:
             found = os.lstat(directory / lock_name)
@@ -84,7 +87,7 @@ class Lock:
         return other
 
     def release(self) -> None:
-        """Lets the next one in. Harmless when called again."""
+        """Let the next hublet in. Harmless when called again."""
         if self._descriptor >= 0:
             with suppress(OSError):
                 os.ftruncate(self._descriptor, 0)
@@ -97,12 +100,12 @@ def _make(path: Path) -> None:
         return
     _make(path.parent)
     path.mkdir(mode=0o700)
-    path.chmod(0o700)  # the umask can only have taken rights away; nobody else had any in between
+    path.chmod(0o700)  # between the two calls nobody else had rights: the umask only takes away
     _make_last(path.parent)
 
 
 def _make_last(parent: Path) -> None:
-    """A power loss must not take the folder with all that is in it. Where the parent can't be read or flushed (it may
-    be somebody else's) the file system's own ordering has to do."""
+    """Flush the parent of a new folder, so that a power loss does not lose the folder and all in it. A parent that
+    can't be read or flushed, as when it is somebody else's, is left to the file system."""
     with suppress(OSError):
         sync_directory(parent)

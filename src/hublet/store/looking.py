@@ -1,4 +1,4 @@
-"""Looking into a store without being the one hublet that has it: nothing is written, not even who has the lock."""
+"""Reading a store without opening it as a hublet does: nothing is written, not even our pid into the lock file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hublet.store.unlocking import KeySource, Staging, unlocked
 
 
 class _Reading:
-    """A key source that keeps what it has: a staged key opens the store, and stays staged."""
+    """A key source that is only read: a staged key may open the store, but stays staged."""
 
     def __init__(self, source: KeySource) -> None:
         self._source = source
@@ -39,22 +39,22 @@ class _Reading:
     def load(self) -> Key | None:
         return self._source.load()
 
-    def create(self, kek: Key) -> None:  # noqa: ARG002  the contract's
+    def create(self, kek: Key) -> None:  # noqa: ARG002  the contract has it
         raise AssertionError("whoever only looks makes no key")
 
     def staged(self) -> Key | None:
         return self._source.staged() if isinstance(self._source, Staging) else None
 
     def promote(self) -> None:
-        """Left to the hublet that opens the store."""
+        """Do nothing: promoting the key is left to the hublet that opens the store."""
 
 
 @contextmanager
 def look(directory: Path, source_of: Callable[[schema.Header], KeySource], *, now: float) -> Iterator[Store]:
-    """The store of a data directory, to be read and not committed to, with the key source that `source_of` names for
-    its header; no hublet can open it meanwhile.
+    """The store of a data directory, for reading only. `source_of` gives the key source for the store's header. No
+    hublet can open the store meanwhile.
 
-    Raises StoreLocked when one has it open, else like `Store.open`; StoreError when there is no store.
+    Raises StoreLocked when a hublet has the store open, StoreError when there is none, and else like `Store.open`.
     """
     path = Path(directory).absolute() / schema.database_name
     with _shared(path.with_name(lock_name)), reporting("the cache can't be read"):
@@ -74,7 +74,8 @@ def look(directory: Path, source_of: Callable[[schema.Header], KeySource], *, no
 
 @contextmanager
 def _shared(lock: Path) -> Iterator[None]:
-    """Keep hublets out while looking. Raises StoreLocked, StoreError."""
+    """Hold a shared lock on the lock file, which keeps hublets out and other readers not. Raises StoreLocked,
+    StoreError."""
     with reporting(f"the lock {lock} can't be taken"):
         descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -92,7 +93,7 @@ def _shared(lock: Path) -> Iterator[None]:
 
 
 class _Unheld(Lock):
-    """For a Store whose lock somebody else holds for it."""
+    """A lock that does nothing, for a Store whose lock is held by `_shared`."""
 
     def __init__(self) -> None:
         super().__init__(-1)

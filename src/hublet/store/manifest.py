@@ -1,19 +1,21 @@
-"""The manifest: what the store holds, as one sealed value that is written in the same transaction as every commit.
+"""The manifest: one sealed value that says what the store holds, written in the same transaction as every commit.
 
     generation[8]              counts the commits
     SHA-256(ids)[32]           over all ids, sorted
     salt[:8] of each record    in the order of the ids
 
-Each record proves by itself that it was sealed here under its own id, not that it is still there, nor that it is the
-last one written. That is what the manifest adds, and it can say which record is off, so that damage to one is not the
-loss of all: a hash over everything could only say that something is.
+Each record proves by itself that it was sealed here under its own id. It does not prove that no record is missing, nor
+that it is the version written last. The manifest proves both. It can also tell which record is wrong, so that damage to
+one does not lose all of them; a hash over everything could only tell that something is wrong.
 
-Why eight bytes of the salt name a write: nobody without the DEK can seal a record with a salt of his choice, he can
-only put back one that we sealed, and two of those for one id agree in eight random bytes once in 2^64. The tag need
-not be in it: a salt gives the key, and under that key only the one body that we sealed opens.
+Eight bytes of the salt are enough to identify a version of a record: without the DEK nobody can seal a record with a
+salt of their choice. They can only put back a version that we sealed, and two versions of one record agree in eight
+random bytes with a probability of 2^-64. The tag is not needed: the salt determines the key, and under that key only
+the one ciphertext that we made opens.
 
-A commit computes it from what the store has in memory, verified at load and kept up since by the only writer: a
-record that was changed in the file meanwhile is not blessed by the next commit.
+A commit computes the manifest from the marks that the store has in memory. They were verified when the store was loaded
+and have been updated by its only writer since, so a record that was changed in the file meanwhile is not accepted by
+the next commit.
 """
 
 from __future__ import annotations
@@ -28,14 +30,15 @@ from hublet.store.failures import reset_hint
 from hublet.store.rows import Corrupt, Row, Unopened
 
 mark_size = 8
-# No HMAC is all zeros, so no record's id is this one.
+# The id of the manifest is all zeros. A record's id is an HMAC, which is never that.
 _kind, _id = "manifest", bytes(id_size)
 _fixed = 8 + 32
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`marks` is the first eight bytes of each record's salt, by id."""
+    """`ids` is the hash over the sorted ids; `marks` has the first eight bytes of each record's salt, in their
+    order."""
 
     generation: int
     ids: bytes
@@ -51,14 +54,15 @@ class Manifest:
 
     @classmethod
     def open(cls, envelope: Envelope, sealed: bytes, format: int) -> Manifest:
-        """Raises StoreCorrupt or StoreFormat when it is not one that this store's DEK sealed."""
+        """Raises StoreCorrupt or StoreFormat when `sealed` is not a manifest that was sealed with this store's DEK."""
         plain = envelope.open(_kind_of(format), _id, sealed)
         if len(plain) < _fixed or (len(plain) - _fixed) % mark_size:
             raise StoreCorrupt("the cache's manifest has a length that can't be", hint=reset_hint)
         return cls(int.from_bytes(plain[:8], "big"), plain[8:_fixed], plain[_fixed:])
 
     def differing(self, found: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-        """The ids whose record is not the one written last, each with the mark that it should have.
+        """The ids of the records that are not the version written last, each with the mark that it should have. `found`
+        has the marks of the records that are there, by id.
 
         Raises StoreCorrupt when a record is missing or there is one too many.
         """
@@ -74,9 +78,10 @@ class Manifest:
 def refuse_replaced(
     records: Iterable[Row | Corrupt | Unopened], found: Mapping[bytes, bytes], expected: Mapping[bytes, bytes]
 ) -> None:
-    """Raises StoreCorrupt when one of the records that differ was not damaged but replaced by another of this store.
+    """Raises StoreCorrupt when one of the records that differ is not damaged, but is an older version or another record
+    of this store.
 
-    `expected` is what `differing` gave for the marks `found`.
+    `expected` is the result of `differing` for the marks `found`.
     """
     for record in records:
         if record.id not in expected:
@@ -88,5 +93,6 @@ def refuse_replaced(
 
 
 def _kind_of(format: int) -> str:
-    """What a manifest is sealed as: it can't be passed off as that of another format."""
+    """The kind that a manifest is sealed under. It names the format, so that a manifest of one format can't be passed
+    off as one of another."""
     return _kind if format == 1 else f"{_kind}/{format}"

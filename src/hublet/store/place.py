@@ -1,7 +1,8 @@
 """Whether the store's file is still the one that was opened.
 
-SQLite goes on writing into a file that was deleted or moved away, and whoever opens the store next finds nothing of it.
-So before every commit the names of the database and of the lock have to lead to the files that are open.
+SQLite goes on writing into a file that was deleted or moved away, and the next program that opens the store finds
+nothing of that. So before every commit it is checked that the paths of the database and of the lock still lead to the
+files that are open.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ class StoreChanged(StoreCorrupt):
 
 
 class Place:
-    """Two names, and the files that they led to when it was made; and when the database was last written by hublet.
+    """The paths of the database and of the lock, the files (device and inode) that they led to when this was made, and
+    the database's size and time of change after hublet's last write.
 
-    Raises OSError when a name leads to nothing.
+    Making one raises OSError when there is no file at one of the paths.
     """
 
     def __init__(self, database: Path, lock: Path) -> None:
@@ -35,7 +37,7 @@ class Place:
 
     @property
     def problem(self) -> str:
-        """What has happened to them, as a sentence; empty while all is well, and where that can't be told."""
+        """What has happened to the files, as a sentence; empty when nothing has, or when they can't be looked at."""
         return next(filter(None, map(self._problem_of, self._names)), "")
 
     @property
@@ -47,13 +49,14 @@ class Place:
             return False
 
     def note(self) -> None:
-        """hublet itself has written into the database."""
+        """Take note that hublet itself has written into the database."""
         with suppress(OSError):
             self._written = _written(self._database)
 
     def check(self, is_sound: Callable[[], bool]) -> None:
-        """Raises StoreMisplaced. What another program has written is looked through, since SQLite would not notice it:
-        it goes on with the pages that it has in memory."""
+        """Raises StoreMisplaced when a file was deleted or replaced, or when another program has written into the
+        database and `is_sound` says that it is no longer what hublet last committed. SQLite itself would not notice: it
+        goes on with the pages that it has in memory."""
         problem = self.problem
         if not problem and self.touched:
             if is_sound():

@@ -1,10 +1,10 @@
-"""Another database in the store's place, in one step, and nothing of the one before is lost.
+"""Puts another database in the store's place, in one step, and keeps a copy of the one before.
 
-    keep aside    what lies there is copied into a folder `aside-N` of the data directory, flushed
-    settle        its WAL is moved into it, and removed: a WAL of one database must never lie beside another
-    rename        the new one takes the name
+    keep aside    the store's files are copied into a folder `aside-N` of the data directory, and flushed
+    settle        the WAL is moved into the database and removed: a WAL must never lie beside another database
+    rename        the new database takes the store's name
 
-A crash before the rename leaves the store as it was, one after it the new store. The caller holds the store's lock.
+A crash before the rename leaves the store as it was, a crash after it the new store. The caller holds the store's lock.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from hublet.store.reset import new_folder
 
 
 def new_path(path: Path) -> Path:
-    """Where a database is made before it takes the store's place; what a crash left there is removed by the next."""
+    """Where a database is made before it takes the store's place. What a crash leaves there is overwritten the next
+    time."""
     return path.with_name(f"{path.name}.new")
 
 
 def keep_aside(path: Path) -> Path | None:
-    """A copy of a store's files in a new folder, which is given; None when there is none. Raises OSError."""
+    """Copy a store's files into a new folder `aside-N`. Returns the folder, None when there are no files. Raises
+    OSError."""
     files = [file for file in (path, *schema.beside(path)) if os.path.lexists(file)]
     if not files:
         return None
@@ -43,7 +45,8 @@ def keep_aside(path: Path) -> Path | None:
 
 
 def copied(source: Path, target: Path) -> None:
-    """A private copy of a file, on disk when it returns; the target must be free. Raises OSError."""
+    """Copy a file; the copy is private (0600), and on the disk when this returns. Raises OSError, also when `target`
+    exists."""
     from shutil import copyfileobj
 
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -55,8 +58,8 @@ def copied(source: Path, target: Path) -> None:
 
 
 def replace(path: Path, new: Path) -> Path | None:
-    """Puts `new` (whole, flushed, nothing beside it) in the store's place; gives where the one before lies, if there
-    was one. Raises OSError; then the store is as it was."""
+    """Put the database `new`, which is whole, flushed and without a WAL, in the store's place. Returns the folder with
+    the copy of the store before, None when there was none. Raises OSError; then the store is as it was."""
     aside = keep_aside(path)
     with _undone(aside):
         _settle(path)
@@ -68,7 +71,7 @@ def replace(path: Path, new: Path) -> Path | None:
 
 @contextmanager
 def _undone(aside: Path | None) -> Iterator[None]:
-    """What fails is tried again and again: it must not leave a copy each time."""
+    """Remove the copy when the rest fails: hublet tries again and again, and each try would leave one."""
     try:
         yield
     except BaseException:
@@ -80,9 +83,9 @@ def _undone(aside: Path | None) -> Iterator[None]:
 
 
 def _settle(path: Path) -> None:
-    """What is in the WAL of a database goes into it, if it is one."""
+    """Move what is in the WAL into the database, if it can be opened, and remove the files beside it."""
     if os.path.lexists(path):
         with suppress(sqlite3.Error, OSError, MemoryError), closing(schema.connect(path, writable=True)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     for file in schema.beside(path):
-        file.unlink(missing_ok=True)  # in the copy it is still there
+        file.unlink(missing_ok=True)  # the copy aside still has them

@@ -1,4 +1,4 @@
-"""Putting a store that can't be opened out of the way, without losing a byte of it."""
+"""Moves a store that can't be opened out of the way, without losing a byte of it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from hublet.store.schema import beside, database_name
 
 
 def reset(directory: Path) -> Path:
-    """Moves the store's files into a folder `aside-N` of the data directory and gives it. The next open starts anew.
+    """Move the store's files into a new folder `aside-N` of the data directory, which is returned. The next open makes
+    a new store.
 
-    Raises StoreLocked while a hublet has the store, StoreError when there is none or it can't be moved.
+    Raises StoreLocked while a hublet has the store open, StoreError when there is no store or it can't be moved.
     """
     directory = Path(directory).absolute()
     path = directory / database_name
@@ -28,7 +29,7 @@ def reset(directory: Path) -> Path:
             raise missing
         with reporting("the cache can't be moved aside"):
             aside = new_folder(directory)
-            # The database first: what stays behind when this is cut short is a WAL alone, which a new store removes.
+            # The database first: if this is interrupted, only a WAL stays behind, which a new store removes.
             for file in (path, *beside(path)):
                 if os.path.lexists(file):
                     file.rename(aside / file.name)
@@ -40,7 +41,7 @@ def reset(directory: Path) -> Path:
 
 
 def new_folder(directory: Path) -> Path:
-    """A folder `aside-N` that was not there, private. Raises OSError."""
+    """Make a new private folder `aside-N` with the first free number. Raises OSError."""
     for number in count(1):
         folder = directory / f"aside-{number}"
         try:

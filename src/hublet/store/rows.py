@@ -1,4 +1,4 @@
-"""Records as the store takes and gives them."""
+"""Records as the store takes them and gives them back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hublet.core.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A record that opened: exactly what was last committed under this id."""
+    """A record that opened: exactly what was last committed under its id."""
 
     kind: str
     id: bytes
@@ -19,7 +19,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Corrupt:
-    """A record that does not open, but belongs here by the manifest. `kind` is what the file says, unproved."""
+    """A record that does not open, although the manifest has its id. `kind` is what the file says, unverified."""
 
     id: bytes
     kind: str
@@ -27,7 +27,7 @@ class Corrupt:
 
 @dataclass(frozen=True, slots=True)
 class Unopened:
-    """A record that is there as it was last written, left shut. `kind` is what the file says, unproved."""
+    """A record that is there as it was last written, but was not opened. `kind` is what the file says, unverified."""
 
     id: bytes
     kind: str
@@ -35,7 +35,7 @@ class Unopened:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A record to be put under its id, in place of the one that may be there."""
+    """A record to be written under its id, in place of one that may be there."""
 
     kind: str
     id: bytes
@@ -43,6 +43,6 @@ class Write:
 
 
 def drained(records: list[Row | Corrupt | Unopened]) -> Iterator[Row | Corrupt | Unopened]:
-    """The last first; each is let go as it is taken."""
+    """The records, the last first. Each is removed from the list when it is taken, so that its memory can be freed."""
     while records:
         yield records.pop()

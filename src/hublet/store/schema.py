@@ -1,20 +1,21 @@
-"""The file's format: tables, header rows, and the only ways in: `create`, `connect`, `read_header`.
+"""The format of the store's file: its tables, the rows of its header, and the only functions that open or make it.
 
     header    name → value     format           "1"
-                               wrapped.format   the format when the DEK was wrapped, if a migration came after it
+                               wrapped.format   the format in which the DEK was wrapped, if it was migrated since
                                store            the store's UUID, 16 bytes
                                source           the key source's name
                                source.NAME      a parameter of the key source
-                               check            tells another KEK from damage (envelope.check_value)
+                               check            tells a wrong KEK from a damaged header (envelope.check_value)
                                since            when this key was made, seconds since 1970, decimal
-                               was, was.account the keyring's entry of before, which may still be there
+                               was, was.account the former entry in the keyring, which may still be there
                                wrapped_dek      the DEK under the KEK, bound to every row above; zeros: destroyed
                                escrow           the DEK under a recovery code, see unlocking.py; may be missing
                                manifest         see manifest.py
     records   id → kind, sealed
 
-A format's number is in the AAD of its manifest from format 2 on: an older number can't be written into the header.
-The `header` table stays readable as it is in every later format: that is how an older hublet knows a newer store.
+Format 1 is the only one so far. From format 2 on, the manifest's associated data names the format, so that nobody can
+write an older number into the header. Every later format keeps the table `header` as it is: so an older hublet can tell
+that a store is newer.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ format_version = 1
 application_id = 0x48754C74  # "HuLt"
 busy_seconds = 1.0
 
-# records is WITHOUT ROWID: one tree, and no index beside it that could come to disagree with the table.
+# records is WITHOUT ROWID: a single tree, without a separate index that could differ from the table after damage.
 tables = {
     "header": "CREATE TABLE header (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID",
     "records": (
@@ -44,21 +45,22 @@ tables = {
     ),
 }
 tables_of = {format_version: tables}
-"""By format: those of every format that can still be opened, to be brought to this one (migrations.py)."""
+"""The tables of every format that can be opened, by format. Older ones are brought to this one (migrations.py)."""
 wrapped_format = "wrapped.format"
-# The rows that are sealed themselves and change alone; every other row is authenticated by the wrapped DEK.
+# The rows that are sealed themselves and change by themselves. The wrapped DEK authenticates every other row.
 sealed_rows = frozenset({"wrapped_dek", "escrow", "manifest"})
 
 
 @dataclass(frozen=True)
 class Header:
-    """The header's rows. Nothing in it is to be believed before `authenticated()` has opened the wrapped DEK."""
+    """The header's rows. They are not to be trusted before the wrapped DEK has been opened with `authenticated()` as
+    its associated data."""
 
     rows: Mapping[str, bytes]
 
     @classmethod
     def describing(cls, store: bytes, source: str, parameters: Mapping[str, str], check: bytes, since: int) -> Header:
-        """The header of a new store or key, still without its sealed rows."""
+        """The header of a new store, or of a store with a new key, still without its sealed rows."""
         rows = {"format": str(format_version).encode(), "store": store, "source": source.encode(), "check": check}
         rows["since"] = str(since).encode()
         return cls(rows | {f"source.{name}": value.encode() for name, value in parameters.items()})
@@ -67,7 +69,8 @@ class Header:
         return Header({**self.rows, **sealed})
 
     def authenticated(self) -> bytes:
-        """The rows that are not sealed themselves as one unambiguous byte string: sorted, each part length-prefixed."""
+        """The rows that are not sealed themselves, as one unambiguous byte string: sorted by name, each name and value
+        after its length."""
         rows = {**self.rows, "format": self.rows.get(wrapped_format, self.rows["format"])}
         parts = []
         for name, value in sorted(rows.items()):
@@ -90,19 +93,19 @@ class Header:
 
     @property
     def since(self) -> int | None:
-        """When the key was made, in seconds of the wall clock."""
+        """When the key was made, in seconds since 1970; None when the header does not say."""
         text = self.rows.get("since", b"")
         return int(text) if text.isdigit() and len(text) < 16 else None
 
     @property
     def former_account(self) -> str | None:
-        """The account of the keyring's entry that kept the key before."""
+        """The account of the keyring's entry that kept the key before this one; None when there was none."""
         value = self.rows.get("was.account")
         return value.decode("utf-8", "replace") if value else None
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The key source's own, as it gave them when the store was made."""
+        """The key source's parameters, as it gave them when the store or its present key was made."""
         prefix = "source."
         return {
             name.removeprefix(prefix): value.decode("utf-8", "replace")
@@ -112,11 +115,12 @@ class Header:
 
 
 def create(path: Path, header: Header) -> None:
-    """A new store, whole or not at all: made beside its place, flushed, moved there. Raises sqlite3.Error, OSError.
+    """Make a new store, whole or not at all: it is built beside its place, flushed, and renamed. Raises sqlite3.Error,
+    OSError.
 
-    The caller holds the lock and has seen that `path` is free.
+    The caller holds the lock and has made sure that there is no file at `path`.
     """
-    # A WAL without its database would be replayed into the next one of that name.
+    # SQLite would replay a WAL that was left without its database into the next database of that name.
     for leftover in beside(path):
         leftover.unlink(missing_ok=True)
     temporary = path.with_name(f"{path.name}.new")
@@ -126,18 +130,19 @@ def create(path: Path, header: Header) -> None:
 
 
 def build(path: Path, header: Header, records: Iterable[tuple[bytes, str, bytes]] = ()) -> None:
-    """A database at a place where nobody looks for one, flushed when this returns. Raises sqlite3.Error, OSError."""
+    """Build a database at a path where nobody opens one yet; it is on the disk when this returns. Raises sqlite3.Error,
+    OSError."""
     for leftover in (path, *beside(path)):
-        leftover.unlink(missing_ok=True)  # of a crash
-    # Before SQLite sees it. It gives -wal and -shm the mode of the main file, so they are private from the start too.
+        leftover.unlink(missing_ok=True)  # a crash may have left them
+    # Made before SQLite opens it, which gives -wal and -shm the mode of the main file: all are private from the start.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
         with closing(_connection(path, "rw")) as connection:
-            # No journal and no flush of SQLite's own: until it is renamed nobody looks at this file.
+            # SQLite needs no journal file and no flush here: nobody opens this file until it is flushed and renamed.
             connection.execute("PRAGMA journal_mode = MEMORY")
             connection.execute("PRAGMA synchronous = OFF")
-            # 16 KB pages: a record is two pages instead of six, and 200 of them load a third faster.
+            # With 16 KB pages a record takes two pages instead of six, and 200 records load a third faster.
             connection.execute("PRAGMA page_size = 16384")
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(f"PRAGMA application_id = {application_id}")
@@ -146,7 +151,7 @@ def build(path: Path, header: Header, records: Iterable[tuple[bytes, str, bytes]
             connection.executemany("INSERT INTO header VALUES (?, ?)", header.rows.items())
             connection.executemany("INSERT INTO records (id, kind, sealed) VALUES (?, ?, ?)", records)
             connection.execute("COMMIT")
-            # After the tables, not before: a WAL that could not be moved into the file at close would be left behind.
+            # After the tables were written: otherwise a WAL could be left behind when it can't be moved into the file.
             connection.execute("PRAGMA journal_mode = WAL")
         os.fsync(descriptor)
     finally:
@@ -167,13 +172,14 @@ def has_wal(path: Path) -> bool:
 
 
 def connect(path: Path, *, writable: bool, alone: bool = False) -> sqlite3.Connection:
-    """A connection to a store that exists. Raises sqlite3.Error, OSError, StoreFormat.
+    """A connection to a store that exists. It may be used from any thread, by one at a time. Raises sqlite3.Error,
+    OSError, StoreFormat.
 
-    One that is not writable leaves the database and a WAL left by a crash as they are, also when it is closed (a
-    writable one would move the WAL into the database then). It may be used from any thread, by one at a time.
-    Where the caller knows that nobody else writes (`alone`), no file is made beside the database.
+    A connection that is not writable leaves the database as it is, and a WAL that a crash has left too (a writable one
+    moves the WAL into the database when it is closed). With `alone` the caller knows that nobody else writes; then no
+    file is made beside the database.
     """
-    # O_NOFOLLOW: a link would have SQLite keep the WAL beside the link's target.
+    # O_NOFOLLOW, because with a symbolic link SQLite would keep the WAL beside the link's target.
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
     except OSError as error:
@@ -184,7 +190,7 @@ def connect(path: Path, *, writable: bool, alone: bool = False) -> sqlite3.Conne
     if writable:
         try:
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA fullfsync = ON")  # what macOS calls a flush that reaches the disk
+            connection.execute("PRAGMA fullfsync = ON")  # on macOS only this flush reaches the disk
             connection.execute("PRAGMA secure_delete = ON")
         except BaseException:
             connection.close()
@@ -193,8 +199,8 @@ def connect(path: Path, *, writable: bool, alone: bool = False) -> sqlite3.Conne
 
 
 def keep_few_pages(connection: sqlite3.Connection) -> None:
-    """A quarter of a MiB for pages in place of two: each record is read once, and then is ours. Not for a database that
-    may be damaged: this reads it. Raises sqlite3.Error."""
+    """Keep only 256 KiB of pages in memory instead of SQLite's 2 MB: each record is read only once. This reads the
+    database, so it is not to be called for one that may be damaged. Raises sqlite3.Error."""
     connection.execute("PRAGMA cache_size = -256")
 
 
@@ -218,7 +224,8 @@ def read_header(connection: sqlite3.Connection) -> Header:
         )
     if int(version) not in tables_of:
         raise StoreFormat(f"the cache is of the unknown format {int(version)}", hint=reset_hint)
-    # A trigger or a view slipped into the file would run in our name, so the tables are ours to the letter or not used.
+    # A trigger or a view that somebody put into the file would run as part of our statements. So the file is only used
+    # if its tables are ours to the letter, and there is nothing else.
     if found != tables_of[int(version)]:
         raise StoreCorrupt("the cache's tables are not those that hublet makes", hint=reset_hint)
     if not {"store", "source", "check", "wrapped_dek", "manifest"} <= rows.keys() or len(rows["store"]) != uuid_size:
@@ -231,11 +238,11 @@ def _connection(path: Path, mode: str) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
         timeout=busy_seconds,
-        isolation_level=None,  # transactions are begun and ended by name
+        isolation_level=None,  # transactions are begun and ended explicitly
         check_same_thread=False,
     )
     try:
-        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")  # damage must not stop a whole read
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")  # damaged text must not end a whole read
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
         connection.execute("PRAGMA temp_store = MEMORY")

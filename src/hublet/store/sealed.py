@@ -1,7 +1,7 @@
-"""The sealed store: every record encrypted, one transaction a commit, a manifest over them all.
+"""The sealed store: every record is encrypted, every commit is one transaction, and a manifest covers all records.
 
-A store is only read until it has proved itself: `open` and `load` use a read-only connection, the first `commit` opens
-another one. So what a wrong key, a damaged header or a newer format keeps shut is left as it was, byte by byte.
+A store is only read until it is verified: `open` and `load` use a read-only connection, and the first `commit` opens a
+writable one. So a store that can't be opened (wrong key, damaged header, newer format) stays as it is, byte by byte.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ _write_failed = "the cache can't be written"
 class Store:
     """One hublet's store. Transitions: open (reading) → commit (writing) → closed.
 
-    Its methods may be called from any thread, but by one at a time: the caller serialises them (the daemon's
-    commits run one after another in a worker thread).
+    Its methods may be called from any thread, but by one at a time; the caller sees to that (Archive holds a lock).
     """
 
     def __init__(
@@ -55,20 +54,20 @@ class Store:
         self.header = header
         self.envelope = envelope
         self.generation = manifest.generation  # of the last commit; it only ever grows
-        # Whether old ciphertext may still be in the live files: call `scrub` again later. A WAL that is there now was
-        # left by a crash, perhaps the one between a commit and its scrub.
+        # Whether replaced ciphertext may still be in the files, so that `scrub` has to be called again. A WAL that is
+        # there now was left by a crash, which may have come between a commit and its scrub.
         self.scrub_due = schema.has_wal(path)
         self.place = Place(path, path.with_name(lock_name))
         self._lock = lock
         self._connection = connection
         self._writing = False
         self._randomness = randomness
-        # What the last write of each record is known by, None while what is in the file has yet to be verified.
+        # The mark of each record by id (`mark_of`); None until the file has been verified by `load`.
         self._marks: dict[bytes, bytes] | None = None
         self._sealed_manifest = b""
         self.counter = Counter(None, header.store)
-        self.restored_at: float | None = None  # when it was noticed that this is an older store that was put back
-        self._at_least = 0  # the last count: the next commit goes beyond it, so that no other old store gets past it
+        self.restored_at: float | None = None  # when this was found to be an older store that was put back
+        self._at_least = 0  # the key source's count; the next generation is larger, else another old copy would pass
 
     @classmethod
     def open(
@@ -79,10 +78,10 @@ class Store:
         randomness: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], float] = time.time,
     ) -> Self:
-        """The store of a data directory, which is made (0700, its files 0600) with a new store when there is none.
+        """Open the store of a data directory. Directory (0700) and store (0600) are made when there is none.
 
-        Raises StoreLocked when another hublet has it; KeySourceError when the source has no key for it, or another
-        one; StoreFormat when it is of a newer format or no store; StoreCorrupt when header or manifest were changed;
+        Raises StoreLocked when another hublet has it open; KeySourceError when the source has no key or a wrong one;
+        StoreFormat when it has a newer format or is no store; StoreCorrupt when header or manifest were changed;
         StoreError for the disk. Whatever is raised, a store that was there is not changed.
         """
         directory = Path(directory).absolute()
@@ -100,7 +99,7 @@ class Store:
 
     @classmethod
     def recover(cls, directory: Path, code: Key, *, randomness: Callable[[int], bytes] = os.urandom) -> Self:
-        """The store that is there, by its recovery code instead of its key source. Raises like `open`."""
+        """Open an existing store with its recovery code instead of its key source. Raises like `open`."""
         return cls._opened_by(Path(directory).absolute(), lambda header: recovered(header, code), randomness)
 
     @classmethod
@@ -134,17 +133,17 @@ class Store:
         from hublet.store.migrations import upgrade
 
         with store:
-            store.load()  # it proves itself before it is changed
+            store.load()  # verify it before it is changed
             upgrade(path, header, envelope, randomness)
         return cls._opened_by(directory, lambda _: envelope, randomness)
 
     def load(self, *, unopened: frozenset[str] = frozenset()) -> Iterator[Row | Corrupt | Unopened]:
-        """All records, in no order. All is verified before the first one is given; each is let go as it is taken.
+        """All records, in no order. All are verified before the first is given, and each is freed once it is taken.
 
-        Those of the kinds `unopened` are only checked to be there as last written. That they are of that kind is not
-        known before they are opened: the caller has to know their ids.
-        Raises StoreCorrupt when a record is missing, added, swapped with another or put back in an older version,
-        StoreError for the disk. A record that was damaged by itself is given as Corrupt: only what it held is lost.
+        Records of the kinds `unopened` are only checked to be there as last written. Their kind is not authenticated
+        before they are opened, so the caller has to know their ids. Raises StoreCorrupt when a record is missing,
+        added, swapped with another or put back in an older version; StoreError for the disk. A record that is damaged
+        is given as Corrupt: only its own content is lost.
         """
         with reporting(_read_failed):
             self._connection.execute("BEGIN")
@@ -159,7 +158,7 @@ class Store:
             raise StoreCorrupt("an older version of the cache was put in its place", hint=reset_hint)
         expected = manifest.differing(found)
         if expected and unopened:
-            return self.load()  # what is off may be one that was not opened: look at them all
+            return self.load()  # the wrong record may be an unopened one: open them all
         refuse_replaced(loaded, found, expected)
         self._marks = found | expected
         self._sealed_manifest = sealed
@@ -168,7 +167,7 @@ class Store:
         return drained(loaded)
 
     def read(self, kind: str, id: bytes) -> Row | Corrupt | None:
-        """One record as it was last committed; None when there is none. Raises StoreError."""
+        """One record as it was last committed; None without one, Corrupt if it does not open. Raises StoreError."""
         if self._marks is None:
             self.load()
         assert self._marks is not None
@@ -181,11 +180,12 @@ class Store:
         return self._proved(found) if found is not None else Corrupt(id, kind)
 
     def commit(self, writes: Iterable[Write], deletes: Iterable[bytes] = ()) -> None:
-        """Deletes, then writes, in one transaction with the manifest: on disk when it returns, all or nothing.
+        """Delete, then write records, in one transaction with the manifest: all or nothing, on the disk when it
+        returns.
 
-        Raises StoreError (StoreCorrupt when the file was changed behind our back) and then leaves what was there. An
-        id that is not there is deleted without complaint; without a change nothing is written. Each record is sealed
-        when its turn comes: ten thousand plaintexts and as many sealed ones beside them would be memory for nothing.
+        Raises StoreError (StoreCorrupt when another program changed the file); then nothing has changed. Ids that are
+        not there are ignored; without a change nothing is written. Each record is sealed just before it is written, so
+        that not all plaintexts and all sealed records are in memory at once.
         """
         if self._marks is None:
             self.load()
@@ -207,19 +207,19 @@ class Store:
                     )
                     generation, manifest = self._next, self._manifest(self.envelope, marks)
                     connection.execute("UPDATE header SET value = ? WHERE name = 'manifest'", (manifest,))
-                # Each writing has a mark of its own: one that is not there any more was overwritten, or deleted.
+                # Every version of a record has its own mark. One that is missing now was overwritten or deleted.
                 self.scrub_due = self.scrub_due or not had.items() <= marks.items()
                 self._marks, self._sealed_manifest, self.generation = marks, manifest, generation
                 self.counter.reached(generation)
         self._try_to_scrub()
 
     def rekey(self, source: KeySource, kek: Key, renamed: Callable[[Row, Envelope], bytes | None], now: float) -> int:
-        """Seals everything anew, under a new DEK that is wrapped under `kek` of `source`, in one transaction.
+        """Seal everything anew, under a new DEK that is wrapped under `kek` of `source`, in one transaction.
 
-        `renamed` gives the id that a record has by the new envelope, or None to leave the record behind. Ids come from
-        the DEK, so all of them change, and with them the names of icons. A recovery code becomes void. Gives the number
-        of records that were left behind, because they could not be opened or were not named. Raises StoreError; then
-        the store is the old one, or, when a commit failed half-way, whichever of the two the file holds.
+        `renamed` gives a record's id under the new envelope, or None to leave the record behind. Ids are made with the
+        DEK, so all of them change, and with them the names of icons. A recovery code becomes void. Returns the number
+        of records that were left behind, because they don't open or have no new id. Raises StoreError; then the store
+        is the old one or, when the COMMIT itself failed, whichever of the two the file holds.
         """
         rows = list(self.load())
         header, envelope = header_under(
@@ -255,7 +255,7 @@ class Store:
         return len(rows) - len(sealed)
 
     def escrow(self, code: Key, now: float) -> None:
-        """Keeps the DEK under a recovery code too, in place of the code before. Raises StoreError."""
+        """Wrap the DEK under a recovery code too, in place of the code before it. Raises StoreError."""
         if self._marks is None:
             self.load()
         marks = self._marks
@@ -268,10 +268,10 @@ class Store:
         self._try_to_scrub()
 
     def renew(self, writes: Iterable[Write]) -> Path | None:
-        """Makes the store anew under the same key, of these records alone: its file was deleted, replaced or damaged.
+        """Make the store anew under the same key, with these records only, after its file was deleted or damaged.
 
-        What lies in its place is moved aside, into the folder that is given. Raises StoreError: StoreLocked when the
-        lock was lost and another hublet has it by now.
+        Returns the folder with a copy of what lay in its place, None when there was nothing. Raises StoreError, and
+        StoreLocked when the lock's file was lost and another hublet has the lock now.
         """
         with reporting(_write_failed):
             make_private(self.path.parent)
@@ -291,10 +291,10 @@ class Store:
         return aside
 
     def scrub(self) -> bool:
-        """Takes replaced and deleted records' ciphertext out of the live files; False when a reader kept it in.
+        """Remove the ciphertext of replaced and deleted records from the files. False when a reader prevented it.
 
-        secure_delete has overwritten it in the pages that are new; moving those into the database and cutting the WAL
-        to nothing removes the last of it. Nothing is claimed of what file system or disk keep. Raises StoreError.
+        secure_delete has overwritten it in the pages in the WAL. Moving those into the database and truncating the WAL
+        removes the last of it. File system and disk may still keep former versions. Raises StoreError.
         """
         with reporting(_write_failed):
             busy = self._writable().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
@@ -303,14 +303,14 @@ class Store:
         return not busy
 
     def close(self) -> None:
-        """Closes the file and lets the next hublet in. Harmless when called again."""
+        """Close the file and let the next hublet in. Harmless when called again."""
         self.counter.finish()
         with suppress(sqlite3.Error):
             self._connection.close()
         self._lock.release()
 
     def compare(self, counter: Counter, now: float) -> None:
-        """Notice whether a key source has counted more commits than this store has."""
+        """Set `restored_at` when the key source has counted more commits than this store has: it is an older copy."""
         self._at_least = max(self._at_least, counter.read())
         if self._at_least > self.generation and self.restored_at is None:
             self.restored_at = now
@@ -328,13 +328,13 @@ class Store:
         self.close()
 
     def _records(self, unopened: frozenset[str]) -> Iterator[tuple[object, str, object]]:
-        """Of the kinds `unopened` only as many bytes as a record is known by: the rest stays on the disk."""
+        """All rows; of the kinds `unopened` only the bytes that `mark_of` needs, and the rest stays on the disk."""
         kinds = ", ".join("?" * len(unopened))
         sealed = f"CASE WHEN kind IN ({kinds}) THEN substr(sealed, 1, {head_size}) ELSE sealed END"
         return iter(self._connection.execute(f"SELECT id, kind, {sealed} FROM records", tuple(unopened)))  # noqa: S608
 
     def _proved(self, record: tuple[object, str, object]) -> Row | Corrupt:
-        """A record that is read by itself, which has to be the one that was last written."""
+        """A record that was read alone, opened; Corrupt when it is not the version that was written last."""
         found: dict[bytes, bytes] = {}
         opened = self._opened(record, found)
         if isinstance(opened, Unopened) or self._marks is None or self._marks.get(opened.id) != found[opened.id]:
@@ -372,15 +372,15 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing. Until it has ended well, what the file holds counts as unknown."""
+        """A transaction, all or nothing. Until its COMMIT has succeeded, the file's content counts as unknown."""
         from hublet.store.check import is_sound
 
         self.place.check(lambda: is_sound(self.path, self.envelope, self.header, self.generation))
         connection = self._writable()
-        self._marks = None  # a COMMIT that failed may be on disk all the same: the next commit looks at the file first
+        self._marks = None  # a COMMIT that failed may still be on the disk, so the next commit loads the file first
         try:
             connection.execute("BEGIN IMMEDIATE")
-            # What the marks describe must still be what is there: a manifest over anything else would vouch for it.
+            # The marks must still describe what is there: a new manifest vouches for the file as the marks say it is.
             if not hmac.compare_digest(self._stored_manifest(), self._sealed_manifest):
                 raise StoreChanged("the cache was changed by another program while hublet had it open", hint=reset_hint)
             yield connection
@@ -389,11 +389,11 @@ class Store:
         except BaseException:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-            self._writing = False  # one that was opened while the disk was read-only would stay so for ever
+            self._writing = False  # open it again the next time: one opened while the disk was read-only stays so
             raise
 
     def _try_to_scrub(self) -> None:
-        """What was committed is on disk already: a disk that fails now must not make it look undone."""
+        """Scrub if it is due. The commit is on the disk already, so an error must not make it look undone."""
         if self.scrub_due:
             with suppress(StoreError):
                 self.scrub()

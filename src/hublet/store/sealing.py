@@ -1,4 +1,4 @@
-"""One record, from its plaintext to its row and back."""
+"""One record, from its plaintext to its row in the database and back."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from hublet.store.manifest import mark_size
 from hublet.store.rows import Corrupt, Row, Write
 
 padded_kinds = frozenset({"secret"})
-"""Kinds whose length alone would tell something: a record of theirs is filled up to a multiple of 256 bytes."""
+"""Kinds of records whose length alone would tell something. Their plaintext is padded to a multiple of 256 bytes."""
 
 head_size = 1 + mark_size
-"""So many bytes of a sealed record are enough for `mark_of`."""
+"""How many bytes from the beginning of a sealed record `mark_of` needs."""
 
 
 def mark_of(sealed: bytes) -> bytes:
-    """What a write is known by in the manifest."""
+    """The first eight bytes of a sealed record's salt: what the manifest knows this version of the record by."""
     return sealed[1:head_size]
 
 
 def sealed_row(
     write: Write, envelope: Envelope, marks: dict[bytes, bytes], randomness: Callable[[int], bytes]
 ) -> tuple[bytes, str, bytes]:
-    """The row of a record, whose mark is added to `marks`."""
+    """Seal a record. Returns its row (id, kind, sealed) and adds its mark to `marks`."""
     plaintext = pad(write.plaintext) if write.kind in padded_kinds else write.plaintext
     sealed = envelope.seal(write.kind, write.id, plaintext, randomness(salt_size))
     marks[write.id] = mark_of(sealed)
@@ -32,6 +32,7 @@ def sealed_row(
 
 
 def opened_row(id: bytes, kind: str, sealed: bytes, envelope: Envelope) -> Row | Corrupt:
+    """The inverse of `sealed_row`; Corrupt when the record does not open."""
     try:
         plaintext = envelope.open(kind, id, sealed)
         return Row(kind, id, unpad(plaintext) if kind in padded_kinds else plaintext)

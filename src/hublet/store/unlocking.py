@@ -1,8 +1,11 @@
-"""From a key source to the store's own key: making a store, unlocking one that is there, another key for it.
+"""From a key source's key (the KEK) to the store's own key (the DEK): making a store, unlocking one, recovering one.
 
-escrow    at[8] ‖ the DEK under the recovery code, 81 bytes (envelope.wrap), or nothing: made void by a newer key
-            associated data = "hublet/1/escrow" ‖ at ‖ the header as wrapped_dek is bound to it
-            at = when the code was made, seconds since 1970, big-endian
+The header's row `escrow` lets a recovery code open the store. It is empty when the store got another DEK after the code
+was made, which makes the code void.
+
+    escrow    at[8] ‖ the DEK under the recovery code, 81 bytes (envelope.wrap)
+                associated data = "hublet/1/escrow" ‖ at ‖ the header's rows that wrapped_dek is bound to
+                at = when the code was made, in seconds since 1970, big-endian
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ Randomness = Callable[[int], bytes]
 
 
 class KeySource(Protocol):
-    """What the store needs of a source: the contract of `hublet.keys.source`, which this folder does not import."""
+    """What the store needs of a key source; the contract is in `hublet.keys.source`, which this folder does not
+    import."""
 
     @property
     def name(self) -> str: ...
@@ -40,7 +44,7 @@ class KeySource(Protocol):
 
 @runtime_checkable
 class Staging(Protocol):
-    """What a source has besides when its key can be replaced."""
+    """What a key source has besides when its key can be replaced."""
 
     def staged(self) -> Key | None: ...
 
@@ -48,7 +52,8 @@ class Staging(Protocol):
 
 
 def create_store(path: Path, source: KeySource, randomness: Randomness, now: float) -> None:
-    """A new, empty store. The key is durable before the store is there, so there is no store without one."""
+    """Make a new, empty store. The key source keeps the key before the store is made, so that no store is without a
+    key. Raises KeySourceError, sqlite3.Error, OSError."""
     kek = source.load()
     if kek is None:
         kek = Key(randomness(key_size))
@@ -67,9 +72,10 @@ def header_under(
     now: float,
     before: Mapping[str, bytes] | None = None,
 ) -> tuple[schema.Header, Envelope]:
-    """The header of a store with a new DEK under a KEK, still without its manifest, and that DEK's envelope.
+    """Make a DEK and wrap it under `kek`. Returns the store's header, still without its manifest, and the envelope of
+    the DEK.
 
-    `before` are the rows that tell of the key source before (`former`).
+    `source` and `parameters` are the key source's. `before` are the rows that tell of the source before it (`former`).
     """
     dek = Key(randomness(key_size))
     header = schema.Header.describing(store, source, parameters, check_value(kek, store), int(now))
@@ -79,9 +85,9 @@ def header_under(
 
 
 def peek(directory: Path) -> schema.Header | None:
-    """The header of the store in a data directory, unproved, or None when there is no store. Changes nothing.
+    """The header of the store in a data directory, not authenticated; None when there is no store. Changes nothing.
 
-    Raises StoreError and its kinds.
+    Raises StoreError or one of its subclasses.
     """
     path = Path(directory).absolute() / schema.database_name
     if not path.exists() and not path.is_symlink():
@@ -91,7 +97,8 @@ def peek(directory: Path) -> schema.Header | None:
 
 
 def unlocked(header: schema.Header, source: KeySource) -> Envelope:
-    """The envelope of a store's DEK. Never makes a key: a new one could not open what is there."""
+    """The envelope of a store's DEK, unwrapped with the key of `source`. Never makes a key: a new one could not open
+    the store. Raises KeySourceError, StoreError, StoreCorrupt."""
     refuse_forgotten(header)
     if header.source != source.name:
         raise KeySourceError(
@@ -103,7 +110,7 @@ def unlocked(header: schema.Header, source: KeySource) -> Envelope:
     kek = source.load()
     staged = None
     if (kek is None or not fits(header, kek)) and isinstance(source, Staging):
-        staged = source.staged()  # a crash came between the commit under this key and its promotion
+        staged = source.staged()  # a crash between the commit under this key and `promote`
     in_force = staged if staged is not None and fits(header, staged) else kek
     if in_force is None:
         raise KeySourceError(
@@ -117,15 +124,16 @@ def unlocked(header: schema.Header, source: KeySource) -> Envelope:
         )
     envelope = Envelope(unwrap(in_force, header.rows["wrapped_dek"], header.authenticated()), header.store)
     if in_force is staged and isinstance(source, Staging):
-        with suppress(KeySourceError):  # it opened; where nothing can be written it will open the next time too
+        with suppress(KeySourceError):  # harmless: the staged key opens the store the next time too
             source.promote()
     return envelope
 
 
 def former(header: schema.Header, following: KeySource) -> dict[str, bytes]:
-    """The rows of the next header that name the keyring's entry of before, while nobody has seen that it is gone.
+    """The rows for the next header that name the former entry in the keyring, which may still be there when the store
+    moves to the source `following`.
 
-    Only that one: a key file is looked for where it is, and the other sources leave nothing behind.
+    Only the keyring needs them: a key file is found by its path, and the other sources leave nothing behind.
     """
     if header.source == "keyring":
         rows = {"was": b"keyring", "was.account": header.parameters.get("account", "").encode()}
@@ -136,12 +144,12 @@ def former(header: schema.Header, following: KeySource) -> dict[str, bytes]:
 
 
 def fits(header: schema.Header, kek: Key) -> bool:
-    """Whether a KEK is the one that the header's DEK is wrapped under."""
+    """Whether the header's DEK is wrapped under this KEK."""
     return hmac.compare_digest(check_value(kek, header.store), header.rows["check"])
 
 
 def refuse_forgotten(header: schema.Header) -> None:
-    """Raises StoreError for what is left of a store whose data key was destroyed on purpose."""
+    """Raises StoreError when the store's data key was destroyed on purpose (`hublet forget`)."""
     if not any(header.rows["wrapped_dek"]):
         raise StoreError(
             "the cache was forgotten: its key is destroyed, and what is left of it opens for nobody",
@@ -150,13 +158,14 @@ def refuse_forgotten(header: schema.Header) -> None:
 
 
 def escrowed(header: schema.Header, envelope: Envelope, code: Key, randomness: Randomness, now: float) -> bytes:
-    """The header's row `escrow`: the DEK under a recovery code."""
+    """The value of the header's row `escrow` for a recovery code."""
     at = int(now).to_bytes(8, "big")
     return at + envelope.wrapped(code, _associated(header, at), randomness(salt_size))
 
 
 def recovered(header: schema.Header, code: Key) -> Envelope:
-    """The envelope, by a recovery code instead of the key source. Raises KeySourceError, StoreCorrupt."""
+    """The envelope of a store's DEK, unwrapped with the recovery code instead of a key source's key. Raises
+    KeySourceError, StoreError, StoreCorrupt."""
     refuse_forgotten(header)
     row = header.rows.get("escrow")
     if row is None:
@@ -177,7 +186,7 @@ def recovered(header: schema.Header, code: Key) -> Envelope:
 
 
 def escrow_made_at(header: schema.Header) -> int | None:
-    """When the recovery code was made that opens the store; None without one, 0 when it is void."""
+    """When the store's recovery code was made, in seconds since 1970; None without one, 0 when it is void."""
     row = header.rows.get("escrow")
     return None if row is None else int.from_bytes(row[:8], "big")
 
