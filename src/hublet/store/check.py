@@ -64,9 +64,7 @@ def check(path: Path, envelope: Envelope, header: schema.Header) -> Found:
     with reporting(_checking), closing(schema.connect(path, writable=False)) as connection:
         connection.execute("BEGIN")
         problems = tuple(_integrity(connection))
-        found, rows, bad, broken = _records(connection, envelope)
-        if broken:
-            problems = (*problems, broken)
+        found, rows, bad = _records(connection, envelope)
         sealed = _manifest(connection)
     generation, unproved, wrong = _judged(envelope, header, sealed, found, {row.id for row in rows})
     return Found(
@@ -137,28 +135,21 @@ def _integrity(connection: sqlite3.Connection) -> Iterator[str]:
         yield f"the file: {error}"
 
 
-def _records(
-    connection: sqlite3.Connection, envelope: Envelope
-) -> tuple[dict[bytes, bytes], list[Row], set[bytes], str]:
-    """The marks of all records by id, the records that open, the ids of those that don't, and the error that ended the
-    reading; empty for none."""
+def _records(connection: sqlite3.Connection, envelope: Envelope) -> tuple[dict[bytes, bytes], list[Row], set[bytes]]:
+    """The marks of all records by id, the records that open, and the ids of those that don't."""
     marks: dict[bytes, bytes] = {}
     rows: list[Row] = []
     bad: set[bytes] = set()
-    broken = ""
-    try:
-        for id, kind, sealed in _every(connection):
-            if id in marks:
-                continue
-            marks[id] = mark_of(sealed)
-            opened = opened_row(id, kind, sealed, envelope)
-            if isinstance(opened, Corrupt):
-                bad.add(id)
-            else:
-                rows.append(opened)
-    except sqlite3.Error as error:
-        broken = f"the records: {error}"
-    return marks, rows, bad, broken
+    for id, kind, sealed in _every(connection):
+        if id in marks:
+            continue
+        marks[id] = mark_of(sealed)
+        opened = opened_row(id, kind, sealed, envelope)
+        if isinstance(opened, Corrupt):
+            bad.add(id)
+        else:
+            rows.append(opened)
+    return marks, rows, bad
 
 
 def _every(connection: sqlite3.Connection) -> Iterator[tuple[bytes, str, bytes]]:
