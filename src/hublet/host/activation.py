@@ -1,7 +1,7 @@
-"""Sockets that the service manager holds and hands over: no request is refused while we are away.
+"""Sockets that the service manager holds and hands over to us, so that no request is refused while we are not running.
 
-systemd says so in LISTEN_FDS (descriptors from 3 on) and LISTEN_PID; launchd is asked by the name that the property
-list gives them. What is handed over is judged by `door.binding.adopt_loopback`, not here.
+systemd tells of them in LISTEN_FDS (how many descriptors, from 3 on) and LISTEN_PID (sd_listen_fds(3)). launchd is
+asked for them by their name in the property list. `door.binding.adopt_loopback` checks them.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from collections.abc import MutableMapping
 log = logging.getLogger("hublet.host")
 
 LAUNCHD_NAME = "Listeners"
-"""What the property list calls its sockets."""
+"""The name of the sockets in launchd's property list."""
 
 _FIRST = 3
 _MOST = 16
 
 
 def handed_over(environment: MutableMapping[str, str], pid: int | None = None) -> list[int]:
-    """The descriptors that are for us; none when nothing was handed over. The variables are taken out.
+    """The descriptors that were handed over to us. The variables are removed from `environment`.
 
-    Those of another process (LISTEN_PID) are not ours: a program between the manager and us did not pass them on.
+    When LISTEN_PID is another process, the descriptors are not ours: the manager started a program that started us and
+    did not pass them on.
     """
     count, meant = environment.pop("LISTEN_FDS", ""), environment.pop("LISTEN_PID", "")
     environment.pop("LISTEN_FDNAMES", None)
@@ -35,7 +36,7 @@ def handed_over(environment: MutableMapping[str, str], pid: int | None = None) -
 
 
 def _from_launchd(name: str, library: ctypes.CDLL | None = None) -> list[int]:
-    """What launchd holds under a name: launch_activate_socket(3). Nothing when launchd did not start us."""
+    """The descriptors that launchd has under a name (launch_activate_socket(3)); none when launchd did not start us."""
     try:
         system = library or ctypes.CDLL(None)
         activate = system.launch_activate_socket

@@ -1,6 +1,6 @@
-"""A connection to a D-Bus bus that only listens and asks, on asyncio; jeepney packs and unpacks the messages.
+"""A connection to a D-Bus bus on asyncio, for calling methods and hearing signals. jeepney packs and unpacks messages.
 
-Whatever the bus does (it is not there, hangs, sends nonsense, ends) becomes a BusError here, within a time limit.
+A bus that is not there, hangs, sends nonsense or ends becomes a BusError, within a time limit.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ _USUAL = "unix:path=/run/dbus/system_bus_socket"
 _DBUS = "org.freedesktop.DBus"
 
 Heard = Callable[[str, str, tuple[Any, ...]], None]
-"""Takes a signal's sender (as the bus names connections: no program can choose it), its member and its body."""
+"""Is called with a signal's sender (the unique name that the bus gave the connection, which no program can choose), its
+member and its body."""
 
 
 class BusError(Exception):
-    """There is no answer to be had."""
+    """The bus gave no answer. The text says why."""
 
 
 def bus_places(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Where the system bus's socket may be, the first one first (an abstract one begins with a zero byte)."""
+    """The paths where the system bus's socket may be, in order. An abstract socket's begins with a zero byte."""
     places = []
     for address in (environment.get("DBUS_SYSTEM_BUS_ADDRESS") or _USUAL).split(";"):
         transport, _, words = address.partition(":")
@@ -40,7 +41,7 @@ def bus_places(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def system_bus(places: Iterable[str]) -> str | None:
-    """The first place that has a socket; None where there is none."""
+    """The first place where there is a socket; None when there is none."""
     return next(filter(_is_socket, places), None)
 
 
@@ -48,15 +49,15 @@ def _is_socket(place: str) -> bool:
     if place.startswith("\0"):
         return True
     try:
-        return S_ISSOCK(os.stat(place).st_mode)  # noqa: PTH116  a text, at each heartbeat
+        return S_ISSOCK(os.stat(place).st_mode)  # noqa: PTH116  called at each heartbeat, and Path is slower
     except OSError:
         return False
 
 
 class Bus:
-    """Transitions: connect → (call | match)* → close, or gone when the bus is; on one event loop.
+    """Transitions: connect → (call | match)* → close, or → gone when the bus ends the connection; on one event loop.
 
-    `heard` is told each signal, `gone` once when the connection has ended by itself.
+    `heard` is called with each signal, `gone` once when the connection has ended by itself.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Bus:
 
     @classmethod
     async def connect(cls, path: str, heard: Heard, gone: Callable[[], None], *, patience: float = _PATIENCE) -> Bus:
-        """Raises BusError, also when jeepney is not installed."""
+        """Connect to the bus at `path`. Raises BusError, also when jeepney is not installed."""
         try:
             from jeepney.auth import BEGIN, Authenticator
         except ImportError:
@@ -120,7 +121,7 @@ class Bus:
     async def call(
         self, service: str, path: str, interface: str, member: str, signature: str = "", *values: object
     ) -> tuple[Any, ...]:
-        """A method's answer. No service is started for it. Raises BusError."""
+        """Call a method and return the body of its answer. The bus starts no service for it. Raises BusError."""
         from jeepney import DBusAddress, MessageFlag, MessageType, new_method_call
 
         message = new_method_call(DBusAddress(path, service, interface), member, signature or None, values)
@@ -142,16 +143,17 @@ class Bus:
         return tuple(reply.body)
 
     async def match(self, **rule: str) -> None:
-        """Hear the signals that a rule fits. Raises BusError."""
+        """Hear the signals that match this rule from now on. Raises BusError."""
         text = ",".join(f"{name}='{value}'" for name, value in {"type": "signal", **rule}.items())
         await self.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "AddMatch", "s", text)
 
     async def owner(self, service: str) -> str | None:
-        """The connection that has a name now; None when none has. Raises BusError when the bus itself is silent."""
+        """The unique name of the connection that owns `service` now; None when none does. Raises BusError when the bus
+        itself does not answer."""
         (there,) = await self.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "NameHasOwner", "s", service)
         if there is not True:
             return None
-        with suppress(BusError):  # it may have gone in between
+        with suppress(BusError):  # the service may have gone in between
             (owner,) = await self.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "GetNameOwner", "s", service)
             return owner if isinstance(owner, str) else None
         return None
@@ -164,12 +166,12 @@ class Bus:
                 self._parser.add_data(data)
                 while (message := self._parser.get_next_message()) is not None:
                     self._take(message)
-                # Where the next message ends is known with its first 16 bytes.
+                # The first 16 bytes of a message tell how long it is.
                 if (self._parser.next_msg_size or 0) > _LARGEST:
                     break
         except asyncio.CancelledError:
             raise
-        except Exception:  # noqa: BLE001, S110  nonsense can end a parser in any way, and ends the connection
+        except Exception:  # noqa: BLE001, S110  nonsense may raise anything in the parser, and ends the connection
             pass
         self._end()
         self._gone()

@@ -1,4 +1,4 @@
-"""Waiting until things have been left alone for a moment: editors and checkouts write in many steps."""
+"""Waits until nothing has changed for a moment, because editors and checkouts write in many steps."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 
 class Calm:
-    """Calls `then` when it has not been nudged for `settled` seconds, at the latest `longest` after the first nudge.
+    """Calls `then` when `nudge` has not been called for `settled` seconds, and at the latest `longest` seconds after
+    the first nudge.
 
-    Belongs to the event loop that runs when it is made.
+    Belongs to the event loop that is running when it is made.
     """
 
     def __init__(self, then: Callable[[], None], *, settled: float, longest: float) -> None:

@@ -14,22 +14,22 @@ from typing import Any
 log = logging.getLogger("hublet")
 
 RESERVE = 256
-"""Descriptors for everything else: the store, pass-through's own connections, the pipes of a worker, the log."""
+"""How many descriptors are kept for everything but connections: store, pass-through, the pipes of a worker, the log."""
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE = 60.0
 
 
 def connections_allowed(wanted: int) -> int:
-    """How many connections may be open at once: `wanted`, or fewer where the process may not open so many.
+    """How many connections may be open at once: `wanted`, or fewer when the process may not open so many descriptors.
 
-    The soft limit is raised towards the hard one as far as that needs. It is low by custom only (1024 in most
-    sessions, for programs that use select()), and we use none.
+    The soft limit is raised as far as needed and as the hard limit allows. It is low (1024 in most sessions) only for
+    programs that use select(), which we don't.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + RESERVE
     if _less(soft, needed):
-        # macOS has a lower limit of its own that it does not tell: then what there is has to do.
+        # macOS refuses more than a limit of its own, which it does not tell; then the present limit has to do.
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (needed if _less(needed, hard) else hard, hard))
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -37,9 +37,9 @@ def connections_allowed(wanted: int) -> int:
 
 
 class Exhausted:
-    """An event loop's handler of exceptions that tells of a process without descriptors in one line a minute.
+    """An exception handler for an event loop. When the process runs out of descriptors it logs one line a minute.
 
-    asyncio tries again after a second, and would log a traceback for each of a hundred connections that it can't take.
+    asyncio itself tries to accept again after a second, and logs a traceback for each connection that it can't take.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:

@@ -1,13 +1,13 @@
-"""What the machine says of its network and its power, and that it says so: nothing here looks on a clock's tick.
+"""The machine's network and power, as its services tell of them. Nothing is polled: changes are heard as signals.
 
     NetworkManager   State, Connectivity, Metered     by D-Bus, where there is a system bus and the service is on it
-    systemd-networkd OperationalState                 the same, where there is no NetworkManager
-    UPower           OnBattery                        the same
+    systemd-networkd OperationalState                 by D-Bus, where there is no NetworkManager
+    UPower           OnBattery                        by D-Bus
     the kernel       default routes (host/routes)     where neither of the first two is there
     /sys             power supplies                   where there is no UPower; read when a pass is scheduled
 
-Services that are away are not started. A bus that dies, hangs or sends nonsense is said once in the log, and tried
-again with the heartbeat, less and less often. Until then nothing is known, which speaks against nothing.
+Services that are not running are not started. A bus that ends, hangs or sends nonsense is logged once and tried again
+with the heartbeat, less and less often. Until then the kernel tells of routes and power, and no network is metered.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ POWER_SUPPLIES = Path("/sys/class/power_supply")
 
 _FIRST_RETRY, _LONGEST_RETRY = 30.0, 900.0
 _HESITATION = 2.0
-"""Seconds for which a network that leads somewhere may take to lead everywhere."""
+"""How many seconds a network that leads somewhere has to lead everywhere; then it counts as back all the same."""
 
 _NOWHERE, _SOMEWHERE, _EVERYWHERE = 0, 1, 2
 
@@ -52,7 +52,7 @@ _SERVICES = {service.name: service for service in (NETWORK_MANAGER, NETWORKD, UP
 class Desktop:
     """Transitions: (made) → start → (connected ⇄ away)* → close; on one event loop.
 
-    `changed` is called when the surroundings have changed, `back` when there is a network after there was none.
+    `changed` is called when the surroundings have changed, `back` when there is a network (or a better one) again.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class Desktop:
         self._reach: int | None = None
         self._metered = False
         self._battery: bool | None = None
-        """What UPower says; None when it says nothing."""
+        """What UPower says; None when it says nothing, so that /sys is read."""
 
     def surroundings(self) -> Surroundings:
-        """As they are now."""
+        """Power and network as they are now."""
         return Surroundings(self._battery if self._battery is not None else on_battery(self._power), self._metered)
 
     def start(self) -> None:
@@ -89,7 +89,7 @@ class Desktop:
         self.look()
 
     def look(self) -> None:
-        """Try the bus again where it is away: at the heartbeat, which comes anyway."""
+        """Try the bus again if there is no connection to it. Called with each heartbeat."""
         if sys.platform != "linux" or self._connecting or self._bus is not None or self._clock() < self._not_before:
             return
         path = system_bus(self._places)
@@ -139,7 +139,7 @@ class Desktop:
         self._read(*self._owners)
 
     def _lost(self) -> None:
-        if self._bus is not None:  # else the one who connects hears of it
+        if self._bus is not None:  # while connecting, `_connect` gets the error
             self._away("it has ended")
 
     def _away(self, why: str) -> None:
@@ -157,7 +157,8 @@ class Desktop:
         self._complained = True
 
     def _heard(self, sender: str, member: str, body: tuple[Any, ...]) -> None:
-        """A signal. What it says is read from its service, so that nobody else's signal changes anything."""
+        """Take a signal. Only the owner of a service's name counts, and the properties are read from the service: a
+        signal of somebody else changes nothing."""
         match sender, member, body:
             case "org.freedesktop.DBus", "NameOwnerChanged", (str(name), str(), str(owner)) if name in _SERVICES:
                 if owner:
@@ -170,12 +171,12 @@ class Desktop:
                 return
         for name in [name for name, owner in self._owners.items() if owner == sender]:
             if name == NETWORK_MANAGER.name and member == "StateChanged" and body and isinstance(body[0], int):
-                # It may be over by the time that we ask, and that it was there matters.
+                # The state may be another by the time that we read it, and a short loss of the network counts too.
                 self._reaches(_reach_of_state(body[0]))
             self._read(name)
 
     def _read(self, *names: str) -> None:
-        """Ask these services how it is; one asking at a time, however many signals come."""
+        """Read the properties of these services, one at a time, however many signals come."""
         self._unread |= dict.fromkeys(names)
         if self._unread and self._reading is None:
             self._reading = self._keep(self._read_all())
@@ -204,9 +205,9 @@ class Desktop:
             battery = properties.get("OnBattery")
             self._know(battery=battery if isinstance(battery, bool) else None)
         elif service is NETWORK_MANAGER:
-            self._know(metered=properties.get("Metered") in (1, 3))  # yes, and a guess that it is
+            self._know(metered=properties.get("Metered") in (1, 3))  # NMMetered: yes, and guessed yes
             reach = _reach_of_state(properties.get("State"))
-            # The portal's page, no way further, or nothing at all; other values are unknown and full.
+            # NMConnectivityState: none, portal, limited. The other values are unknown and full.
             limited = properties.get("Connectivity") in (1, 2, 3)
             self._reaches(min(reach, _SOMEWHERE) if reach is not None and limited else reach)
         elif NETWORK_MANAGER.name not in self._owners:
@@ -215,7 +216,7 @@ class Desktop:
             self._reaches(known.get(state, _NOWHERE) if isinstance(state, str) else None)
 
     def _forget(self, name: str) -> None:
-        """A service is away. What was last known of the network stays, to be compared with what comes next."""
+        """A service has gone. What was last known of the network is kept, to be compared with what is heard next."""
         if name == UPOWER.name:
             self._know(battery=None)
         elif name == NETWORK_MANAGER.name:
@@ -231,7 +232,7 @@ class Desktop:
             self._changed()
 
     def _choose(self) -> None:
-        """Hear of the network from the kernel where no service tells."""
+        """Hear of routes from the kernel exactly while no service tells of the network."""
         told = {NETWORK_MANAGER.name, NETWORKD.name} & self._owners.keys()
         if told and self._routes is not None:
             self._routes.close()
@@ -262,14 +263,15 @@ class Desktop:
 
 
 def _reach_of_state(state: object) -> int | None:
-    """NetworkManager's NMState: 70 is connected everywhere, 50 and 60 are less, below is on the way or nothing."""
+    """The reach that a value of NetworkManager's NMState means: 70 is connected everywhere, 50 and 60 are connected to
+    less, lower ones are connecting or disconnected. None when it is unknown."""
     if not isinstance(state, int) or state <= 0:
         return None
     return _EVERYWHERE if state >= 70 else _SOMEWHERE if state >= 50 else _NOWHERE
 
 
 def on_battery(supplies: Path = POWER_SUPPLIES) -> bool:
-    """Whether the kernel's power supplies say that the machine lives on its battery (sysfs-class-power)."""
+    """Whether the kernel's power supplies say that the machine runs on its battery (sysfs-class-power)."""
     discharging = False
     try:
         found = sorted(supplies.iterdir())
@@ -279,7 +281,7 @@ def on_battery(supplies: Path = POWER_SUPPLIES) -> bool:
         kind = _word(supply / "type")
         if kind == "Mains" and _word(supply / "online") == "1":
             return False
-        # A mouse and its like have batteries of their own, of scope Device.
+        # Batteries of scope Device are those of a mouse and the like.
         if kind == "Battery" and _word(supply / "scope") != "Device":
             discharging = discharging or _word(supply / "status") == "Discharging"
     return discharging

@@ -1,9 +1,9 @@
-"""Noticing that something in a folder has changed: in itself, and in the folders of two levels below it.
+"""Notices that a file has changed in a folder or in the two levels of folders below it.
 
-Names that begin with a dot are left alone: what git and editors do there is nobody's business. As in host/watching an
-event only makes us look; what counts is whether a file is another than at the last look.
+Names that begin with a dot are ignored: git and editors keep their own files there. As in host/watching, an event only
+makes us look; a change is a difference between the files' signatures now and at the last look.
 
-watchdog is imported by `start`, after the daemon has answered.
+watchdog is imported by `start`, after the daemon has given its first answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Signature = frozenset[tuple[str, int, int, int]]
 
 
 def folders_of(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
-    """A folder and those below it; what can't be read is left out."""
+    """A folder and those below it, `depth` levels deep; those that can't be read have none below them."""
     yield folder
     if depth == 0:
         return
@@ -40,7 +40,7 @@ def folders_of(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
 
 
 def signature(folder: Path) -> Signature:
-    """What changes whenever a file in a folder does, comes or goes."""
+    """A value that changes whenever a file in a folder changes, comes or goes."""
     found: set[tuple[str, int, int, int]] = set()
     for place in folders_of(folder):
         try:
@@ -67,14 +67,14 @@ class FolderWatch(Watch):
         self._watches: dict[tuple[Path, int], ObservedWatch] = {}
 
     def look(self) -> bool:
-        """Whether a file is another than at the last look."""
+        """Whether a file has changed, come or gone since the last look."""
         self._follow()
         now = signature(self.folder)
         changed, self._seen = now != self._seen, now
         return changed
 
     def _follow(self) -> None:
-        """Watch the folders that there are now; another one of the same name has another inode."""
+        """Watch exactly the folders that are there now. A folder that was replaced has another inode."""
         with self._lock:
             if self._observer is None:
                 return
@@ -90,7 +90,7 @@ class FolderWatch(Watch):
                 try:
                     self._observer.unschedule(self._watches.pop(gone))
                 except (KeyError, OSError, RuntimeError):
-                    continue  # it has taken its watch along
+                    continue  # a deleted folder has taken its watch along
             for folder, inode in wanted - self._watches.keys():
                 try:
                     self._watches[folder, inode] = self._watch(self._observer, folder)
@@ -105,7 +105,7 @@ class FolderWatch(Watch):
             def on_any_event(event: FileSystemEvent) -> None:
                 self._happened(event)
 
-        # Named, so that the kernel doesn't tell of mere reads: every pass reads all of it.
+        # Listed, so that the kernel doesn't tell of mere reads: every pass reads all files.
         kinds: list[type[FileSystemEvent]] = [
             events.FileCreatedEvent, events.FileMovedEvent, events.FileDeletedEvent, events.FileModifiedEvent,
             events.FileClosedEvent, events.DirCreatedEvent, events.DirMovedEvent, events.DirDeletedEvent,

@@ -1,9 +1,9 @@
-"""What a process that holds secrets asks the kernel for: no core dump, and no look into its memory by its neighbours.
+"""Protects a process that holds secrets: no core dump, and no access to its memory by other processes of the user.
 
-On Linux a process that is not dumpable leaves no core, also where the kernel hands cores to a program, and its
-environment, memory, open files and maps under /proc are root's: another process of the same user can't read them or
-attach a debugger (root, and whoever has CAP_SYS_PTRACE, can). Another program that is started is dumpable again, so
-each of ours asks for itself. Elsewhere only the size of a core is set to nothing.
+On Linux the process is made not dumpable (prctl PR_SET_DUMPABLE). Then it leaves no core, even where the kernel pipes
+cores to a program, and its environment, memory, open files and maps in /proc belong to root: another process of the
+same user can't read them or attach a debugger (root, and a process with CAP_SYS_PTRACE, can). An exec makes a process
+dumpable again, so each of our programs calls `harden` itself. On other systems only the size of a core is limited to 0.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ _PR_SET_DUMPABLE = 4
 
 
 def harden() -> bool:
-    """Ask for all of it, and say whether it was given. Nothing is raised: serving without it is better than not."""
+    """Ask the kernel for this protection. Returns whether it was given. Never raises: unprotected is better than not
+    serving."""
     given = True
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

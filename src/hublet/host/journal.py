@@ -1,12 +1,14 @@
-"""Logging to systemd's journal by its native protocol, in our own few lines, where standard error is the journal.
+"""Logging to systemd's journal by its native protocol, where standard error is connected to the journal.
 
-One datagram to /run/systemd/journal/socket is one entry (systemd's "Native Journal Protocol"):
+A library for it would be another dependency for a few lines. One datagram to /run/systemd/journal/socket is one entry
+(systemd's "Native Journal Protocol"):
 
     NAME=value \\n                                 for a value without a line end
     NAME \\n length, 8 bytes little-endian, value \\n    for any value
 
-One that is too large for a datagram goes as a sealed memfd, whose descriptor is sent with an empty datagram. Where the
-socket can't be reached lines go to standard error with their level as `<N>` before each (sd-daemon(3)).
+An entry that is too large for a datagram is written into a sealed memfd, whose descriptor is sent with an empty
+datagram. When the socket can't be reached, lines go to standard error, each with its level as `<N>` before it
+(sd-daemon(3)).
 """
 
 from __future__ import annotations
@@ -23,15 +25,16 @@ from typing import TextIO
 SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "hublet"
 _PATIENCE = 0.25
-"""Seconds that a full journal may hold us up for one line."""
+"""For how many seconds at most a full journal may hold us up with one line."""
 _LEVELS = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 _TOO_LARGE = frozenset({errno.EMSGSIZE, errno.ENOBUFS})
 _EXTRAS = ("event", "event_id")
 
 
 def is_journal(environment: Mapping[str, str], descriptor: int = 2) -> bool:
-    """Whether a descriptor is the stream to the journal that JOURNAL_STREAM names by its device and inode: a variable
-    that was inherited while standard error was sent elsewhere does not count (systemd.exec(5))."""
+    """Whether a descriptor is the stream to the journal, which JOURNAL_STREAM names by device and inode
+    (systemd.exec(5)). The variable alone is not enough: it may have been inherited while standard error was sent
+    elsewhere."""
     device, separator, inode = environment.get("JOURNAL_STREAM", "").partition(":")
     if not (separator and device.isdigit() and inode.isdigit()):
         return False
@@ -43,8 +46,8 @@ def is_journal(environment: Mapping[str, str], descriptor: int = 2) -> bool:
 
 
 def encode(fields: Mapping[str, str]) -> bytes:
-    """One entry. A name that the journal would not take (upper-case letters, digits and underscores, not first an
-    underscore or a digit, 64 at most) raises ValueError."""
+    """The bytes of one entry. Raises ValueError for a name that the journal would ignore: it takes up to 64 upper-case
+    letters, digits and underscores, beginning with a letter."""
     parts: list[bytes] = []
     for name, text in fields.items():
         if not _is_name(name):
@@ -63,12 +66,12 @@ def _is_name(name: str) -> bool:
 
 
 def priority(level: int) -> int:
-    """A level as syslog(3) numbers it."""
+    """The priority that syslog(3) has for a level of `logging`."""
     return next((number for least, number in _LEVELS if level >= least), 7)
 
 
 def fields_of(record: logging.LogRecord, message: str) -> dict[str, str]:
-    """What an entry says: the message, its level, who logged it and where, and the event that it tells of."""
+    """The fields of an entry: the message, its level, the logger, the place in the code, and the event it is about."""
     fields = {
         "MESSAGE": message,
         "PRIORITY": str(priority(record.levelno)),
@@ -83,9 +86,9 @@ def fields_of(record: logging.LogRecord, message: str) -> dict[str, str]:
 
 
 class JournalHandler(logging.Handler):
-    """Entries for the journal. A filter that takes secrets out stands before `emit`, as at any handler.
+    """Sends log records to the journal. Filters that redact secrets run before `emit`, as with any handler.
 
-    `lost` counts lines that a full journal did not take in time; the next one that it takes is told of them.
+    `lost` counts the lines that a full journal did not take in time. The next line that it takes tells their number.
     """
 
     def __init__(self, path: str = SOCKET, *, fallback: TextIO | None = None, patience: float = _PATIENCE) -> None:
@@ -106,7 +109,7 @@ class JournalHandler(logging.Handler):
             self.lost += 1
         except OSError:
             self._to_stderr(record)
-        except Exception:  # noqa: BLE001  as logging's own handlers: a line that can't be written ends nothing
+        except Exception:  # noqa: BLE001  as in logging's own handlers: a line that can't be written raises nothing
             self.handleError(record)
 
     def close(self) -> None:
@@ -115,7 +118,7 @@ class JournalHandler(logging.Handler):
 
     def _send(self, entry: bytes) -> None:
         try:
-            # To the path each time, not connected once: a journal that was restarted is another socket.
+            # Sent to the path each time, instead of connecting once: a journal that restarts has another socket.
             self._socket.sendto(entry, self._path)
         except OSError as error:
             if error.errno not in _TOO_LARGE:

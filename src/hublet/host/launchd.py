@@ -1,4 +1,4 @@
-"""hublet as a launch agent of macOS: the property list, and the steps that put it there and take it away.
+"""hublet as a launch agent of macOS: the property list, and the steps that install and remove it.
 
 Checked against launchd.plist(5) and with a stand-in `launchctl`; it has not been run on a Mac.
 """
@@ -25,13 +25,13 @@ _SHOWN = re.compile(r"^\s*(state|pid|runs|last exit code) = (.+)$", re.MULTILINE
 
 
 def render(plan: Plan) -> str:
-    """The property list. All paths are absolute: launchd knows neither `~` nor variables."""
+    """The text of the property list. All paths are absolute, because launchd expands neither `~` nor variables."""
     log = str(plan.home / LOG)
     value: dict[str, object] = {
         "Label": LABEL,
         "ProgramArguments": [str(plan.program), *plan.options, "run"],
         "RunAtLoad": True,
-        "KeepAlive": {"SuccessfulExit": False},  # started again when it failed, not when it was told to end
+        "KeepAlive": {"SuccessfulExit": False},  # started again after a failure, not after a stop
         "ThrottleInterval": 10,
         "ExitTimeOut": 20,
         "ProcessType": "Background",
@@ -61,7 +61,8 @@ def render(plan: Plan) -> str:
 
 
 class Launchd:
-    """The steps of each verb, as `cli/service.py` shows or performs them. `ask` only ever looks."""
+    """The steps of each verb of `hublet service`, which `cli/service.py` shows or performs. `asking` runs commands that
+    change nothing."""
 
     def __init__(self, environment: Mapping[str, str], *, asking: Asking = ask) -> None:
         self.home = Path(environment.get("HOME") or Path.home())
@@ -116,18 +117,18 @@ class Launchd:
         return (*load, Run(("launchctl", "kickstart", self._target)))
 
     def stop(self) -> tuple[Step, ...]:
-        """The agent leaves, and its sockets with it: else the next request would start it again."""
+        """Unload the agent together with its sockets: otherwise the next request would start it again."""
         return (Run(("launchctl", "bootout", self._target), may_fail=True),)
 
     def restart(self) -> tuple[Step, ...]:
-        """The sockets stay and hold what comes meanwhile."""
+        """Restart the agent. Its sockets stay, and requests wait there meanwhile."""
         return (Run(("launchctl", "kickstart", "-k", self._target)),)
 
     def logs(self, *, follow: bool, lines: int) -> tuple[str, ...]:
         return ("tail", "-n", str(lines), *(("-f",) if follow else ()), str(self.home / LOG))
 
     def state(self) -> tuple[bool, list[str]]:
-        """Whether launchd has the agent, and what it says of it."""
+        """Whether launchd has loaded the agent, and a line with what it says of it."""
         done = self._asking(("launchctl", "print", self._target))
         if done.returncode:
             return False, [f"{LABEL}: not loaded"]

@@ -1,13 +1,13 @@
-"""Staying small: no library that another one brings along and can do without, no memory kept that nobody uses.
+"""Keeps the process small: leaves out modules that libraries import but don't need here, and gives memory back.
 
-What can be written without a module is loaded as if that were not there (`without`); what insists on names of a module
-that it does not use here is given the names alone (`load`).
+A library that also works without a module is imported while that module can't be found (`without`). A library that
+needs only names of a module, which it never uses here, is imported with a stand-in that has just those names (`load`).
 
-asyncio brings in `ssl`, hashlib `_hashlib`, and each of them the system's OpenSSL, beside the one that `cryptography`
-has of its own: 5 MB of memory and 10 ms of every start. Both are written for Pythons that were built without OpenSSL;
-then hashlib computes the same digests by Python's own code. The daemon itself never speaks TLS: a pass is a child
-process, and httpx, which is loaded when something is passed through, imports `ssl` for itself and needs none of the
-loop's, neither asyncio's nor uvloop's.
+asyncio imports `ssl` and hashlib imports `_hashlib`. Each of them loads the system's OpenSSL, although `cryptography`
+brings one of its own; that takes 5 MB of memory and 10 ms of every start. Both asyncio and hashlib also work in Pythons
+that were built without OpenSSL: hashlib then computes the same digests with Python's own code. The daemon itself never
+speaks TLS. A pass runs in a child process, and httpx, which is imported when something is passed through, imports `ssl`
+by itself and does not use the TLS of asyncio's or uvloop's loop.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from types import ModuleType
 from typing import NoReturn
 
 _M_ARENA_MAX = -8
-"""Of glibc's mallopt(3)."""
+"""The parameter of glibc's mallopt(3)."""
 
 
 @contextmanager
 def without(*names: str) -> Iterator[None]:
-    """Meanwhile these modules can't be imported, as if they were not installed; afterwards they can. One that has been
-    imported before stays as it is."""
+    """Within this context these modules can't be imported, as if they were not installed. Modules that were imported
+    before stay as they are."""
     hidden = [name for name in names if name not in sys.modules]
     for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]  # the import system's own word for "not to be found"
+        sys.modules[name] = None  # type: ignore[assignment]  # None makes the import system raise ImportError
     try:
         yield
     finally:
@@ -41,22 +41,22 @@ def without(*names: str) -> Iterator[None]:
 
 
 def spare_arenas() -> None:
-    """Have all threads allocate from one heap: they wait for each other anyway, and each heap keeps what it once had.
-    Where the C library is not glibc nothing is done."""
+    """Have all threads allocate from one heap (glibc's arenas): each heap keeps memory that was freed, and the threads
+    hardly ever run at the same time. Does nothing where the C library is not glibc."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def give_back() -> None:
-    """Return free memory to the system (malloc_trim(3)). Blocks, without holding the interpreter."""
+    """Return free memory to the system (malloc_trim(3)). Blocks, but does not hold the GIL."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager
 def collector_resting() -> Iterator[None]:
-    """Meanwhile nobody looks for garbage in cycles: among ten thousand records, of which none is any, a look holds the
-    interpreter for 0.1 s. What is no longer referred to is freed all the same."""
+    """Within this context the garbage collector does not look for cycles: with ten thousand records, among which there
+    are none, that holds the interpreter for 0.1 s. Objects without references are freed all the same."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -67,7 +67,7 @@ def collector_resting() -> Iterator[None]:
 
 
 def spare_openssl() -> None:
-    """Load what is written to work without OpenSSL without it. Called before anything else imports those."""
+    """Import asyncio, hashlib and hmac without OpenSSL. To be called before anything else imports them."""
     with without("ssl", "_ssl", "_hashlib"):
         import asyncio  # noqa: F401
         import hashlib  # noqa: F401
@@ -75,8 +75,8 @@ def spare_openssl() -> None:
 
 
 def load_libraries() -> None:
-    """What the daemon needs before its first answer, each without what it can do without. Called before anything else
-    imports them."""
+    """Import the libraries that the daemon needs before its first answer, each without the modules that it does not
+    need here. To be called before anything else imports them."""
     spare_openssl()
     load_json()
 
@@ -86,8 +86,8 @@ Names = Mapping[str, object]
 
 @contextmanager
 def standing_in(modules: Mapping[str, Names]) -> Iterator[None]:
-    """Meanwhile importing one of these modules gives one that has just these names; afterwards it is the real one. One
-    that has been imported before stays as it is. No other thread may import them meanwhile."""
+    """Within this context, importing one of these modules gives a module that has just these names; afterwards it gives
+    the real one. Modules that were imported before stay as they are. No other thread may import them meanwhile."""
     hollow = {name: names for name, names in modules.items() if name not in sys.modules}
     for name, names in hollow.items():
         module = sys.modules[name] = ModuleType(name)
@@ -100,8 +100,9 @@ def standing_in(modules: Mapping[str, Names]) -> Iterator[None]:
 
 
 def load(*wanted: str, hollow: Mapping[str, Names]) -> None:
-    """Import what is `wanted` while others stand in for what it imports and does not use here. A later version of it
-    that does use more is given the real ones. What has been imported before stays as it is. Raises ImportError."""
+    """Import the modules `wanted`, while the modules in `hollow` are replaced by stand-ins with just the names given
+    there. When that fails, because a later version uses more of them, they are imported with the real modules. Modules
+    that were imported before stay as they are. Raises ImportError."""
     if sys.modules.keys() >= set(wanted):
         return
     try:
@@ -121,24 +122,25 @@ _NUMBERS_OF_SSL = {"SSL_ERROR_WANT_READ": 2, "SSL_ERROR_WANT_WRITE": 3, "SSL_ERR
 
 
 def load_uvloop() -> None:
-    """uvloop without OpenSSL: it keeps these names for a loop that is asked for TLS. Raises ImportError where it is not
-    installed."""
+    """Import uvloop without OpenSSL. uvloop needs the names of `ssl` only when its loop is asked for TLS. Raises
+    ImportError when uvloop is not installed."""
     classes = {name: type(name, (Exception,), {}) for name in _CLASSES_OF_SSL}
     load("uvloop", hollow={"ssl": {**classes, **_NUMBERS_OF_SSL}})
 
 
 def load_json() -> None:
-    """orjson with `uuid`, which only asks the kernel's name of `platform`, a module of a dozen regular expressions."""
+    """Import orjson without `platform`. orjson imports `uuid`, which only asks `platform` for the kernel's name;
+    importing `platform` itself compiles a dozen regular expressions."""
     load("orjson", hollow={"platform": {"system": lambda: os.uname().sysname}})
 
 
 def load_scheduler() -> None:
-    """APScheduler without plug-ins (3 MB with all that reads a package's metadata), pools of threads and of processes,
-    and time zones: the times that it is given have theirs, its own are UTC's."""
+    """Import APScheduler without its plug-ins (reading packages' metadata takes 3 MB), without pools of threads and
+    processes, and without time zones: the times that it is given have theirs, and its own are in UTC."""
     from datetime import UTC, tzinfo
 
     class Date:
-        """The one plug-in that is asked for by its name."""
+        """The entry point of the trigger `date`, the only plug-in that is asked for by name."""
 
         name = "date"
 
@@ -167,5 +169,5 @@ def load_scheduler() -> None:
 
 
 def load_watcher() -> None:
-    """watchdog without `ctypes.util`, which it imports for nothing, and with which come shutil and tempfile."""
+    """Import watchdog without `ctypes.util`, which it never uses and which would import shutil and tempfile."""
     load("watchdog.observers", hollow={"ctypes.util": {}})

@@ -1,13 +1,13 @@
-"""Telling systemd how we are: the datagrams of sd_notify(3), in our own few lines.
+"""Tells systemd what state we are in, by the datagrams of sd_notify(3).
 
-    READY=1                                   it serves
+    READY=1                                   hublet serves
     STATUS=...                                one line for `systemctl --user status`
-    RELOADING=1, MONOTONIC_USEC=...           the config is being read anew; READY=1 ends it
-    STOPPING=1                                it drains
-    WATCHDOG=1                                it lives: due every WATCHDOG_USEC
+    RELOADING=1, MONOTONIC_USEC=...           the config is being read again; READY=1 ends that
+    STOPPING=1                                hublet drains
+    WATCHDOG=1                                hublet is alive: due every WATCHDOG_USEC
 
-Where no manager listens nothing is sent. No error here ever ends the daemon: a manager that misses a word has its own
-time limits, and what it does then is what should happen.
+Without a manager nothing is sent. No error here ends the daemon: when a message does not reach the manager, its own
+time limits apply, as they should.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _LONGEST_STATUS = 512
 
 
 class Notifier:
-    """Says how we are to the manager at `address`: a path, or `@` and a name for an abstract socket.
+    """Sends to the manager at `address`: a path, or `@` and the name of an abstract socket; empty for no manager.
 
-    `interval` is how often the manager wants a sign of life, in seconds; None when it does not watch.
+    `interval` is how often the manager wants a sign of life, in seconds; None when it wants none.
     """
 
     def __init__(self, address: str = "", *, interval: float | None = None) -> None:
@@ -38,7 +38,8 @@ class Notifier:
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str], pid: int | None = None) -> Notifier:
-        """The manager that started us. Its variables are taken out: no child is to speak in our name."""
+        """A notifier for the manager that started us. Its variables are removed from `environment`, so that no child
+        can send in our name."""
         address = environment.pop("NOTIFY_SOCKET", "")
         given, meant = environment.pop("WATCHDOG_USEC", ""), environment.pop("WATCHDOG_PID", "")
         if not address.startswith(("/", "@")) or len(address) < 2:
@@ -49,16 +50,16 @@ class Notifier:
 
     @property
     def listening(self) -> bool:
-        """Whether a manager wants to hear."""
+        """Whether there is a manager to send to."""
         return bool(self._address)
 
     def ready(self, status: str) -> None:
-        """It serves: after the start, and at the end of a reload."""
+        """hublet serves: to be called after the start, and at the end of a reload."""
         self._status = _line(status)
         self._say("READY=1", f"STATUS={self._status}")
 
     def status(self, text: str) -> None:
-        """Only what is new is sent."""
+        """Send a new status line; the same one is not sent again."""
         if _line(text) != self._status:
             self._status = _line(text)
             self._say(f"STATUS={self._status}")
@@ -79,7 +80,7 @@ class Notifier:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-                sock.settimeout(_PATIENCE)  # a manager that is stuck doesn't hold us up
+                sock.settimeout(_PATIENCE)  # a manager that hangs does not hold us up
                 sock.sendto("\n".join(assignments).encode(), self._address)
         except OSError as error:
             if not self._complained:
@@ -88,5 +89,5 @@ class Notifier:
 
 
 def _line(text: str) -> str:
-    """One line: a line end would begin another assignment."""
+    """The text in one line, because a line end would begin another assignment."""
     return " ".join(text.split())[:_LONGEST_STATUS]

@@ -1,7 +1,7 @@
-"""Pointing clients at localhost: which files say so, each change recorded, each undone exactly.
+"""Points clients at localhost by files that they read. Each change is recorded and can be undone exactly.
 
-A change is only ever a file that was not there, and the folders it needs. The record of changes (a JSON file in the
-data directory, without secrets) tells what was made; a file that has been changed since is left alone and named.
+A change is always a new file, with the folders that it needs; existing files are never changed. The record of changes
+is a JSON file in the data directory, without secrets. A file that somebody has changed since is not removed but named.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RECORD = "pointing.json"
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """A file that points a client here: its whole content."""
+    """A file that points a client here, with its whole content."""
 
     path: Path
     content: str
@@ -36,7 +36,7 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What one change made: the file with its content, and the folders that were not there, outermost first."""
+    """What one change made: the file's content, and the folders that did not exist before, the outermost first."""
 
     content: str
     folders: tuple[str, ...]
@@ -53,7 +53,8 @@ def base_url(port: int) -> str:
 
 
 def pointers(client: Client, port: int, environment: Mapping[str, str]) -> tuple[Pointer, ...]:
-    """The files that point a client at a port. Raises ValueError where no file can: the IDE's port is fixed."""
+    """The files that point a client at a port. Raises ValueError for an IDE and another port than 3001, which IDEs have
+    built in."""
     home = Path(environment.get("HOME") or Path.home())
     if client == "cn":
         config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
@@ -65,14 +66,14 @@ def pointers(client: Client, port: int, environment: Mapping[str, str]) -> tuple
 
 
 def shell_line(shell: str, port: int) -> str:
-    """The line for a shell's start-up file."""
+    """The line for a shell's start-up file that points `cn` here."""
     if shell == "fish":
         return f"set -gx CONTINUE_API_BASE {base_url(port)}"
     return f"export CONTINUE_API_BASE={base_url(port)}"
 
 
 def point(wanted: tuple[Pointer, ...], data: Path, *, dry_run: bool = False) -> list[Done]:
-    """Write what is not there yet and record it. A file that is there is never changed. Raises OSError."""
+    """Write the files that do not exist yet, and record them. A file that exists is never changed. Raises OSError."""
     record = _read(data)
     done: list[Done] = []
     for pointer in wanted:
@@ -84,7 +85,7 @@ def point(wanted: tuple[Pointer, ...], data: Path, *, dry_run: bool = False) -> 
         else:
             absent = [str(folder) for folder in reversed(pointer.path.parents) if not os.path.lexists(folder)]
             record[str(pointer.path)] = made = _Made(pointer.content, tuple(absent))
-            _write(data, record)  # first: a change that is not recorded could not be undone
+            _write(data, record)  # before the change: what is not recorded could not be undone
             try:
                 pointer.path.parent.mkdir(parents=True, exist_ok=True)
                 with pointer.path.open("x", encoding="utf-8") as file:
@@ -120,14 +121,15 @@ def unpoint(data: Path, *, dry_run: bool = False) -> list[Done]:
 
 
 def _remove_empty(folders: tuple[str, ...]) -> None:
-    """Those that hold something by now stay."""
+    """Remove folders that we made, except those that have something in them now."""
     for folder in reversed(folders):
         with contextlib.suppress(OSError):
             Path(folder).rmdir()
 
 
 def _content(path: Path) -> str | None:
-    """What a file holds; None when there is none. Something else than a file counts as different from everything."""
+    """A file's content; None when there is none. What can't be read as text gives a content that no file of ours
+    has."""
     if not os.path.lexists(path):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The absolute path by which a service manager can start hublet tomorrow as well."""
+"""Finds the absolute path of a hublet that a service manager can start, and that will still be there later."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _TEMPORARY = tuple(Path(place) for place in (tempfile.gettempdir(), "/tmp", "/va
 
 
 def find_program(environment: Mapping[str, str], *, prefix: Path | None = None) -> Path:
-    """The script `hublet` of this installation: by the link on PATH that pipx and uv make, else in its own folder.
+    """The script `hublet` of this installation: the link to it on PATH that pipx and uv make, or the script itself.
 
-    `prefix` is the virtual environment, for tests. Raises UsageError for one that would vanish.
+    `prefix` is the virtual environment, for tests. Raises UsageError when there is no script, and when it lies in a
+    folder that is cleared now and then.
     """
     scripts = prefix / "bin" if prefix is not None else Path(sysconfig.get_path("scripts"))
     script = scripts / "hublet"
@@ -31,7 +32,7 @@ def find_program(environment: Mapping[str, str], *, prefix: Path | None = None) 
         _refuse_passing(place, environment)
     linked = shutil.which("hublet", path=environment.get("PATH", ""))
     if linked is not None and Path(linked).is_absolute() and Path(linked).resolve() == script.resolve():
-        # The link outlives the environment that it points into: an upgrade may make another one.
+        # The link lasts longer than what it points to: an upgrade may make another virtual environment.
         return script if _passing(Path(linked), environment) else Path(linked)
     return script
 
@@ -46,7 +47,8 @@ def _refuse_passing(place: Path, environment: Mapping[str, str]) -> None:
 
 
 def _passing(place: Path, environment: Mapping[str, str]) -> Path | None:
-    """The folder above `place` that is cleared now and then: temporary ones, and caches (uvx, pipx run)."""
+    """The folder above `place` that is cleared now and then, a temporary one or a cache (uvx, pipx run); None when
+    there is none."""
     home = Path(environment.get("HOME") or Path.home())
     data = Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share")
     folders = [

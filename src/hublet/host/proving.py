@@ -1,7 +1,7 @@
-"""What only hublet says on its port: whether the one who listens there is the one behind the admin socket.
+"""Checks that the program that listens on the port is the hublet behind the admin socket.
 
-A TCP client can't tell who listens. Both doors of the daemon know one random key: the answer that the Unix socket
-gives to a random word has to come from the port too.
+A TCP client can't tell who listens. The daemon has a random key, which it uses at both its doors: port and admin socket
+have to give the same answer to a random word.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import urllib.request
 LOOPBACK = ("127.0.0.1", "::1")
 
 open_here = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
-"""Opens a URL here: never through a proxy, which would ask its own machine."""
+"""Opens a URL without a proxy, which would ask its own machine."""
 
 
 def said_at(address: str, port: int, nonce: str, *, timeout: float = 5.0) -> str:
-    """The answer of whoever listens; empty when there is none."""
+    """The answer to the random word `nonce` of whatever listens at an address; empty when there is no answer."""
     host = f"[{address}]" if ":" in address else address
     try:
         with open_here(f"http://{host}:{port}/hublet/v1/proof/{nonce}", timeout=timeout) as answer:

@@ -1,7 +1,7 @@
-"""Whether there is a way out of this machine, told by the kernel: for machines where no service tells it.
+"""Whether there is a route out of this machine, told by the kernel, for machines where no service tells it.
 
-A netlink socket wakes us when links or routes change, and only then (rtnetlink(7)). What changed is not read: the
-tables themselves are, which is less to get wrong.
+A netlink socket wakes us when links or routes change, and only then (rtnetlink(7)). Its messages are not parsed; the
+routing tables in /proc are read again instead, which is simpler.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NOWHERE = "00000000000000000000000000000000"
 
 
 def leads_out(net: Path = Path("/proc/self/net")) -> bool:
-    """Whether there is a default route of either family, from proc(5)'s tables."""
+    """Whether there is a default route for IPv4 or IPv6, by the tables in /proc (proc(5))."""
     try:
         four = [line.split() for line in (net / "route").read_text().splitlines()[1:]]
         six = [line.split() for line in (net / "ipv6_route").read_text().splitlines()]
@@ -36,14 +36,15 @@ def leads_out(net: Path = Path("/proc/self/net")) -> bool:
 
 
 class Routes:
-    """Transitions: (made) → start → close. `changed` is told, after a change, whether there is a way out now."""
+    """Transitions: (made) → start → close. `changed` is called at the start and after each change, with whether there
+    is a route out now."""
 
     def __init__(self, changed: Callable[[bool], None]) -> None:
         self._changed = changed
         self._socket: socket.socket | None = None
 
     def start(self) -> None:
-        """Begin to listen; where the kernel won't tell, nothing is heard."""
+        """Begin to listen. Where the kernel has no such socket for us, `changed` is never called."""
         try:
             sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
         except (OSError, AttributeError):
@@ -69,6 +70,6 @@ class Routes:
         try:
             while self._socket.recv(65536):
                 pass
-        except OSError:  # nothing more; or more than there was room for, of which only the tables matter
+        except OSError:  # no more messages, or some were lost; the tables are read in any case
             pass
         self._changed(leads_out())

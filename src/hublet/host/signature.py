@@ -1,4 +1,4 @@
-"""By what it is noticed that a file has changed."""
+"""A value by which a change of a file is noticed without reading the file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ Signature = tuple[int, ...]
 
 
 def signature(path: Path) -> Signature | None:
-    """What changes whenever the file does (its owner and mode too); None when there is none."""
+    """A value that is another one after every change of the file, its owner or its mode; None when there is no file.
+
+    It has device, inode, size and the times of modification and of status change.
+    """
     try:
         info = path.stat()
     except OSError:

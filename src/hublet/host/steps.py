@@ -1,4 +1,4 @@
-"""What `hublet service` is going to do, as values: shown by --dry-run, else carried out one by one."""
+"""The steps of `hublet service` as values: --dry-run shows them, else they are carried out one by one."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Make:
-    """A folder that only we can enter."""
+    """Make a folder that only we can enter."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A command; with `may_fail` its failure is what was to be reached, or no harm."""
+    """Run a command. With `may_fail` it does no harm when it fails."""
 
     words: tuple[str, ...]
     may_fail: bool = False
@@ -50,8 +50,8 @@ Step = Write | Remove | Make | Run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a service is rendered from. `program` and its `options` come before `run`; `writable` are the folders that
-    the sandbox leaves open; `environment` is only what was asked for."""
+    """What a service is rendered from. The service runs `program`, `options`, `run`. `writable` are the folders that
+    the sandbox lets it write in; `environment` has only the variables that the user asked for."""
 
     program: Path
     home: Path
@@ -65,11 +65,12 @@ class Plan:
 
 
 Asking = Callable[[tuple[str, ...]], "subprocess.CompletedProcess[str]"]
-"""Runs a command that only looks."""
+"""Runs a command that changes nothing."""
 
 
 def ask(words: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-    """Raises ServiceError when it does not end, FileNotFoundError when there is no such program."""
+    """Run a command and return what it said. Raises ServiceError when it does not end within two minutes,
+    FileNotFoundError when there is no such program."""
     try:
         return subprocess.run(
             words, capture_output=True, text=True, timeout=_PATIENCE, check=False, stdin=subprocess.DEVNULL
@@ -79,7 +80,7 @@ def ask(words: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
 
 
 def perform(steps: Iterable[Step], run: Asking = ask) -> None:
-    """Carry out; the first step that fails ends it. Raises ServiceError."""
+    """Carry out the steps, up to the first that fails. Raises ServiceError."""
     for step in steps:
         try:
             match step:
@@ -117,7 +118,7 @@ def describe(step: Step) -> str:
 
 
 def sealed(text: str) -> str:
-    """The text with the hash of itself in the place of the blank one: so an edit by hand is noticed later."""
+    """The text with its own hash in the place of the zeros of `seal_line`, so that an edit by hand is noticed later."""
     return text.replace(_BLANK, hashlib.sha256(text.encode()).hexdigest(), 1)
 
 
@@ -132,7 +133,8 @@ def is_as_written(text: str) -> bool:
 
 
 def content_of(path: Path) -> str | None:
-    """What a file holds; None when there is none. A link, another kind of file or other bytes are an edit by hand."""
+    """A file's text; None when there is no file. Empty for a symbolic link, another kind of file and what is not UTF-8:
+    these count as an edit by hand."""
     if not os.path.lexists(path):
         return None
     try:
@@ -142,7 +144,7 @@ def content_of(path: Path) -> str | None:
 
 
 def refuse_edited(paths: Iterable[Path], doing: str) -> None:
-    """Raises UsageError that names each file that is not as we wrote it."""
+    """Raises UsageError, with the names of the files that are not as we wrote them; `doing` says what is not done."""
     edited = [str(path) for path in paths if (text := content_of(path)) is not None and not is_as_written(text)]
     if edited:
         raise UsageError(

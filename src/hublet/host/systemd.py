@@ -1,8 +1,8 @@
-"""hublet as units of a systemd user manager: the texts, and the steps that put them there and take them away.
+"""hublet as units of a systemd user manager: their texts, and the steps that install and remove them.
 
-Each line of the sandbox is one that a *user* manager really applies (tests/host/test_systemd.py looks at the effects).
-PrivateUsers is what makes the mounts possible: without it they fail silently. AF_NETLINK stays, since the kernel is
-asked who a client is.
+Each line of the sandbox is one that a *user* manager really applies (tests/host/test_systemd.py checks the effects).
+PrivateUsers makes the mounts possible: without it they fail silently. AF_NETLINK is allowed because the kernel is asked
+over netlink who a client is.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ ReadOnlyPaths=%h
 
 
 def render(plan: Plan, *, growing_delay: bool = False) -> dict[str, str]:
-    """The units by their names below ~/.config/systemd/user."""
+    """The texts of the units and drop-ins, by their names below ~/.config/systemd/user."""
     command = " ".join(_word(word, plan.home, command=True) for word in (str(plan.program), *plan.options, "run"))
     service = _SERVICE.format(
         requires=f"Requires={SOCKET}\n" if plan.socket else "",
@@ -138,13 +138,14 @@ def render(plan: Plan, *, growing_delay: bool = False) -> dict[str, str]:
 
 
 def _path(path: Path, home: Path) -> str:
-    """The end of a line that is taken as a path, blanks and quotes included."""
+    """A path that is the rest of a line of a unit file, where blanks and quotes are taken literally."""
     inside = home in path.parents
     return "%h" + str(path)[len(str(home)) :].replace("%", "%%") if inside else str(path).replace("%", "%%")
 
 
 def _word(text: str, home: Path, *, command: bool = False) -> str:
-    """One word of a unit file, meant literally but for the home, which is `%h`. Only a command has variables."""
+    """One word of a unit file, escaped so that it is taken literally; the home becomes `%h`. Only in a command `$` is
+    escaped too."""
     dash = "-" if text.startswith("-/") else ""
 
     def literal(part: str) -> str:
@@ -158,7 +159,8 @@ def _word(text: str, home: Path, *, command: bool = False) -> str:
 
 
 class Systemd:
-    """The steps of each verb, as `cli/service.py` shows or performs them. `ask` only ever looks."""
+    """The steps of each verb of `hublet service`, which `cli/service.py` shows or performs. `asking` runs commands that
+    change nothing."""
 
     def __init__(self, environment: Mapping[str, str], *, asking: Asking = ask) -> None:
         home = Path(environment.get("HOME") or Path.home())
@@ -187,7 +189,7 @@ class Systemd:
         return {self.folder / name: text for name, text in render(plan, growing_delay=self._knows_steps()).items()}
 
     def install(self, plan: Plan, *, linger: bool = False) -> tuple[Step, ...]:
-        """Nothing is done again that is done: a second install has no steps but the enabling."""
+        """The steps that are still needed. A second install only enables and starts the units again."""
         files = self.files(plan)
         steps: list[Step] = [Make(folder) for folder in plan.writable if not folder.is_dir()]
         changed = {path for path, text in files.items() if content_of(path) != text}
@@ -195,7 +197,7 @@ class Systemd:
         running, listening = self._is_active(SERVICE), self._is_active(SOCKET)
         port_moves = bool({self.folder / SOCKET} & (changed | gone)) or (plan.socket and running and not listening)
         if port_moves and (running or listening):
-            steps.append(_run("stop", SOCKET, SERVICE, may_fail=True))  # a socket can't change under its service
+            steps.append(_run("stop", SOCKET, SERVICE, may_fail=True))  # a socket can't change while its service runs
         if self.folder / SOCKET in gone:
             steps.append(_run("disable", SOCKET, may_fail=True))
         steps += [Write(path, files[path]) for path in files if path in changed]
@@ -226,18 +228,18 @@ class Systemd:
         return (_run("start", *self._units(), SERVICE),)
 
     def stop(self) -> tuple[Step, ...]:
-        """The socket too: else the next request would start it again."""
+        """Stop the socket too: otherwise the next request would start the service again."""
         return (_run("stop", *self._units(), SERVICE),)
 
     def restart(self) -> tuple[Step, ...]:
-        """The socket stays and holds what comes meanwhile."""
+        """Restart the service. The socket stays, and requests wait there meanwhile."""
         return (_run("restart", SERVICE),)
 
     def logs(self, *, follow: bool, lines: int) -> tuple[str, ...]:
         return ("journalctl", "--user", "--unit", SERVICE, "--lines", str(lines), *(("--follow",) if follow else ()))
 
     def state(self) -> tuple[bool, list[str]]:
-        """Whether it serves or will at the first request, and a line for each unit."""
+        """Whether hublet serves or will serve with the next request, and a line about each unit."""
         lines, up = [], False
         for unit in (*self._units(), SERVICE):
             wanted = "ActiveState,SubState,UnitFileState,StatusText,NRestarts,Result"
@@ -259,7 +261,7 @@ class Systemd:
         return self._asking(_systemctl("is-active", "--quiet", unit)).returncode == 0
 
     def _knows_steps(self) -> bool:
-        """Found by trying: a manager tells the properties that it knows, and is silent on the others."""
+        """Whether the manager knows RestartSteps: it shows the properties that it knows, and nothing for others."""
         return "RestartSteps=" in self._asking(_systemctl("show", SERVICE, "--property=RestartSteps")).stdout
 
 
@@ -270,7 +272,7 @@ _WITHOUT = (
 
 
 def manager_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What systemctl needs, also in a shell (su, cron) that has lost the runtime directory's name."""
+    """The environment for systemctl: XDG_RUNTIME_DIR is added where it is missing, as in a shell of su or cron."""
     found = dict(environment)
     usual = Path(f"/run/user/{os.getuid()}")
     if not found.get("XDG_RUNTIME_DIR") and (usual / "systemd" / "private").exists():

@@ -1,14 +1,14 @@
-"""Noticing that the machine has slept (the wall clock went on while the monotonic one stood still), or that its wall
-clock was set, forwards or back."""
+"""Notices that the machine has slept (the wall clock went on while the monotonic clock stood still), or that its wall
+clock was set, forward or back."""
 
 from __future__ import annotations
 
 
 class WakeDetector:
-    """Fed with both clocks at every heartbeat, in seconds.
+    """Is given both clocks at every heartbeat, in seconds.
 
-    On Linux and macOS the monotonic clock stops while the machine sleeps. A step of the wall clock by hand or by NTP
-    looks the same, and asks for the same: a pass, since no age and no time of a next pass is right any more.
+    On Linux and macOS the monotonic clock stops while the machine sleeps. Setting the wall clock, by hand or by NTP,
+    looks the same, and needs the same: a pass, because neither ages nor the time of the next pass are right any more.
     """
 
     def __init__(self, wall: float, monotonic: float, *, least: float = 20.0) -> None:

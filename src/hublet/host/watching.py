@@ -1,11 +1,11 @@
-"""Noticing that a file has changed, in whatever way: in place, by rename, by a link that points elsewhere, put back.
+"""Notices that a file has changed: written in place, renamed, put back, or reached through a changed symbolic link.
 
-Folders are watched, not the file: a file that was replaced is another one. Every folder counts that a step of the path
-leads through a link in, and of the last ones also their parents, so that a whole folder may be swapped (as Kubernetes
-and stow do). What an event says is not believed; it only makes us look.
+Folders are watched instead of the file, because a file that is replaced is another file. Watched are the folder of the
+file, each folder that has a symbolic link on the path, and the parents of all of these, so that a whole folder can be
+replaced too (as Kubernetes and stow do). An event only makes us look; a change is a difference of signatures.
 
-watchdog is imported by `start`, after the daemon has answered. Folders of ours that are written all the time are never
-watched; a file in there is looked at when the owner calls `look` now and then.
+watchdog is imported by `start`, after the daemon has given its first answer. Folders that hublet itself writes all the
+time are never watched; a change in there is noticed when the owner calls `look` now and then.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MOST_LINKS = 40
 
 
 class Folder(NamedTuple):
-    """A folder to watch, as it is now: another one of the same name has another inode."""
+    """A folder to watch, as it is now. A folder that was replaced has another inode."""
 
     path: str
     device: int
@@ -37,8 +37,8 @@ class Folder(NamedTuple):
 
 
 class Trail(NamedTuple):
-    """What the path leads through. `whole` are folders in which the file's content changes, `names` those in which a
-    step of the path can be replaced; `steps` are those steps' names."""
+    """The folders that decide what a path leads to. In `whole` the file itself lies, so that its content matters too;
+    in `names` a part of the path may be replaced. `steps` are the names of the file, the links and these folders."""
 
     whole: frozenset[Folder]
     names: frozenset[Folder]
@@ -46,14 +46,14 @@ class Trail(NamedTuple):
 
 
 def trail_of(path: Path) -> Trail:
-    """The folders to watch for a path, whether or not there is anything at its end yet. Raises no OSError.
+    """The folders to watch for a path, even if there is no file at its end yet. Never raises OSError.
 
-    Each heartbeat walks it, so it is texts and one question a step: pathlib takes five times as long.
+    This runs at each heartbeat, so it uses plain strings and one lstat for each step: pathlib takes five times as long.
     """
     folders: dict[str, os.stat_result] = {}
     names: set[str] = set()
     steps: set[str] = set()
-    todo = os.path.abspath(path).split("/")[:0:-1]  # resolve() would lose the links
+    todo = os.path.abspath(path).split("/")[:0:-1]  # not resolved, which would hide the links
     here = "/"
     links = 0
     while todo:
@@ -67,7 +67,7 @@ def trail_of(path: Path) -> Trail:
             target = os.readlink(there) if S_ISLNK(info.st_mode) else None
         except OSError:
             if todo:
-                break  # the rest of the path is not there yet: its first step will appear in `here`
+                break  # the rest of the path does not exist yet: it will begin in `here`
             continue
         if target is None:
             if todo and not S_ISDIR(info.st_mode):
@@ -102,7 +102,7 @@ def _known(paths: Iterable[str], folders: Mapping[str, os.stat_result]) -> froze
 
 
 class Watch:
-    """An observer of watchdog's and what it watches. Transitions: (made) → start → stop."""
+    """An observer of watchdog, and what it watches. Transitions: (made) → start → stop."""
 
     _watches: dict[Any, ObservedWatch]
 
@@ -111,7 +111,8 @@ class Watch:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Begin to watch. Takes a while the first time: watchdog is imported. Raises OSError when the kernel can't."""
+        """Begin to watch. Takes a while the first time, because watchdog is imported. Raises OSError when the kernel
+        can watch no more."""
         load_watcher()
         from watchdog.observers import Observer
 
@@ -129,15 +130,15 @@ class Watch:
             observer.join(5)
 
     def _follow(self) -> None:
-        """Watch what is there now."""
+        """Watch the folders that are there now."""
         raise NotImplementedError
 
 
 class FileWatch(Watch):
     """Calls `nudge` (from a thread of its own) when the file may have changed; `look` then tells whether it has.
 
-    Transitions: (made) → start → stop. `avoid` are folders that are not watched, nor is anything below them. `seen` is
-    the file's signature from before it was read, where that was long ago: what has changed since then is news.
+    Transitions: (made) → start → stop. Folders in `avoid` are not watched, nor is anything below them. `seen` is the
+    file's signature from before it was read: a change since then counts. Without it the file is taken as it is now.
     """
 
     def __init__(
@@ -154,7 +155,7 @@ class FileWatch(Watch):
         self._lost: set[str] = set()
 
     def look(self) -> bool:
-        """Whether the file is another than at the last look."""
+        """Whether the file has changed, come or gone since the last look."""
         self._follow()
         now = signature(self.path)
         changed, self._seen = now != self._seen, now
@@ -166,7 +167,7 @@ class FileWatch(Watch):
             return sorted({Path(folder.path) for folder, _ in self._watches})
 
     def _follow(self) -> None:
-        """Watch what the path leads through now."""
+        """Watch the folders that the path leads through now."""
         with self._lock:
             if self._observer is None:
                 return
@@ -184,7 +185,7 @@ class FileWatch(Watch):
                 try:
                     self._watches[folder, whole] = self._watch(self._observer, folder.path, whole=whole)
                 except FileNotFoundError:
-                    continue  # gone again; its parent is watched
+                    continue  # removed meanwhile; its parent is watched
             if self._watches.keys() == wanted:
                 self._followed = trail
 
@@ -199,13 +200,13 @@ class FileWatch(Watch):
             def on_any_event(event: FileSystemEvent) -> None:
                 self._happened(event)
 
-        # Named, so that the kernel doesn't tell of mere reads: they would wake us whenever a neighbour is looked at.
+        # Listed, so that the kernel doesn't tell of mere reads, which would wake us for every other file in the folder.
         kinds: list[type[FileSystemEvent]] = [
             events.FileCreatedEvent, events.FileMovedEvent, events.FileDeletedEvent,
             events.DirCreatedEvent, events.DirMovedEvent, events.DirDeletedEvent,
         ]  # fmt: skip
         if whole:
-            # Another owner or mode counts too; older versions of watchdog call that a modification.
+            # Changes of owner and mode count too; older versions of watchdog call these a modification.
             kinds += [events.FileModifiedEvent, events.FileClosedEvent]
             kinds += [getattr(events, "FileAttribEvent", events.FileModifiedEvent)]
         return observer.schedule(Handler(), folder, event_filter=kinds)
@@ -215,11 +216,11 @@ class FileWatch(Watch):
         try:
             observer.unschedule(watch)
         except (KeyError, OSError, RuntimeError):
-            return  # a folder that is gone has taken its watch along
+            return  # a deleted folder has taken its watch along
 
     def _happened(self, event: FileSystemEvent) -> None:
         if event.is_directory and event.event_type in ("deleted", "moved"):
-            # A new folder may get the inode of the old one: it would look as if it were watched already.
+            # A new folder may get the inode of the old one, and would then be taken for one that is watched already.
             self._lost.add(os.fsdecode(event.src_path))
         for place in (event.src_path, event.dest_path):
             if place and basename(os.fsdecode(place)) in self._steps:

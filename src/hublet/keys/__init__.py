@@ -1,4 +1,4 @@
-"""Where the key-encryption key comes from: one module a source."""
+"""Where the key-encryption key (KEK) comes from: one module for each source."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def source_of(
     asker: Asker | None = None,
     quiet: bool = False,
 ) -> KeySource:
-    """The source that `keys.source` or a store's header names: exactly that one. Opens nothing yet.
+    """The key source with this name, which comes from `keys.source` or from a store's header. Opens nothing yet. Raises
+    ValueError for another name than those in `source_names`.
 
-    `key_file` is where the source `file` keeps its key; `parameters` are those of a store's header, none for a store
-    (or a key) that is to be made; `asker` knows where a passphrase comes from; with `quiet` nobody is asked to unlock a
-    keyring.
+    `key_file` is where the source `file` keeps its key. `parameters` are those in the store's header; None for a store
+    or a key that is to be made. `asker` gives the passphrase. With `quiet` nobody is asked to unlock a keyring.
     """
     if name == "file":
         from hublet.keys.file import FileSource
@@ -44,4 +44,4 @@ def source_of(
         from hublet.keys.credential import CredentialSource
 
         return CredentialSource()
-    raise ValueError(f"no key source is called {name}")  # the config's table has let none other through
+    raise ValueError(f"no key source is called {name}")

@@ -18,7 +18,8 @@ _no_terminal = "set keys.passphrase_file or keys.passphrase_fd, or start hublet 
 
 
 class Asker:
-    """Asks where it was told to. What a descriptor gave is kept until `forget`: it can be read only once."""
+    """Gets the passphrase from where it was told to. A descriptor can be read only once, so what it gave is kept until
+    `forget`."""
 
     def __init__(
         self,
@@ -29,7 +30,7 @@ class Asker:
         terminal: bool = True,
         what: str = "the cache",
     ) -> None:
-        """`what` the passphrase is of, for the person who is asked."""
+        """`what` says for the person who is asked what the passphrase is for."""
         self._what = what
         self._file, self._descriptor, self._given, self._terminal = file, descriptor, given, terminal
         self._read: SecretStr | None = None
@@ -38,11 +39,11 @@ class Asker:
         return "Asker()"
 
     def giving(self, passphrase: SecretStr | None) -> Asker:
-        """One that answers with `passphrase`, else from the same file; it never asks at a terminal."""
+        """Another Asker that gives `passphrase`, or without one reads the same file. It never asks at a terminal."""
         return Asker(file=self._file, given=passphrase, terminal=False)
 
     def ask(self, *, new: bool = False) -> SecretStr:
-        """The passphrase; a person is asked twice for a `new` one. Raises KeySourceError."""
+        """The passphrase. For a `new` one a person is asked twice. Raises KeySourceError."""
         if self._given is not None:
             said = self._given
         elif self._file is not None and self._descriptor is not None:
@@ -62,7 +63,8 @@ class Asker:
         return said
 
     def forget(self) -> None:
-        """Once the store is open: a descriptor's passphrase is let go, and the terminal is left alone."""
+        """Called once the store is open: drop the passphrase that a descriptor gave, and never ask at the terminal
+        again."""
         self._read, self._terminal = None, False
 
     def _from_terminal(self, new: bool) -> SecretStr:
@@ -77,7 +79,8 @@ class Asker:
 
 
 def _at_terminal() -> bool:
-    """Whether this process may ask: it has a terminal and is in its foreground (reading elsewhere would stop it)."""
+    """Whether this process has a terminal and is in its foreground. In the background, reading would stop the
+    process."""
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
@@ -100,7 +103,7 @@ def _from_file(path: Path) -> SecretStr:
 
 
 def _from_descriptor(descriptor: int) -> SecretStr:
-    """All of it up to its end; then it is closed, so that no child inherits it."""
+    """Read a descriptor to its end and close it, so that no child inherits it. Raises KeySourceError."""
     value = b""
     try:
         while len(value) <= _most and (part := os.read(descriptor, _most + 1 - len(value))):

@@ -1,14 +1,15 @@
-"""A count as text, as sources keep it: a line for each store, `UUID in hex` and `number of its last commit`."""
+"""How sources keep the counts of commits, as text: for each store a line with its UUID in hex and its last commit's
+number."""
 
 from __future__ import annotations
 
 _most = 32
-"""So many stores may share a key; of more, those that were counted longest ago are left out."""
+"""How many stores are counted. With more, those that were counted longest ago are left out."""
 _digits = 20
 
 
 def read(text: str) -> dict[bytes, int]:
-    """The counts by store, the one that was counted last at the end. What is no count is left out."""
+    """The counts by store, the one that was counted last at the end. Lines that are not a count are skipped."""
     found: dict[bytes, int] = {}
     for line in text.splitlines():
         store, _, number = line.partition(" ")
@@ -21,7 +22,7 @@ def read(text: str) -> dict[bytes, int]:
 
 
 def having(counts: dict[bytes, int], store: bytes, generation: int) -> str:
-    """The text with another count of one store."""
+    """The text of these counts, with `generation` as the count of `store`."""
     others = [(other, number) for other, number in counts.items() if other != store]
     return "".join(f"{other.hex()} {number}\n" for other, number in [*others[1 - _most :], (store, generation)])
 

@@ -1,8 +1,8 @@
-"""The source `credential`: a key that the service manager hands over, `$CREDENTIALS_DIRECTORY/hublet-key`.
+"""The source `credential`: the service manager hands the key over in the file `$CREDENTIALS_DIRECTORY/hublet-key`.
 
 systemd puts it there for LoadCredential, LoadCredentialEncrypted and SetCredential, in memory and for the unit alone.
-With LoadCredentialEncrypted the file on disk is sealed to the machine's TPM or to a key of root's: a copy of the home
-does not open the cache. The key is the administrator's: hublet neither makes, replaces nor removes it.
+With LoadCredentialEncrypted the file on the disk is sealed to the machine's TPM or with a key of root's, so a copy of
+the home is not enough to open the cache. The key is the administrator's: hublet never makes, replaces or removes it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class CredentialSource:
         return f"the service manager's credential {credential_name}"
 
     def load(self) -> Key:
-        """The key. Never None: a credential that is missing was forgotten in the unit. Raises KeySourceError."""
+        """The key. Never None: a missing credential is a mistake in the unit. Raises KeySourceError."""
         directory = self._environment.get("CREDENTIALS_DIRECTORY", "")
         if not directory.startswith("/"):
             raise KeySourceError(
@@ -62,14 +62,14 @@ class CredentialSource:
             raise KeySourceError(f"the credential {path} can't be read: {error.strerror}", hint=how_to_make) from error
         return _key_in(value)
 
-    def create(self, kek: Key) -> None:  # noqa: ARG002  the contract's signature
+    def create(self, kek: Key) -> None:  # noqa: ARG002  the contract has it
         raise KeySourceError("hublet can't make a credential: the service manager hands it over", hint=how_to_make)
 
     def successor(self) -> CredentialSource:
         return self
 
     def stage(self, kek: Key) -> Key:  # noqa: ARG002
-        """The credential itself: it stays the same as long as the administrator leaves it."""
+        """Keep nothing, and return the credential: only the administrator can change it."""
         return self.load()
 
     def staged(self) -> None:
@@ -93,7 +93,7 @@ class CredentialSource:
 
 
 def _key_in(value: bytes) -> Key:
-    """32 raw bytes, or the same as hex or base64 text. No length is two of these."""
+    """The key in 32 raw bytes, or in their hex or base64 text. The length tells which. Raises KeySourceError."""
     if len(value) == key_size:
         return Key(value)
     try:
@@ -102,7 +102,7 @@ def _key_in(value: bytes) -> Key:
         if len(decoded) == key_size:
             return Key(decoded)
     except ValueError:
-        pass  # said below, and without the bytes that an error of these would quote
+        pass  # the error below does not quote the bytes, as these could
     raise KeySourceError(
         f"the credential {credential_name} is not a key: {key_size} bytes, or the same as hex or base64 text",
         hint=how_to_make,

@@ -1,11 +1,11 @@
-"""The source `file`: 32 bytes in a file of our own, in another directory than the data.
+"""The source `file`: the key is 32 bytes in a file of our own, in another directory than the data.
 
     kek          the key in force
-    kek.next     the key that is to follow, while the store is being sealed under it
+    kek.next     the staged key, while the store is being sealed under it
     kek.count    the number of each store's last commit (counts.py)
 
-It protects a copy of the data directory that was made without the key's directory. That one is marked so that backups
-leave it out (CACHEDIR.TAG, and an extended attribute for Time Machine); a full copy of the home holds both.
+It protects a copy of the data directory that was made without the key's directory. The key's directory is marked so
+that backups leave it out (CACHEDIR.TAG, and an extended attribute for Time Machine). A full copy of the home has both.
 """
 
 from __future__ import annotations
@@ -48,15 +48,16 @@ class FileSource:
     def load(self) -> Key | None:
         """The key, or None when there is no file.
 
-        Raises KeySourceError for a link, another kind of file, another owner, a mode or a directory that lets others
-        in, and a wrong size.
+        Raises KeySourceError for a symbolic link, another kind of file, another owner, a wrong size, and for a mode or
+        a directory that gives others access.
         """
         return self._read(self.path)
 
     def create(self, kek: Key) -> None:
-        """Writes the file, its directory and the directory's tag, private from the first byte and on disk at return.
+        """Write the file, its directory and the directory's tag. They are private from the first byte on, and on the
+        disk when this returns.
 
-        Raises KeySourceError when something is there already or the file can't be written.
+        Raises KeySourceError when there is a file already, or it can't be written.
         """
         if os.path.lexists(self.path):
             raise KeySourceError(f"there is a key file already: {self.path}", hint="move it away first")
@@ -79,7 +80,7 @@ class FileSource:
                 flush_directory(self.path.parent)
 
     def discard(self) -> None:
-        """Removes the files. Nothing is claimed of what the file system and the disk still keep of them."""
+        """Remove the files. The file system and the disk may still keep their content."""
         with self._changing():
             for path in (self.path, self._next, self._counts):
                 path.unlink(missing_ok=True)
@@ -122,7 +123,7 @@ class FileSource:
             ours = {tag_name, self.path.name, self._next.name, self._counts.name}
             own = ours | {temporary(directory / name).name for name in ours}
             if all(entry.name in own for entry in directory.iterdir()):
-                # Only a directory that is ours alone: the tag takes everything in it out of backups.
+                # Only where nothing else is in the directory: the tag excludes all of it from backups.
                 write(directory / tag_name, tag_text)
             write(path, kek.reveal())
             exclude_from_time_machine(directory)
@@ -138,7 +139,7 @@ class FileSource:
 
 
 def exclude_from_time_machine(path: Path) -> bool:
-    """Marks a path for Time Machine, on macOS; whether it was marked. Best effort: nothing depends on it."""
+    """On macOS, tell Time Machine to leave a path out. Returns whether that worked; nothing depends on it."""
     if sys.platform != "darwin":
         return False
     import ctypes

@@ -1,15 +1,15 @@
-"""The source `keyring`: the key lies in the desktop's own secret store, unlocked with the user's session.
+"""The source `keyring`: the key lies in the desktop's own keyring, which is unlocked with the user's session.
 
-Secret Service (gnome-keyring, KWallet, KeePassXC) on Linux, the Keychain on macOS, the Credential Locker on Windows, by
-way of the `keyring` package. It runs in a child process: that one can be ended when nobody answers an unlock prompt,
-and what it imports does not stay in the daemon.
+That is the Secret Service (gnome-keyring, KWallet, KeePassXC) on Linux, the Keychain on macOS and the Credential Locker
+on Windows, used through the `keyring` package. The package runs in a child process, which can be ended when nobody
+answers an unlock prompt, and whose imports do not stay in the daemon.
 
-    service "hublet", account ID          the key in force, hex; ID is random, a parameter of the store
-    service "hublet", account ID.next     the key that is to follow
+    service "hublet", account ID          the key in force, hex; ID is random, and a parameter in the store's header
+    service "hublet", account ID.next     the staged key
     service "hublet", account ID.count    the number of the store's last commit (counts.py)
 
-A person is asked to unlock it when a command or the start of the daemon needs the key; what the daemon does by itself
-is `quiet`: a locked keyring is then an error at once, where the system lets that be told (the Secret Service does).
+A person is asked to unlock the keyring when a command or the start of the daemon needs the key. What the daemon does by
+itself is `quiet`: a locked keyring is an error at once, where it can be found out to be locked (the Secret Service).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from hublet.core.errors import KeySourceError
 from hublet.keys import counts
 
 patience = 60.0
-"""Seconds for which a person may take to answer the prompt that unlocks the keyring."""
+"""How many seconds a person has to answer the prompt that unlocks the keyring."""
 _quiet_patience = 10.0
 _counting = 60.0
-"""Seconds between two counts: each is a process of its own."""
+"""Seconds between two counts, since each takes a process of its own."""
 
 _KEPT = (
     "APPDATA", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "HOME", "LANG", "LOCALAPPDATA", "LOGNAME", "PATH",
@@ -53,7 +53,7 @@ _TROUBLES = {
 
 
 class KeyringSource:
-    """`parameters` are those of a store's header, empty for a store that is yet to be made."""
+    """`parameters` are those in the store's header, empty or None for a store that is to be made."""
 
     name = "keyring"
 
@@ -62,7 +62,7 @@ class KeyringSource:
     ) -> None:
         self._account = (parameters or {}).get("account") or f"cache-{os.urandom(8).hex()}"
         self._limit, self._quiet = min(limit, _quiet_patience) if quiet else limit, quiet
-        self._counted: dict[bytes, int] | None = None  # as it was when the key was read: one process for both
+        self._counted: dict[bytes, int] | None = None  # read together with the key, in the same process
 
     def __repr__(self) -> str:
         return f"KeyringSource({self._account!r})"
@@ -113,12 +113,12 @@ class KeyringSource:
         self._counted = counts.read(counted)
 
     def left(self) -> bool:
-        """Whether anything of this account is there, without asking anybody to unlock it. Raises KeySourceError."""
+        """Whether the keyring has any entry of this account. Nobody is asked to unlock it. Raises KeySourceError."""
         return self._ask("left", self._account, quiet=True).get("value") is not None
 
     @classmethod
     def answers(cls) -> bool:
-        """Whether there is a keyring that could keep a key now, without asking anybody to unlock it."""
+        """Whether there is a keyring that could keep a key now. Nobody is asked to unlock it."""
         try:
             cls(quiet=True)._ask("probe", "")
         except KeySourceError:
@@ -154,12 +154,13 @@ class KeyringSource:
         self._ask("set", account, kek.reveal().hex())
 
     def _ask(self, verb: str, account: str, value: str | None = None, *, quiet: bool = False) -> dict[str, str | None]:
-        """One call of the keyring package, in a child. The key goes through pipes, never through arguments."""
+        """One call of the keyring package, in a child process. The key goes through pipes, never through arguments.
+        Raises KeySourceError."""
         quiet = quiet or self._quiet
         entries = {"account": account, "next": self._next, "count": self._count}
         order = json.dumps({"do": verb, **entries, "value": value, "quiet": quiet}).encode()
         limit = min(self._limit, _quiet_patience) if quiet else self._limit
-        # What failed is raised further down, so that no error holds on to one that knows what came out of the keyring.
+        # Errors are raised further down, outside of the handlers: a chained JSON error would hold the keyring's answer.
         answer = None
         message, hint = "the keyring can't be asked", "see `python -m keyring diagnose`"
         try:

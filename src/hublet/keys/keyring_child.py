@@ -1,13 +1,13 @@
-"""One call of the `keyring` package: an order on standard input, an answer on standard output, both one JSON object.
+"""One call of the `keyring` package: an order on standard input, an answer on standard output, each one JSON object.
 
     {"do": "get" | "set" | "promote" | "discard" | "left" | "probe",
      "account": ..., "next": ..., "count": ..., "value": ..., "quiet": ...}
         → {"value": ..., "count": ...} or {"trouble": ..., "detail": ...}
 
-With "quiet" nobody is asked to unlock it: a keyring that is locked is trouble.
+With "quiet" nobody is asked to unlock the keyring: a locked one is answered as the trouble "locked".
 
-Only backends that are known to keep secrets are used. `detail` is the name of a class, never text: a backend's own
-words could quote what it was given.
+Only backends that are known to keep secrets are used. `detail` is the name of a class, never an error's text: a
+backend's text could quote the secret that it was given.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class _Trouble(Exception):
 
 
 def _backend() -> KeyringBackend:
-    """The backend that the package is set up for, if it is one that keeps secrets."""
+    """The backend that the package is set up to use. Raises _Trouble when it is not one that keeps secrets."""
     try:
         import keyring
         from keyring.backends.chainer import ChainerBackend
     except ImportError:
         raise _Trouble("not-installed") from None
     chosen = keyring.get_keyring()
-    # A chain asks one after the other and writes where it first can: it is as good as the worst of them.
+    # A chain reads from each backend in turn and writes to the first that can: it is only as good as its worst one.
     members = list(chosen.backends) if isinstance(chosen, ChainerBackend) else [chosen]
     for member in members:
         module = type(member).__module__
@@ -54,7 +54,8 @@ def _backend() -> KeyringBackend:
 
 
 def _refuse_locked(backend: KeyringBackend) -> None:
-    """The package itself would ask a person to unlock the collection, or to make one."""
+    """Raises _Trouble when the Secret Service's collection is locked or missing: the package itself would ask a person
+    to unlock or to make it."""
     if type(backend).__module__ != f"{_package}.SecretService":
         return
     import secretstorage
@@ -92,7 +93,7 @@ def _carry_out(order: dict[str, Any]) -> dict[str, str | None]:
             case "set":
                 _set(backend, account, order["value"])
             case "promote":
-                # Ended between the two, both entries hold the same key.
+                # If we are ended between the two calls, both entries hold the same key.
                 value = backend.get_password(_service, following)
                 if value is not None:
                     _set(backend, account, value)
@@ -108,13 +109,13 @@ def _carry_out(order: dict[str, Any]) -> dict[str, str | None]:
     except (errors.KeyringLocked, errors.InitError):
         # InitError: there is no collection, and the prompt that would make one was not answered.
         raise _Trouble("locked") from None
-    except Exception as error:  # noqa: BLE001  each backend has its own, and none of them is ours to let through
+    except Exception as error:  # noqa: BLE001  backends have errors of their own, and their text must not get out
         raise _Trouble("refused", type(error).__name__) from None
 
 
 def _set(backend: KeyringBackend, account: str, value: str) -> None:
     backend.set_password(_service, account, value)
-    # Believed when seen: some backends answer before they keep.
+    # Read back, because some backends answer before they have kept it.
     if backend.get_password(_service, account) != value:
         raise _Trouble("not-kept")
 

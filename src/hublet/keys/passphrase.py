@@ -1,4 +1,5 @@
-"""The source `passphrase`: the key lies in the store's own header, sealed under what scrypt makes of a passphrase.
+"""The source `passphrase`: the KEK lies in the store's header, wrapped under a key that scrypt derives from a
+passphrase.
 
     parameters   n, r, p       scrypt's work factors, decimal
                  salt          16 bytes, hex, fresh for every key
@@ -7,8 +8,8 @@
     scrypt key[32] = scrypt(passphrase as UTF-8, salt, n, r, p)
     associated data = "hublet/1/passphrase" ‖ n "," r "," p ‖ salt
 
-Nothing lies on the disk that opens the store without the passphrase. Each guess costs 2^17 rounds over 128 MiB; whoever
-has a copy of the store may guess as long as he likes, so the passphrase has to be long.
+Nothing on the disk opens the store without the passphrase. Whoever has a copy of the store can guess as long as they
+like, so the passphrase has to be long. Each guess costs scrypt's work with n = 2^17, which takes 128 MiB.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _damaged = "`hublet store reset` moves the cache aside and starts a new one"
 
 @dataclass(frozen=True, slots=True)
 class Factors:
-    """scrypt's: cost, block size, parallelism. Memory is 128 · n · r bytes."""
+    """scrypt's work factors: cost, block size, parallelism. It takes 128 · n · r bytes of memory."""
 
     n: int = 2**17
     r: int = 8
@@ -39,7 +40,7 @@ class Factors:
 
 
 class PassphraseSource:
-    """`parameters` are those of a store's header, empty for a store (or a key) that is yet to be made."""
+    """`parameters` are those in the store's header, empty or None for a store or a key that is to be made."""
 
     name = "passphrase"
 
@@ -53,9 +54,9 @@ class PassphraseSource:
     ) -> None:
         self._asker = asker
         self._parameters = dict(parameters or {})
-        self._factors = factors or Factors()  # of a key that is to be made
+        self._factors = factors or Factors()  # for a key that is to be made
         self._randomness = randomness
-        self._made: Key | None = None  # so that nobody is asked again for what he has just typed twice
+        self._made: Key | None = None  # so that nobody is asked again for what they have just typed twice
 
     def __repr__(self) -> str:
         return "PassphraseSource()"
@@ -68,7 +69,8 @@ class PassphraseSource:
         return "a passphrase"
 
     def load(self) -> Key | None:
-        """Asks, and unseals the key. Raises KeySourceError for a wrong passphrase, StoreFormat, StoreCorrupt."""
+        """Ask for the passphrase and unwrap the key. None when there are no parameters yet. Raises KeySourceError, also
+        for a wrong passphrase; StoreFormat and StoreCorrupt for impossible parameters."""
         if self._made is not None or not self._parameters:
             return self._made
         factors, salt, sealed = _read(self._parameters)
@@ -81,7 +83,8 @@ class PassphraseSource:
             ) from None
 
     def create(self, kek: Key) -> None:
-        """Asks for a new passphrase and seals the key under it: it is durable with the header that holds it."""
+        """Ask for a new passphrase and wrap the key under it. Nothing is written here: the store writes `parameters`
+        into its header. Raises KeySourceError."""
         if self._parameters:
             raise KeySourceError("there is a key under a passphrase already", hint="`hublet keys move passphrase`")
         salt, factors = self._randomness(_salt_size), self._factors
@@ -92,7 +95,7 @@ class PassphraseSource:
         self._made = kek
 
     def successor(self) -> PassphraseSource:
-        """The same passphrase with another salt and today's work factors."""
+        """A source for the next key: the same asker, a new salt and today's work factors."""
         return PassphraseSource(self._asker, factors=self._factors, randomness=self._randomness)
 
     def stage(self, kek: Key) -> Key:
@@ -100,7 +103,7 @@ class PassphraseSource:
         return kek
 
     def staged(self) -> None:
-        return None  # what follows stands in the header that follows
+        return None  # the next key comes with the next header
 
     def promote(self) -> None:
         pass
@@ -110,7 +113,7 @@ class PassphraseSource:
 
     @property
     def counting(self) -> None:
-        return None  # it keeps nothing outside the store
+        return None  # this source keeps nothing outside the store
 
     def generation(self, store: bytes) -> None:  # noqa: ARG002  the contract's signature
         return None
@@ -120,12 +123,13 @@ class PassphraseSource:
 
 
 def _read(parameters: Mapping[str, str]) -> tuple[Factors, bytes, bytes]:
-    """What a header says, before it could be authenticated: nobody may have us work for an hour or take all memory.
+    """Work factors, salt and wrapped key from a header that is not authenticated yet. The factors have a ceiling, so
+    that a changed header can't make us compute for an hour or take all memory.
 
-    Raises StoreFormat for work factors beyond the ceiling, StoreCorrupt for what can't be.
+    Raises StoreFormat for factors above the ceiling, StoreCorrupt for values that can't be.
     """
     try:
-        # isascii: int() would take other scripts' digits. Ten digits: nor is it to read a megabyte of them.
+        # isascii, because int() accepts the digits of other scripts; ten digits, because its time grows with them.
         numbers = [parameters[name] for name in ("n", "r", "p")]
         if not all(text.isascii() and text.isdecimal() and len(text) <= 10 for text in numbers):
             raise ValueError
@@ -148,17 +152,17 @@ def _read(parameters: Mapping[str, str]) -> tuple[Factors, bytes, bytes]:
 def _derive(passphrase: SecretStr, salt: bytes, factors: Factors) -> Key:
     import hashlib
 
-    if not hasattr(hashlib, "scrypt"):  # it was loaded without OpenSSL, which alone has it (host/lean.py)
+    if not hasattr(hashlib, "scrypt"):  # host/lean.py loads hashlib without OpenSSL, which alone has scrypt
         importlib.reload(hashlib)
     memory = 128 * factors.r * (factors.n + factors.p + 2)
     try:
         return Key(
-            hashlib.scrypt(  # without the GIL: an event loop goes on beside it
+            hashlib.scrypt(  # runs without the GIL: an event loop goes on meanwhile
                 passphrase.reveal().encode("utf-8", "surrogatepass"),
                 salt=salt, n=factors.n, r=factors.r, p=factors.p, maxmem=memory + (1 << 20), dklen=_key_size,
             )
         )  # fmt: skip
-    except (MemoryError, ValueError):  # OpenSSL's word for too little memory is a ValueError
+    except (MemoryError, ValueError):  # OpenSSL raises ValueError for too little memory
         raise KeySourceError(
             f"there is not enough memory for the passphrase's scrypt ({memory >> 20} MiB)", hint="free some memory"
         ) from None

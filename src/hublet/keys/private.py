@@ -1,4 +1,4 @@
-"""Files that hold a secret: read only when nobody else can have read or put them there, written whole or not at all."""
+"""Files that hold a secret: read only if others can neither read nor replace them; written whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from hublet.core.errors import KeySourceError
 
 
 def read_private(path: Path, size: int, *, what: str, setting: str) -> bytes | None:
-    """At most `size` + 1 bytes of a file, or None when there is none; `what` it is begins the sentence of an error.
+    """At most `size` + 1 bytes of a file; None when there is none. `what` begins the sentence of an error, and
+    `setting` is the config's key that names the file.
 
-    Raises KeySourceError for a link, another kind of file, another owner, a mode or a directory that lets others in.
-    The file is opened once and judged by its descriptor: what is judged is what is read.
+    Raises KeySourceError for a symbolic link, another kind of file, another owner, and for a mode or a directory that
+    gives others access. The file is opened once and checked by its descriptor, so the file that is checked is the one
+    that is read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -49,7 +51,7 @@ def _judge(path: Path, info: os.stat_result, what: str) -> None:
 
 
 def judge_directory(directory: Path) -> None:
-    """Who may write in the directory may put another file in the place of ours. Raises KeySourceError, OSError."""
+    """Raises KeySourceError when others may write in the directory, because they could replace our file; OSError."""
     info = directory.stat()
     if info.st_uid not in (os.geteuid(), 0) or info.st_mode & 0o022:
         raise KeySourceError(f"the key's directory {directory} can be changed by others", hint=f"chmod 700 {directory}")
@@ -64,25 +66,26 @@ def _unusable(path: Path, error: OSError, what: str, setting: str) -> KeySourceE
 
 
 def make_directory(path: Path) -> None:
-    """The directory and its missing parents, each 0700 whatever the umask is. Raises OSError."""
+    """Make a directory and its missing parents, each with mode 0700 whatever the umask is. Raises OSError."""
     if path.is_dir():
         return
     make_directory(path.parent)
     path.mkdir(mode=0o700)
-    path.chmod(0o700)  # the umask can only have taken rights away; nobody else had any in between
-    with suppress(OSError):  # of a parent that is somebody else's
+    path.chmod(0o700)  # between the two calls nobody else had rights: the umask only takes away
+    with suppress(OSError):  # the parent may be somebody else's
         flush_directory(path.parent)
 
 
 def temporary(path: Path) -> Path:
-    """Where a file is written before it takes its place."""
+    """Where a file is written before it is moved to its place."""
     return path.with_name(f".{path.name}.new")
 
 
 def write(path: Path, data: bytes) -> None:
-    """A whole file or none: written beside its place, flushed, moved there, and the move flushed. Raises OSError."""
+    """Write a file, whole or not at all: beside its place, flushed, then renamed, and the rename flushed. Raises
+    OSError."""
     beside = temporary(path)
-    beside.unlink(missing_ok=True)  # left by a crash; O_EXCL below then makes sure that the file is our own
+    beside.unlink(missing_ok=True)  # a crash may have left it; with O_EXCL below the file is surely our own
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -98,7 +101,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def flush_directory(path: Path) -> None:
-    """Names that were made, moved or removed in a directory last over a power loss. Raises OSError."""
+    """Flush a directory, so that files created, moved or removed in it stay so after a power loss. Raises OSError."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

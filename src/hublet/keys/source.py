@@ -1,20 +1,20 @@
-"""The contract of a key source: the one place where the key-encryption key is kept.
+"""The contract of a key source: the one place where the key-encryption key (KEK) is kept.
 
-A source that fails says so with KeySourceError; nothing ever falls back to another one. What a source needs to know
-again later (a salt, work factors) it gives as `parameters`: the store keeps them in its header, in clear and
-authenticated, and `hublet.store.unlocking.peek` gives them back before anything is unlocked, so that the source can
-be made with them.
+A source that fails raises KeySourceError; hublet never falls back to another source. What a source needs to know again
+later, such as a salt and work factors, it gives as `parameters`. The store keeps them in its header, in clear and
+authenticated. `hublet.store.unlocking.peek` reads them before anything is unlocked, so that the source can be made with
+them.
 
-Replacing a key is two steps in two places, the source and the store's database, and a crash may come between them:
+A key is replaced in two places, the source and the store's database, and a crash may come between the steps:
 
-    stage      the source keeps the new key beside the old one, on disk when it returns
+    stage      the source keeps the new key beside the old one; it is on the disk when `stage` returns
     (commit)   the store is sealed under the new key, in one transaction
     promote    the source drops the old key
 
-Before the commit the old key opens the store, after it the staged one. Whoever opens a store tries both and then
-promotes the one that opened it, so a crash anywhere leaves nothing to repair by hand.
+Before the commit the old key opens the store, after it the staged one. Opening a store tries both and promotes the
+staged key if that one fits, so that no crash leaves anything to repair by hand.
 
-A source that can be written at any time also keeps the number of the store's last commit, by the store's UUID, so that
+A source that can be written at any time also keeps the number of each store's last commit, by the store's UUID, so that
 an older copy of the whole store is noticed when it is put back (store/counting.py).
 """
 
@@ -31,12 +31,12 @@ class KeySource(Protocol):
 
     @property
     def name(self) -> str:
-        """What `keys.source` calls it; part of the store's header."""
+        """The source's name in `keys.source` and in the store's header."""
         ...
 
     @property
     def parameters(self) -> Mapping[str, str]:
-        """What the store's header keeps for this source; empty when there is nothing to know. Never secret."""
+        """What the store's header keeps for this source, in clear; empty when it needs nothing. Never a bare secret."""
         ...
 
     def describe(self) -> str:
@@ -48,45 +48,45 @@ class KeySource(Protocol):
         ...
 
     def create(self, kek: Key) -> None:
-        """Keeps a new key durably before it returns. Raises KeySourceError, also when there is a key already."""
+        """Keep a new key; it is durable when this returns. Raises KeySourceError, also when there is a key already."""
         ...
 
     def successor(self) -> KeySource:
-        """Where the next key is to be staged: this source, or one of its kind when the parameters change with it."""
+        """The source to stage the next key at: this one, or another of its kind where the parameters change with the
+        key."""
         ...
 
     def stage(self, kek: Key) -> Key:
-        """Keeps a key that is to follow, and gives the one to seal with: `kek`, or what the source was given instead.
+        """Keep the next key beside the one in force. Returns the key to seal with: `kek`, or the source's own where it
+        can't keep one.
 
-        Raises KeySourceError; the key in force is untouched.
+        Raises KeySourceError; the key in force is not touched.
         """
         ...
 
     def staged(self) -> Key | None:
-        """The key that is to follow, if one is kept apart. Raises KeySourceError."""
+        """The staged key; None when none is kept beside the one in force. Raises KeySourceError."""
         ...
 
     def promote(self) -> None:
-        """The staged key takes the old one's place; harmless when none is staged. Raises KeySourceError."""
+        """Put the staged key in the place of the one in force; harmless when none is staged. Raises KeySourceError."""
         ...
 
     def discard(self) -> None:
-        """Forgets every key, staged or not, and every count, as far as they are the source's to forget.
-
-        Raises KeySourceError."""
+        """Forget every key, staged or not, and every count, where they are the source's to remove. Raises
+        KeySourceError."""
         ...
 
     @property
     def counting(self) -> float | None:
-        """The least number of seconds between two counts; None where the source can't hold any."""
+        """The least number of seconds between two counts; None when the source can't keep counts."""
         ...
 
     def generation(self, store: bytes) -> int | None:
-        """The last count of the store of this UUID; None when there is none. Raises KeySourceError."""
+        """The last count of the store with this UUID; None when there is none. Raises KeySourceError."""
         ...
 
     def count(self, store: bytes, generation: int) -> None:
-        """Keeps the number of the store's last commit, durably before it returns; without `counting` nothing is done.
-
-        Asks nobody to unlock anything. Raises KeySourceError."""
+        """Keep the number of the store's last commit; it is durable when this returns. Does nothing when `counting` is
+        None. Nobody is asked to unlock anything. Raises KeySourceError."""
         ...
