@@ -1,4 +1,5 @@
-"""The config: found, read by the table in `settings.py`, held as values. All problems at once, each with its line."""
+"""The config: the file is found, read by the table in `settings.py`, and held as values. All problems of a file are
+reported at once, each with its line."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from hublet.locating import system_runtime, user_place
 from hublet.managed import Managed, load_managed
 from hublet.settings import Setting, settings
 
-# Durations are in seconds, sizes in bytes. What each key means stands in `settings.py`.
+# Durations are in seconds, sizes in bytes. `settings.py` says what each key means.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,7 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where things are on this machine; `key_file` is that of the key source `file`."""
+    """Where hublet's things are on this machine. `key_file` is the file of the key source `file`."""
 
     data: Path
     runtime: Path
@@ -125,7 +126,7 @@ class Config:
         """The configured places, or the platform's (XDG_ variables come from the environment). Nothing is created."""
         data = self.cache.directory or user_place("data", "hublet")
         runtime = self.cache.runtime_directory or system_runtime(os.environ) or data / "run"
-        # A folder of its own: on macOS state and data share one, and the key is not to lie within the data.
+        # A folder of its own, because on macOS state and data are one folder, and the key must not lie within the data.
         key_file = self.keys.file or user_place("state", "hublet-key") / "kek"
         return Places(data, runtime, key_file)
 
@@ -147,9 +148,9 @@ _sections: dict[str, type[Any]] = {
 
 
 def find_config(flag: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The file to read: `--config`, else HUBLET_CONFIG, else the platform's; None when that last one is not there.
+    """The file to read: `--config`, else HUBLET_CONFIG, else the platform's usual one if it exists, else None.
 
-    Raises ConfigError when a file was named and is not there: then the defaults are not what was meant.
+    Raises ConfigError when a file was named and does not exist: then the defaults are not what was meant.
     """
     named = flag or (Path(environ["HUBLET_CONFIG"]) if environ.get("HUBLET_CONFIG") else None)
     if named is not None:
@@ -158,26 +159,27 @@ def find_config(flag: Path | None, environ: Mapping[str, str]) -> Path | None:
             raise ConfigError((f"{named}: there is no such file",), hint=f"{by} names it")
         return named
     path = usual_config()
-    # A link to nowhere is a config that was meant to be there.
+    # A symbolic link to nowhere counts as existing: a config was meant to be there.
     return path if os.path.lexists(path) else None
 
 
 def usual_config() -> Path:
-    """Where the config file is when none is named; there may be none."""
+    """The path of the config file when none is named. There may be no file."""
     return user_place("config", "hublet") / "config.yaml"
 
 
 def load_config(path: Path | None, managed: Managed | None = None) -> Config:
-    """The config of a file, or the defaults, as far as `managed` (by default what is managed on this machine) lets it.
-    Raises ConfigError with all problems of the file.
+    """The config in a file, or the defaults when `path` is None. `managed` are the administrator's settings, by default
+    those of this machine. Raises ConfigError with all problems of the file.
 
-    The file must belong to us or root and be writable by its owner alone: it names where the key is sent.
+    The file must belong to us or to root and be writable by its owner alone, because it says where the Hub's key is
+    sent.
     """
     managed = managed if managed is not None else load_managed()
     if path is None:
         return _build({}, managed)
     try:
-        # Not blocking, for a pipe in the file's place; judged by the descriptor, so that what is judged is read.
+        # O_NONBLOCK, because there may be a pipe in the file's place. The descriptor is checked, and then read.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             if (distrust := judge_file(os.fstat(descriptor), os.geteuid())) is not None:
@@ -207,7 +209,7 @@ def judge_file(info: os.stat_result, uid: int) -> str | None:
 
 
 def parse_config(text: str, name: str, managed: Managed = _NOTHING_MANAGED) -> Config:
-    """The config that a text says; `name` stands for the file in the problems. Raises ConfigError with all of them."""
+    """The config in a text. `name` is the file's name for the problems. Raises ConfigError with all of them."""
     problems: list[tuple[int, str]] = []
 
     def report(line: int, key: str, what: str) -> None:
@@ -248,7 +250,7 @@ def _read(root: Node | None, report: Report, managed: Managed) -> dict[str, obje
 
 
 def _value(setting: Setting, node: Scalar | Sequence | Table) -> object:
-    """Raises ValueError."""
+    """A key's value, parsed. Raises ValueError."""
     if isinstance(node, Scalar):
         return setting.parse(node)
     if isinstance(node, Table) or setting.parse_list is None:
@@ -262,14 +264,14 @@ def _value(setting: Setting, node: Scalar | Sequence | Table) -> object:
 def _entries(node: Node | None, key: str, report: Report) -> tuple[tuple[Scalar, Node], ...]:
     if isinstance(node, Table):
         return node.entries
-    # Nothing below a name is what is left when all its keys are commented out.
+    # A name with nothing below it is allowed: all its keys may be commented out.
     if node is not None and not (isinstance(node, Scalar) and node.is_null) and not isinstance(node, Other):
         report(node.line, key, "must hold keys, each on a line of its own below it")
     return ()
 
 
 def _meant(name: str, section: str, table: Mapping[str, Setting]) -> str:
-    """`: did you mean …?` for a name that is nearly one of ours, or one of ours in another place."""
+    """`: did you mean …?` for a name that is nearly one of ours, or belongs to another section; else an empty text."""
     from difflib import get_close_matches
 
     here = [path.partition(".")[2] for path in table if path.startswith(f"{section}.")] if section else list(_sections)

@@ -1,11 +1,11 @@
-"""A YAML file read strictly, with the line of everything in it: names, values, lists and tables, nothing clever.
+"""Reads a YAML file strictly, with the line of everything in it: names, values, lists and tables, and nothing else.
 
-Read as a stream of events. Composing a tree first would recurse in C once a level, so that deep nesting ends the
-process (seen with 60,000 brackets), and would resolve tags and aliases that are not wanted here. Words stay words: what
-YAML 1.1 makes of `on`, `012` or `1:30` never comes up.
+The YAML library is used for its stream of events. To build a tree, the library would recurse in C for each level, so
+that deep nesting ends the process (seen with 60,000 brackets), and it would resolve tags and aliases, which are not
+wanted here. Values stay text: what YAML 1.1 makes of `on`, `012` or `1:30` does not matter.
 
-Nearly every file is as plain as the example: sections, and below each of them words without quotes. That is read here,
-in a tenth of the time that the YAML library takes to load; whatever could mean anything else is left to it.
+Nearly every file is as plain as the example: sections, and in each of them values without quotes. Such files are read
+here without the library, in a tenth of the time that it takes to load. Anything else is left to the library.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ size_limit = 64 * 1024
 _depth_limit = 8
 _TOO_DEEP = "this is nested too deeply"
 _LIMIT_OF_LIBYAML = "exceeded maximum nesting depth"
-"""Newer ones have a limit of their own, which a bomb reaches before ours is looked at."""
+"""The error of newer versions of libyaml, whose own limit is reached before ours is checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A name or value as it stands in the file; `plain` is without quotes."""
+    """A name or a value, as text. `plain` says that it has no quotes in the file."""
 
     line: int
     text: str
@@ -53,18 +53,18 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """Something that was reported already."""
+    """Something that is not allowed, and was reported already."""
 
     line: int
 
 
 Node = Scalar | Table | Sequence | Other
 Report = Callable[[int, str, str], None]
-"""Takes a line, the key (empty for the file as a whole) and what is wrong."""
+"""Is called with a line, the key (empty for the file as a whole) and what is wrong."""
 
 
 class Unreadable(Exception):
-    """The text as a whole: from `line` on there is nothing to be made of it."""
+    """The text can't be read from `line` on."""
 
     def __init__(self, line: int, what: str) -> None:
         super().__init__(what)
@@ -75,7 +75,7 @@ class Unreadable(Exception):
 def read_tree(text: str, report: Report) -> Node | None:
     """The document, or None when it is empty. Tags, anchors, aliases and keys given twice go to `report`.
 
-    Raises Unreadable for what is not YAML, more than one document, or nested too deeply.
+    Raises Unreadable for a text that is not YAML, has more than one document, or is nested too deeply.
     """
     try:
         return _plain(text)
@@ -92,7 +92,7 @@ def _by_library(text: str, report: Report) -> Node | None:
         return reader.document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        # The end of the text may be counted as one line more than there are.
+        # At the end of the text the mark may be one line too far.
         line = min(mark.line + 1, len(text.splitlines())) if mark else 1
         problem = error.problem or error.context
         raise Unreadable(line, _TOO_DEEP if problem == _LIMIT_OF_LIBYAML else f"this is not YAML: {problem}") from None
@@ -102,19 +102,20 @@ def _by_library(text: str, report: Report) -> Node | None:
 
 
 class _NotPlain(Exception):
-    """Left to the YAML library, which knows what it means and what is wrong with it."""
+    """The text is not plain, and so is left to the YAML library."""
 
 
 _NAME = frozenset(string.ascii_lowercase + "_")
 _FIRST = frozenset(string.ascii_letters + string.digits + "/.~")
 _WORD = _FIRST | frozenset("_-+:@")
-"""What a word begins with and is made of, so that it is a word to YAML, too: none of its signs, no spaces."""
+"""The characters that a plain value may begin with and consist of: no spaces and none of YAML's indicators, so that
+YAML would read the same."""
 _SIMPLER = frozenset(string.ascii_letters + string.digits + "_")
 _LONGEST_NAME = 99
 
 
 def _plain(text: str) -> Table | None:
-    """Sections, and in each lines of `name: word` or `name: [word, word]`, indented alike. Raises _NotPlain."""
+    """Read sections whose lines are `name: word` or `name: [word, word]`, equally indented. Raises _NotPlain."""
     if not text.replace("\n", "").isprintable():
         raise _NotPlain
     sections: list[tuple[Scalar, list[tuple[Scalar, Node]]]] = []
@@ -145,7 +146,7 @@ def _plain(text: str) -> Table | None:
 
 
 def _plain_value(line: int, text: str) -> Node:
-    """A word, or simpler ones in brackets. Raises _NotPlain."""
+    """A plain value, or a list of simple ones in brackets. Raises _NotPlain."""
     if text[:1] in _FIRST and _WORD.issuperset(text) and text[-1] != ":":
         return Scalar(line, text)
     words = text[1:-1].split(", ")
@@ -188,7 +189,7 @@ class _Reader:
         if getattr(event, "tag", None) is not None:
             self._report(line, key, "tags (!) are not used here")
         if isinstance(event, yaml.ScalarEvent):
-            return Scalar(line, event.value, not event.style)  # no style: the C parser says "", the other one None
+            return Scalar(line, event.value, not event.style)  # no quotes: "" from the C parser, None from the other
         if isinstance(event, yaml.MappingStartEvent):
             return Table(line, tuple(self._entries(depth, path)))
         items = []

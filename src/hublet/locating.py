@@ -1,4 +1,4 @@
-"""Where things are on this machine, found without loading what takes longer to load than to find them."""
+"""Finds hublet's places on this machine without libraries that take longer to load than the finding."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _BELOW_HOME = {"config": ".config", "data": ".local/share", "state": ".local/sta
 
 
 def user_place(kind: Literal["config", "data", "state"], name: str) -> Path:
-    """This user's directory of a kind for programs called `name`, as `platformdirs` has it. Nothing is created.
+    """This user's directory of a kind for the program `name`, the same as `platformdirs` gives. Nothing is created.
 
-    On Linux, with a usual home, that is what the XDG variables or their defaults say, and the library is not loaded.
+    On Linux, with an absolute home, the XDG variables or their defaults say it, and `platformdirs` is not loaded.
     """
     given, home = os.environ.get(f"XDG_{kind.upper()}_HOME", ""), os.environ.get("HOME", "")
     if sys.platform == "linux" and home.startswith("/") and given[:1] in ("", "/"):
@@ -30,9 +30,10 @@ def user_place(kind: Literal["config", "data", "state"], name: str) -> Path:
 
 
 def system_runtime(environment: Mapping[str, str]) -> Path | None:
-    """The system's runtime directory for this user, also where a shell (su, cron, ssh) has lost the variable for it.
+    """hublet's folder in this user's runtime directory, also where XDG_RUNTIME_DIR is missing (in a shell of su, cron
+    or ssh). Nothing is created.
 
-    None rather than a guessable name in a directory that others can write in.
+    None when there is no such directory: a guessable name in a directory that others can write in would not be safe.
     """
     given = environment.get("XDG_RUNTIME_DIR", "")
     if given.startswith("/"):
@@ -46,11 +47,12 @@ def system_runtime(environment: Mapping[str, str]) -> Path | None:
 
 
 def usual_socket(flag: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """A running daemon's admin socket, where the config file surely does not put it elsewhere; None when that takes
-    reading. Only for asking: whoever can't be reached there is looked for as the whole config has it.
+    """The admin socket's usual path, if the config file surely does not name another; None when that can't be told
+    without parsing the file. For a quick question only: a caller that reaches nobody there reads the whole config.
 
-    It does not if it never names `runtime_directory` but in comments or to say null (a value on the next line would
-    make that another word, which is no path). A backslash could spell the name in another way.
+    The file does not name another path if `runtime_directory` appears only in comments or with the value null. (A value
+    on the next line would continue the null to a text that is not a path.) A file with a backslash is not decided here,
+    because an escape could spell the name.
     """
     runtime = system_runtime(environment)
     named = flag or environment.get("HUBLET_CONFIG")

@@ -1,12 +1,13 @@
-"""What an administrator has settled for everybody on this machine, and a user's config can't weaken.
+"""The administrator's settings for all users of this machine, which a user's config can't weaken.
 
     /etc/hublet/managed.yaml    hub: {url}  serve: {access, passthrough, passthrough_as_account}  secrets: {max_stale}
                                 unlock_offline: true | false   export: true | false
 
-One table (`_STRICTNESS`) says for each key what is as strict as what. A user's weaker value is an error that names
-this file; a stricter one is kept; where the user says nothing the managed value counts if the default is
-weaker. The file is root's and writable by root alone, and so is its folder; one that isn't, or that can't be read, is a
-problem and nothing starts: a machine that should be managed is not run unmanaged. The path is fixed.
+The table `_STRICTNESS` says for each key which values are as strict as the managed one. A weaker value in a user's
+config is an error that names this file; a stricter one is kept. Where the user's config has no value, the default
+counts if it is strict enough, else the managed value. File and folder must belong to root and be writable by root
+alone. If they are not, or if the file can't be read, hublet does not start: a machine that should be managed must not
+run unmanaged. The path is fixed.
 """
 
 from __future__ import annotations
@@ -44,14 +45,15 @@ _STRICTNESS: Mapping[str, Callable[[object, object], bool]] = MappingProxyType(
         "secrets.max_stale": lambda given, managed: isinstance(given, int) and given <= _number(managed),
     }
 )
-"""For each key whether a given value is as strict as the managed one."""
+"""For each key: whether the given value is at least as strict as the managed one."""
 
 _SWITCHES = ("unlock_offline", "export")
 
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """`texts` are the values of `values` as the file has them. What the file doesn't say is free."""
+    """`values` are the managed keys, and `texts` the same values as the file has them. Keys that the file does not have
+    are up to the user."""
 
     file: Path = MANAGED_FILE
     values: Mapping[str, object] = field(default_factory=dict)
@@ -60,13 +62,13 @@ class Managed:
     export: bool = True
 
     def weaker(self, key: str, given: object) -> str | None:
-        """Why a user may not say this; None when they may."""
+        """Why a user's config may not have this value; None when it may."""
         if key not in self.values or _STRICTNESS[key](given, self.values[key]):
             return None
         return f"is managed: {self.file} says {self.texts[key]}, and this is weaker or another"
 
     def instead(self, key: str, default: object) -> object:
-        """The value of a key that the user's config doesn't have."""
+        """The value for a key that the user's config does not have."""
         return default if self.weaker(key, default) is None else self.values[key]
 
     def described(self) -> tuple[str, ...]:
@@ -76,7 +78,7 @@ class Managed:
 
 
 def load_managed(path: Path = MANAGED_FILE, *, owner: int = 0) -> Managed:
-    """What is managed on this machine; nothing when there is no file. `owner` is root's uid.
+    """The settings in the administrator's file; none when there is no file. `owner` is the uid that it must belong to.
 
     Raises ConfigError for a file that can't be trusted, read or understood.
     """
@@ -144,7 +146,7 @@ def _parse(text: str, path: Path) -> Managed:
 
 
 def _flat(node: configfile.Node | None, above: str, report: Report) -> list[tuple[str, Scalar]]:
-    """Each value with its dotted name."""
+    """Each single value below a node, with its dotted name. Anything else is reported."""
     match node:
         case Table(entries=entries):
             return [

@@ -1,4 +1,5 @@
-"""The table of all config keys: each one's grammar, default and meaning. Reading and the example follow it."""
+"""The table of all config keys, each with its grammar, default and meaning. config.py reads files by it, and the
+example config follows it."""
 
 from __future__ import annotations
 
@@ -15,14 +16,15 @@ Parser = Callable[[Scalar], object]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A key: how its value is read (ValueError says what is wrong), its default as a file has it, its meaning."""
+    """A key of the config: how its value is parsed (ValueError says what is wrong), its default as a file would have
+    it, and its meaning."""
 
     path: str
     parse: Parser
     default: str
     doc: str
     parse_list: Callable[[tuple[str, ...]], object] | None = None
-    """How a list of words is read, where one may stand."""
+    """How a list of words is parsed; None where the value can't be a list."""
 
     def default_value(self) -> object:
         if self.parse_list is not None and self.default.startswith("["):
@@ -57,7 +59,7 @@ def _choice(*names: str) -> Parser:
 
 
 def boolean(value: Scalar) -> bool:
-    """Raises ValueError for anything but the two words."""
+    """Raises ValueError for anything but true and false without quotes."""
     if not value.plain or value.text not in ("true", "false"):
         raise ValueError("must be true or false")
     return value.text == "true"
@@ -72,7 +74,7 @@ def _url(value: Scalar) -> str:
 def _path_or_null(value: Scalar) -> Path | None:
     if value.is_null:
         return None
-    # A relative path would mean another place whenever a service manager starts us elsewhere.
+    # A relative path would mean another place when a service manager starts us in another directory.
     if not value.text.startswith(("/", "~/")) or not value.text.isprintable():
         raise ValueError("must be an absolute path, or one that begins with ~/")
     return Path(value.text).expanduser()
