@@ -23,13 +23,13 @@ def text(body: str, status: int = 200, *headers: tuple[str, str]) -> Response:
 
 
 def echo(request: Request) -> Answer:
-    """Says which request it answers, so that a mix-up shows."""
+    """Answers with what it was asked, so that a mix-up of requests shows."""
     return text(f"{request.head.method} {request.head.target} {len(request.body)}")
 
 
 @dataclass
 class App:
-    """The application of a test: `answer` and `entry` decide, what came is kept."""
+    """The application of a test: `answer` and `entry` decide; the requests that came are kept."""
 
     answer: Callable[[Request], Answer] = echo
     entry: Callable[[Head], Admitted | Response] = lambda head: nobody
@@ -163,8 +163,8 @@ async def serving(app: Any = None, limits: Limits | None = None, sweep_time: flo
 
 
 def run(main: Coroutine[Any, Any, T], *, loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
-    """Run a test's coroutine, on a loop of asyncio's or that `loop` makes; fail when something went wrong behind its
-    back or a task was left."""
+    """Run a test's coroutine on a loop that asyncio or `loop` makes. Fails when the loop reports an error or a task is
+    left over."""
 
     async def watched() -> T:
         troubles: list[dict[str, Any]] = []
@@ -181,7 +181,7 @@ def run(main: Coroutine[Any, Any, T], *, loop: Callable[[], asyncio.AbstractEven
 
 
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Wait until something holds; fails when it does not within some seconds."""
+    """Wait until a condition holds; fails when it does not within some seconds."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)

@@ -85,7 +85,7 @@ corpus: dict[str, tuple[int, bytes]] = {
     "no Host": (400, b"GET / HTTP/1.1\r\n\r\n"),
     "two Hosts": (400, H + b"Host: h\r\n\r\n"),
     "two Hosts in 1.0": (400, b"GET / HTTP/1.0\r\nHost: h\r\nHost: h\r\n\r\n"),
-    # after these, what follows would not be HTTP any more
+    # after these, the following bytes would not be HTTP
     "upgrade": (400, H + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"),
     "websocket": (400, H + b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n"),
     "CONNECT": (400, b"CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n"),

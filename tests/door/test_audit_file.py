@@ -20,7 +20,7 @@ def line(what: str = "list-assistants", **more: object) -> Line:
 
 
 def test_a_line_has_what_is_known_and_nothing_else() -> None:
-    """Known answers, a single asking and many equal ones."""
+    """Known answers, for a single request and for many equal ones."""
     assert json.loads(line(scope="personal", ids=("aa",)).to_json()) == {
         "time": "1970-01-01T00:00:00.000Z", "door": "api", "what": "list-assistants", "scope": "personal",
         "ids": ["aa"], "outcome": "answered", "detail": "fresh", "who": "same-user", "uid": 1000,
@@ -49,7 +49,7 @@ def test_a_request_of_many_things_names_some_and_counts_the_others() -> None:
 
 
 def test_lines_are_appended_to_a_file_that_only_we_can_read(tmp_path: Path) -> None:
-    """Whatever the umask is, and also when somebody opened it up meanwhile."""
+    """Whatever the umask is; and a file that was made readable for others is closed again."""
     file = AuditFile(tmp_path / "audit.log")
     before = os.umask(0)
     try:
@@ -81,7 +81,7 @@ def test_the_size_is_limited_and_the_oldest_go_first(tmp_path: Path) -> None:
 
 
 def test_a_write_that_was_cut_short_costs_one_line(tmp_path: Path) -> None:
-    """What follows begins on a line of its own; what can't be read is left out."""
+    """The next write begins on a line of its own; the line that was cut short is skipped by reading."""
     file = AuditFile(tmp_path / "audit.log")
     file.append([b'{"n":1}'])
     with file.path.open("ab") as raw:
@@ -102,7 +102,7 @@ def test_without_a_data_directory_nothing_is_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "directory"])
 def test_what_is_not_our_regular_file_is_not_written_to(tmp_path: Path, kind: str) -> None:
-    """A link could lead anywhere, a pipe could hold us up."""
+    """A symbolic link could lead anywhere, and a pipe could block us."""
     target, path = tmp_path / "target", tmp_path / "audit.log"
     target.write_text("mine\n")
     {"link": lambda: path.symlink_to(target), "fifo": lambda: os.mkfifo(path), "directory": path.mkdir}[kind]()

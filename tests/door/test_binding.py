@@ -1,4 +1,4 @@
-"""Sockets: both families or neither, taken ports with their holder, private Unix sockets, sockets handed over."""
+"""Sockets: both families or neither, who holds a taken port, private Unix sockets, sockets handed over."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def closed(*sockets: socket.socket) -> None:
 
 
 def test_both_families_listen_on_the_same_port() -> None:
-    """And nowhere else; neither port can be shared."""
+    """And on no other address; neither port can be shared."""
     v4, v6 = bind_loopback(0)
     try:
         port = v4.getsockname()[1]
@@ -98,8 +98,8 @@ def test_without_ipv6_there_is_one_socket_and_a_warning(
     v4.close()
 
 
-def test_nobody_holds_a_free_port() -> None:
-    """Then there is nobody to name."""
+def test_the_holder_of_a_port_is_found_and_a_free_port_has_none() -> None:
+    """On both addresses, by process and user."""
     sockets = bind_loopback(0)
     port = sockets[0].getsockname()[1]
     for address in ("127.0.0.1", "::1"):
@@ -122,7 +122,7 @@ def test_a_unix_socket_is_private_from_the_start(tmp_path: Path) -> None:
 
 
 def test_a_dead_socket_is_replaced_and_a_live_one_refused(tmp_path: Path) -> None:
-    """Told apart by connecting."""
+    """A socket is live if somebody takes a connection."""
     path = tmp_path / "run" / "admin.sock"
     first = bind_unix(path)
     with pytest.raises(PortTaken):
@@ -136,7 +136,7 @@ def test_a_dead_socket_is_replaced_and_a_live_one_refused(tmp_path: Path) -> Non
 
 
 def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
-    """A file or a link in the way is somebody's."""
+    """A file or a link in its place belongs to somebody."""
     directory = tmp_path / "run"
     directory.mkdir(mode=0o700)
     (directory / "file").write_text("precious")

@@ -1,4 +1,4 @@
-"""A large answer goes out with its head in one call and uncopied, where the transport can, and says when it is full."""
+"""A large answer is sent in one call with its head and without a copy, if the transport can do that."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZES = (10, writing.gather_from - 1, writing.gather_from, writing.join_below, 3
 
 @pytest.fixture(params=LOOPS)
 def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Loop:
-    """uvloop's; and asyncio's, taken for one that gathers, so that the way is walked where there is no uvloop."""
+    """uvloop's loop; and asyncio's, treated as one that gathers, so that this is tested without uvloop too."""
     if request.param == "asyncio":
         monkeypatch.setattr(http1, "gathers", lambda _: True)
     return LOOPS[request.param]
@@ -32,7 +32,7 @@ def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Loo
 
 @pytest.mark.parametrize("size", SIZES)
 def test_an_answer_of_any_size_is_whole(loop: Loop, size: int) -> None:
-    """The first one, and those that are sent again."""
+    """The first answer, and those that are sent again."""
 
     async def main() -> None:
         body = (bytes(range(256)) * (size // 256 + 1))[:size]
@@ -49,7 +49,7 @@ def test_an_answer_of_any_size_is_whole(loop: Loop, size: int) -> None:
 
 @pytest.mark.parametrize("name", LOOPS)
 def test_a_client_that_takes_nothing_is_answered_no_further(name: str) -> None:
-    """Whatever it goes on asking for: one answer waits for it, and no second one beside it."""
+    """However much it asks for: one answer waits to be sent, and no second one beside it."""
 
     async def main() -> None:
         app = App(lambda _: Response(200, (), b"x" * 12_000_000))
@@ -68,7 +68,7 @@ def test_a_client_that_takes_nothing_is_answered_no_further(name: str) -> None:
 
 @pytest.mark.parametrize("name", LOOPS)
 def test_only_uvloop_is_taken_at_its_word(name: str, tmp_path: Path) -> None:
-    """Over both kinds of sockets its transports are known, and asyncio's are not."""
+    """Its transports count as gathering, over TCP and Unix sockets; those of asyncio do not."""
     found: list[bool] = []
 
     class Accepted(asyncio.Protocol):

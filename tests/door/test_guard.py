@@ -117,7 +117,7 @@ def test_a_server_is_no_proxy(method: str, target: str, rule: str) -> None:
 
 @pytest.mark.parametrize("sent", ["localhost:3001", "LocalHost:3001", "127.0.0.1:3001", "[::1]:3001"])
 def test_our_own_names_pass(sent: str) -> None:
-    """In any case, with the port."""
+    """In upper and lower case, with the port."""
     assert refusal(Head("GET", "/", (("host", sent),)), hosts) is None
 
 
@@ -137,14 +137,14 @@ def test_our_own_names_pass(sent: str) -> None:
     ],
 )
 def test_any_other_name_is_refused(sent: str) -> None:
-    """DNS rebinding comes with the name of its page."""
+    """DNS rebinding sends the name of the page's own host."""
     refused = refusal(Head("GET", "/", (("host", sent),)), hosts)
     assert refused is not None
     assert (refused.rule, refused.status) == ("host", 403)
 
 
 def test_exactly_one_host() -> None:
-    """None or two are refused, also when they are ours; on the Unix socket nobody asks."""
+    """No Host and two Hosts are refused, even if both are ours. On the Unix socket Host is not checked."""
     for headers in ((), (host, host)):
         refused = refusal(Head("GET", "/", headers), hosts)
         assert refused is not None
@@ -154,7 +154,7 @@ def test_exactly_one_host() -> None:
 
 
 def test_port_80_may_be_left_out() -> None:
-    """And only that one."""
+    """No other port may be."""
     assert "localhost" in hosts_of(80)
     assert "[::1]:80" in hosts_of(80)
     assert hosts == {"localhost:3001", "127.0.0.1:3001", "[::1]:3001"}

@@ -1,4 +1,5 @@
-"""A refusal that is held back: it holds up nobody else, is bounded in number, and is the first to make room."""
+"""A refusal that is held back keeps nobody else waiting; their number is limited, and they make room for new
+connections."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ class Wary(App):
 
 
 def test_a_refusal_that_is_held_back_comes_late_and_holds_up_nobody() -> None:
-    """Other connections are answered meanwhile, what came before on this one too; then it is closed."""
+    """Meanwhile other connections are answered, and so are earlier requests on this one; then it is closed."""
 
     async def main() -> None:
         async with serving(Wary()) as server:
@@ -48,7 +49,7 @@ def test_a_refusal_that_is_held_back_comes_late_and_holds_up_nobody() -> None:
 
 
 def test_so_many_wait_and_the_next_is_refused_at_once() -> None:
-    """Who floods gains no connections by being made to wait."""
+    """A flood of refusals does not hold all of them open."""
 
     async def main() -> None:
         app = Wary()
@@ -69,8 +70,8 @@ def test_so_many_wait_and_the_next_is_refused_at_once() -> None:
     run(main())
 
 
-def test_who_waits_for_a_refusal_is_the_first_to_make_room() -> None:
-    """Connections can't be used up by failed tries."""
+def test_who_waits_for_a_refusal_makes_room() -> None:
+    """A connection whose refusal is held back counts as waiting, so failed tries can't use up all connections."""
 
     async def main() -> None:
         app = Wary()

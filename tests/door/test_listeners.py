@@ -23,7 +23,7 @@ patient = Limits(idle_time=5, head_time=5, body_gap=5, body_time=5, stalled_time
 
 
 def only(patience: str) -> Limits:
-    """Limits in which one kind of slowness ends soon, and the others do not."""
+    """Limits in which one time is short and all others are long."""
     return Limits(**{name: getattr(tiny if name == patience else patient, name) for name in Limits.__slots__})
 
 
@@ -38,7 +38,7 @@ def only(patience: str) -> Limits:
     ],
 )
 def test_a_slow_sender_gets_408_and_loses_its_connection(limits: Limits, sent: bytes) -> None:
-    """Also on a connection that did well before."""
+    """Also on a connection whose earlier requests were fast."""
 
     async def main() -> None:
         async with serving(App(), limits) as server:
@@ -62,7 +62,7 @@ def test_a_slow_sender_gets_408_and_loses_its_connection(limits: Limits, sent: b
     ],
 )
 def test_a_drip_does_not_buy_time(limits: Limits, start: bytes, drip: bytes) -> None:
-    """Heads and bodies have a time for the whole, not only between two bytes."""
+    """Heads and bodies have a limit for the whole, not only between two bytes."""
 
     async def main() -> None:
         async with serving(App(), limits) as server:
@@ -81,7 +81,7 @@ def test_a_drip_does_not_buy_time(limits: Limits, start: bytes, drip: bytes) -> 
 
 
 def test_idle_connections_are_closed_without_a_word() -> None:
-    """Whether they never said anything or asked before; one with an answer in work is not idle."""
+    """Whether they have sent a request before or not. A connection whose answer is in work is not idle."""
 
     async def slow(request: Request) -> Response:
         await asyncio.sleep(0.3)
@@ -262,7 +262,8 @@ def test_who_is_not_known_and_does_not_read_is_gone_at_once(answers: int) -> Non
 
 
 def test_a_pipelined_flood_waits_outside() -> None:
-    """Some requests wait parsed; the rest stays bytes, at last in the client's own buffers; then all are answered."""
+    """A few requests are parsed and wait; the rest stays unparsed bytes, in the end in the client's buffers. All are
+    answered."""
     gate = asyncio.Event()
 
     async def wait(request: Request) -> Response:
@@ -334,7 +335,7 @@ def test_drain_lets_requests_in_work_finish_and_closes_the_idle_at_once() -> Non
 
 
 def test_drain_without_work_ends_at_once() -> None:
-    """An idle exit waits for no timer."""
+    """An idle listener waits for no timer."""
 
     async def main() -> None:
         async with serving() as server:
@@ -423,7 +424,7 @@ def test_both_families_and_a_unix_socket_are_served_by_one_listener(tmp_path: Pa
 
 
 def test_drain_leaves_the_socket_of_a_successor_alone(tmp_path: Path) -> None:
-    """A file that was replaced meanwhile is somebody else's."""
+    """The file was replaced, so it belongs to another process."""
 
     async def main() -> None:
         path = tmp_path / "run" / "admin"

@@ -1,4 +1,4 @@
-"""What must not be understood: each request of the corpus, whole and byte by byte, over a real connection."""
+"""Each request of the corpus is refused, sent whole and byte by byte over a real connection."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_it_does_not_matter_how_a_malformed_request_is_cut(name: str) -> None:
 
 @pytest.mark.parametrize("name", accepted)
 def test_what_is_only_unusual_is_accepted(name: str) -> None:
-    """And the connection goes on behind it, unless the client was a 1.0 one."""
+    """And the connection goes on after it, unless the request was HTTP/1.0."""
 
     async def main() -> None:
         async with serving() as server:
@@ -111,7 +111,7 @@ def test_a_malformed_request_waits_its_turn_behind_the_ones_before_it() -> None:
 
 
 def test_the_message_quotes_nothing_that_was_sent() -> None:
-    """An error is no mirror."""
+    """No error repeats the bytes of the request."""
 
     async def main() -> None:
         for _, data in corpus.values():

@@ -1,4 +1,4 @@
-"""Who is at the other end: the kernel's answers, and each way in which they could be mistaken."""
+"""Who is at the other end: the kernel's answers, and each way in which they could be misread."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_new_connection_on_the_same_tuple_is_not_the_old_one(peers: Peers) -> 
         address, ours, theirs = client.getsockname(), old.getsockname(), old.getpeername()
 
         class Before:
-            """The old connection with the names that it had: after the reset the system does not tell them any more."""
+            """The old connection with its addresses: after the reset the system does not tell them any more."""
 
             def getpeername(self) -> Any:
                 return theirs
@@ -223,7 +223,7 @@ def test_an_answer_about_another_socket_is_nobody(wrong: dict[str, Any]) -> None
 
 
 def test_errors_of_netlink() -> None:
-    """No such socket is nobody; any other error means that the question can't be asked."""
+    """ENOENT means that there is nobody; any other error means that the kernel can't be asked."""
 
     def error(code: int) -> bytes:
         return struct.pack("=IHHIIi", 36, 2, 0, 1, 0, -code) + bytes(16)
@@ -288,7 +288,7 @@ def test_a_process_in_a_container_needs_a_token(tmp_path: Path, path: str, verdi
 def test_an_unknown_cgroup_needs_a_token_and_is_not_searched_for_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The walk is remembered both ways: what was found for good, what was not for a while."""
+    """Ids that were found are remembered for ever; ids that were not, for a while."""
     walks: list[int] = []
     real = Cgroups._walk
     monkeypatch.setattr(Cgroups, "_walk", lambda self: walks.append(1) or real(self))
@@ -308,7 +308,7 @@ def test_an_unknown_cgroup_needs_a_token_and_is_not_searched_for_at_once(
 
 
 def test_without_cgroup2_the_rule_is_not_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither where the kernel does not tell the attribute."""
+    """Nor where the kernel does not give the attribute."""
     assert Cgroups(tmp_path, own=1).verdict(None) is Verdict.SAME_USER
     monkeypatch.setattr(peer, "_cgroup2_mount", lambda: None)
     assert Cgroups().verdict(2**60) is Verdict.SAME_USER
@@ -326,7 +326,7 @@ def test_the_kernels_cgroup_id_is_our_own_directorys_inode(peers: Peers) -> None
 
 
 def test_why_a_token_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root, WSL, other systems, the user that stands for unknown ones; else nothing is in the way."""
+    """As root, under WSL, on other systems, and as the overflow user, which stands for unknown ones; else it is not."""
     assert "root" in str(token_required_because(0))
     assert token_required_because(1000) is None
     real = peer._read

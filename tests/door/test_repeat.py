@@ -73,7 +73,7 @@ def test_it_is_decided_anew_when_the_answer_no_longer_holds() -> None:
 
 
 def test_another_connection_is_not_answered_from_it() -> None:
-    """Who asks belongs to the connection."""
+    """Who is asking is decided for each connection."""
 
     async def main() -> None:
         it = Repeating()

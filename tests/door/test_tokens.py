@@ -17,7 +17,7 @@ now = datetime(2026, 1, 2, tzinfo=UTC)
 
 @given(st.binary(min_size=32, max_size=32))
 def test_a_token_is_found_again_by_its_text_alone(randomness: bytes) -> None:
-    """50 characters, and what is kept holds neither the text nor the randomness."""
+    """A token has 50 characters; the Token that is kept has neither the text nor the random bytes."""
     text, token = make("zed", "read", randomness, now)
     assert text.startswith("hublet_")
     assert len(text) == 50
@@ -49,7 +49,7 @@ def test_what_is_not_a_token_is_none(text: str) -> None:
 
 
 def test_an_expired_token_is_refused_from_its_very_moment() -> None:
-    """And one without an end never."""
+    """A token without an end never expires."""
     text, token = make("zed", "secrets", b"a" * 32, now, now + timedelta(days=30))
     assert verify(text, [token], now + timedelta(days=30, microseconds=-1)) is token
     assert verify(text, [token], now + timedelta(days=30)) is None
@@ -71,7 +71,7 @@ def test_every_token_is_compared_whether_or_not_one_was_found(monkeypatch: pytes
 
 
 def test_a_digest_of_zeros_lets_nobody_in() -> None:
-    """What stands in for a text that is no token is not a token itself."""
+    """Zeros are compared in place of a text that is no token; they must not be a token."""
     assert verify("", [Token("zed", "read", bytes(32), now)], now) is None
 
 

@@ -1,4 +1,4 @@
-"""One connection's flood and the others' turns."""
+"""A client that pipelines a flood leaves the other connections their turns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ FLOOD = 3000
 
 
 def test_a_pipelined_flood_leaves_the_others_their_turn() -> None:
-    """All of it arrives before the other client's request does; that one is answered long before its end."""
+    """The whole flood arrives before the other client's request, which is answered long before the flood is."""
 
     async def main() -> None:
         async with serving() as server:
@@ -26,7 +26,7 @@ def test_a_pipelined_flood_leaves_the_others_their_turn() -> None:
 
 
 def test_a_flood_that_never_ends_does_not_hold_up_the_end() -> None:
-    """Drained, its client has been answered enough."""
+    """When the server drains, such a client gets no further answers."""
 
     async def main() -> None:
         async with serving() as server:

@@ -68,12 +68,12 @@ def change(folder: Path, words: list[str]) -> None:
 
 
 def quick_factors(n: int = 2**4, r: int = 8, p: int = 1) -> object:
-    """In the place of `passphrase.Factors`, for a machine that has to do the work a hundred times."""
+    """In place of `passphrase.Factors`, because the test does the work a hundred times."""
     return _real(n, r, p)
 
 
 def documents(folder: Path) -> dict[str, object]:
-    """What is in a store, opened by the source that its header names."""
+    """The documents of a store, opened by the source that its header names."""
     header = peek(folder / "data")
     assert header is not None
     asker = Asker(given=SecretStr(WORDS))
@@ -109,7 +109,7 @@ def killing_at(number: int, watched: frozenset[str]) -> Callable[[Any, str, Any]
 
 
 def killed_at(number: int, folder: Path, words: list[str], watched: frozenset[str]) -> bool:
-    """Run the change in a child; whether it was killed before its end."""
+    """Run the change in a child. Returns whether it was killed before its end."""
     child = os.fork()
     if child == 0:
         try:
@@ -158,7 +158,7 @@ def main(folder: Path, words: list[str]) -> None:
 
 
 def documents_or_recover(work: Path, words: list[str]) -> dict[str, object]:
-    """Where the key was lost before the change began, the code still opens what a crash left, or the new key does."""
+    """When the key was lost before the change, either the recovery code or the new key opens what a crash left."""
     if words[0] != "recover":
         return documents(work)
     try:

@@ -22,11 +22,11 @@ class KeySourceContract:
         raise NotImplementedError
 
     def put(self, source: KeySource) -> None:
-        """Have the source hold `kek`; a source that does not make keys has its own way."""
+        """Make the source hold `kek`; the test of a source that does not make keys overrides this."""
         source.create(kek)
 
     def test_an_empty_source_gives_none_and_changes_nothing(self, source: KeySource) -> None:
-        """Looking twice is as good as looking once."""
+        """Loading twice gives the same as loading once."""
         assert source.load() is None
         assert source.load() is None
 

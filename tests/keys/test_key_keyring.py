@@ -165,7 +165,7 @@ def test_without_the_package_the_hint_is_to_install_it(nowhere: Path, monkeypatc
 def test_a_backend_that_keeps_no_secrets_is_refused(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch, backend: str, says: str
 ) -> None:
-    """Also when somebody chose it: then another source is the honest choice."""
+    """Even if somebody chose it: another key source would be the honest choice."""
     plain = """
         from keyring.backend import KeyringBackend
         class PlaintextKeyring(KeyringBackend):
@@ -181,7 +181,7 @@ def test_a_backend_that_keeps_no_secrets_is_refused(
 def test_a_chain_with_a_plaintext_member_is_refused(
     session: SecretService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However good its first member is: it would write where the first one fails."""
+    """However good its first member is: the chain writes to the next one when the first fails."""
     chain = """
         import keyring
         from keyring.backend import KeyringBackend
@@ -214,7 +214,7 @@ def test_a_keyring_that_never_answers_is_given_up(nowhere: Path, monkeypatch: py
 
 @pytest.mark.parametrize("answer", ["", "no JSON but a canary", "[]", '"canary"'])
 def test_an_answer_that_makes_no_sense_is_an_error(nowhere: Path, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
-    """One that hangs on to nothing of what was said."""
+    """And the error has no reference to what was answered."""
     stand_in(nowhere, monkeypatch, f"import os; os.write(1, {answer.encode()!r}); os._exit(0)")
     error = refused()
     assert "can't be asked" in error.message
@@ -222,7 +222,7 @@ def test_an_answer_that_makes_no_sense_is_an_error(nowhere: Path, monkeypatch: p
 
 
 def test_what_a_backend_complains_about_is_not_repeated(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only its error's name: the text could quote the key."""
+    """Only the name of its error is: the text could quote the key."""
     broken = """
         import keyring
         from keyring.backends import SecretService

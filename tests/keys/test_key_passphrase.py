@@ -73,7 +73,7 @@ def test_a_wrong_passphrase_is_said_and_not_repeated() -> None:
 
 
 def test_the_next_key_has_another_salt_under_the_same_passphrase() -> None:
-    """And the work factors of today."""
+    """And with today's work factors."""
     old = PassphraseSource(asker(), made())
     following = old.successor()
     assert following.stage(Key(bytes(32))) == Key(bytes(32))
@@ -126,7 +126,7 @@ def test_a_header_without_one_of_them_is_damaged(name: str) -> None:
 
 
 def test_a_new_passphrase_is_not_empty_and_not_short() -> None:
-    """One that is in force may be short: it was somebody's choice once."""
+    """A passphrase that is in force already may be short."""
     for said, problem in (("", "empty"), ("elevencharc", "at least 12")):
         with pytest.raises(KeySourceError, match=problem):
             PassphraseSource(asker(said), factors=quick).create(kek)
@@ -226,7 +226,7 @@ def test_a_person_is_asked_twice_for_a_new_one(typed: list[str], outcome: str) -
     while True:
         try:
             part = os.read(terminal, 1000)
-        except OSError:  # Linux's way to say that the other side has gone
+        except OSError:  # on Linux this means that the other side has gone
             break
         if not part:
             break

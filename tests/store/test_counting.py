@@ -76,8 +76,8 @@ def test_every_commit_is_counted_and_the_newest_store_is_no_older_one(data: Path
 def test_an_older_copy_is_noticed_and_so_is_every_other_one_after_it_was_written_to(
     data: Path, source: FileSource
 ) -> None:
-    """The next commit goes beyond the count, not on from where the copy was: a copy from between is still an older
-    one."""
+    """The next commit's number is larger than the count, not only larger than the copy's, so that copies from between
+    are older ones too."""
     old = copied(data)
     write(data, source, 1)
     between = copied(data)
@@ -88,7 +88,7 @@ def test_an_older_copy_is_noticed_and_so_is_every_other_one_after_it_was_written
         assert restored(data, source)
     write(data, source, 1)
     assert counted(data, source) == 10
-    assert not restored(data, source)  # by the count alone: whoever writes has to write a lock (`Archive`)
+    assert not restored(data, source)  # the count alone no longer tells; the lock does that the Archive writes
     for copy in (old, between, newest):
         put_back(data, copy)
         assert restored(data, source)
@@ -107,7 +107,8 @@ def test_a_crash_between_commit_and_count_is_no_alarm(data: Path, source: FileSo
 def test_counting_begins_where_nothing_was_counted(
     data: Path, source: FileSource, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A store from before there was a count, or a count that was lost: no alarm, and it is said."""
+    """A store from before there was a count, or a count that was lost, is no alarm; the log says that counting
+    begins."""
     source.path.with_name("kek.count").unlink()
     assert not restored(data, source)
     assert counted(data, source) is None
@@ -119,7 +120,7 @@ def test_counting_begins_where_nothing_was_counted(
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 40, b"no count", b"00" * 16 + b" -1\n", b"00" * 16 + b" x\n"])
 def test_what_is_no_count_is_none(data: Path, source: FileSource, content: bytes) -> None:
-    """A damaged count must not keep the only copy shut. Whoever can write there could have removed it, too."""
+    """A damaged count must not keep the only copy shut. Whoever can damage it could also have removed it."""
     source.path.with_name("kek.count").write_bytes(content)
     assert not restored(data, source)
     write(data, source, 1)
@@ -127,7 +128,7 @@ def test_what_is_no_count_is_none(data: Path, source: FileSource, content: bytes
 
 
 def test_a_count_that_others_may_have_written_is_told_and_does_not_count(data: Path, source: FileSource) -> None:
-    """Nor does it keep the store shut."""
+    """Such a count does not keep the store shut either."""
     old = copied(data)
     write(data, source, 1)
     put_back(data, old)
@@ -167,7 +168,7 @@ def test_a_new_key_a_reset_and_a_recovery_are_no_alarm(data: Path, source: FileS
     assert not restored(data, elsewhere)
 
 
-# The archive, which locks
+# The Archive, which locks an older store
 
 
 def ledger(data: Path, source: FileSource) -> Ledger:
@@ -179,7 +180,7 @@ def ledger(data: Path, source: FileSource) -> Ledger:
 
 
 def older(data: Path, source: FileSource) -> Path:
-    """An archive of before in the place of a newer one."""
+    """An older copy in the place of a newer store, opened as an Archive."""
     archive = Archive(Store.open(data, source))
     archive.keep("tokens", [1])
     archive.close()
@@ -207,7 +208,7 @@ def rekey(archive: Archive, source: FileSource) -> None:
 
 @pytest.mark.parametrize("written", [keep, save, rekey])
 def test_the_lock_is_on_the_disk_before_anything_else_is(tmp_path: Path, source: FileSource, written: object) -> None:
-    """Whatever is written first: later the store looks like the newest, and the lock is all that tells."""
+    """Whatever is written first. After it the store looks like the newest, and only the lock tells."""
     data = tmp_path / "data"
     older(data, source)
     assert ledger(data, source).lock == Lock("restored", 5.0)
@@ -220,7 +221,7 @@ def test_the_lock_is_on_the_disk_before_anything_else_is(tmp_path: Path, source:
 
 
 def test_an_accepted_one_stays_accepted(tmp_path: Path, source: FileSource) -> None:
-    """Saved without the lock it is a store like any other; the copy from before is not, put back once more."""
+    """Saved without the lock it is a store like any other. The old copy, put back once more, is locked again."""
     data = tmp_path / "data"
     old = older(data, source)
     archive = Archive(Store.open(data, source))

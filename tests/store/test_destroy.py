@@ -1,4 +1,5 @@
-"""Forgetting a store: the bytes of its key are gone before its files are, whatever state it is in, and step by step."""
+"""Forgetting a store: the bytes of its key are gone before its files are, in whatever state it is, and after any
+crash."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ def live(data: Path) -> bytes:
 
 
 def key_bytes(data: Path) -> list[bytes]:
-    """What would open it together with its key source, or its code."""
+    """The bytes that open the store together with the key source or with the recovery code."""
     header = peek(data)
     assert header is not None
     names = ("wrapped_dek", "escrow", "source.key")
@@ -83,7 +84,7 @@ def test_no_byte_of_the_key_is_in_a_live_file_and_what_is_left_says_so(data: Pat
 
 
 def test_what_a_passphrase_opens_goes_too(tmp_path: Path) -> None:
-    """Its sealed key lies in the header itself: whoever knows the words would need no more."""
+    """Its wrapped key lies in the header itself, and the passphrase alone would open it."""
     data = tmp_path / "data"
     fill(data, PassphraseSource(Asker(given=WORDS), factors=Factors(n=2**4)))
     header = peek(data)
@@ -160,7 +161,7 @@ def test_a_key_of_before_in_a_database_whose_wal_was_not_moved_goes_too(data: Pa
 
 @pytest.mark.parametrize("damage", ["header", "everything", "empty", "short"])
 def test_of_a_damaged_store_every_byte_is_overwritten(data: Path, damage: str) -> None:
-    """Where it can't be told where the key stands, nothing is left standing."""
+    """When it can't be found out where the key lies, the whole files are overwritten."""
     gone = key_bytes(data)
     path = data / "hublet.sqlite3"
     content = path.read_bytes()
@@ -243,8 +244,8 @@ def killed(number: int, work: Callable[[], None]) -> bool:
 
 
 def test_killed_at_any_step_it_goes_on_and_never_opens_half(tmp_path: Path, data: Path, source: FileSource) -> None:
-    """What is left is the whole store, or one that says that it was forgotten, or none; and a second attempt ends it,
-    the key file included."""
+    """What is left is the whole store, or one that says that it was forgotten, or none. A second attempt removes it,
+    with the key file."""
     gone, seen = key_bytes(data), set()
     number = 0
     while True:

@@ -44,7 +44,7 @@ def opened(folder: Path) -> Archive:
 
 
 def test_there_is_one_of_every_format() -> None:
-    """Who makes another format keeps a store of it."""
+    """Whoever adds a format has to keep a store of it."""
     assert [file.name for file in KEPT] == [f"format-{n + 1}.sqlite3" for n in range(schema.format_version)]
     assert all(file.stat().st_size < 64 * 1024 for file in KEPT)
 
@@ -104,7 +104,7 @@ def fail(connection: sqlite3.Connection, envelope: Envelope, randomness: Callabl
 
 
 def later(monkeypatch: pytest.MonkeyPatch, step: migrations.Step | None) -> None:
-    """This hublet is one of an invented format 2."""
+    """A hublet with an invented format 2."""
     tables = {**schema.tables, "notes": MORE}
     monkeypatch.setattr(schema, "format_version", 2)
     monkeypatch.setattr(schema, "tables", tables)
@@ -164,7 +164,7 @@ def test_a_store_without_a_way_to_this_format_is_refused(of_format_1: Path, monk
 def test_an_upgraded_store_can_not_be_passed_off_as_an_older_one(
     of_format_1: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its manifest says of which format it is: what a step has changed would be read by the wrong rules."""
+    """Its manifest names the format. Otherwise what a step has changed would be read by the wrong rules."""
     with monkeypatch.context() as patch:
         later(patch, add_notes)
         opened(of_format_1).close()

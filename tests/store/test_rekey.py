@@ -47,7 +47,7 @@ def data(tmp_path: Path, source: FileSource) -> Path:
 
 
 def rotate(store: Store, source: FileSource, kek: Key = new_kek, now: float = 1_800_000_000.0) -> int:
-    """The walk of `hublet keys rotate`."""
+    """What `hublet keys rotate` does."""
     source.stage(kek)
     lost = store.rekey(source, kek, renamed, now)
     source.promote()
@@ -70,7 +70,8 @@ def execute(data: Path, statement: str, *parameters: object) -> None:
 
 
 def files(data: Path) -> dict[str, bytes]:
-    """The database and what of it lies in a WAL; reading alone makes SQLite leave an empty one and an index of it."""
+    """The database and its WAL, if that is not empty: reading alone makes SQLite leave an empty WAL and an index of
+    it."""
     found = {path.name: path.read_bytes() for path in data.iterdir() if not path.name.endswith(("lock", "-shm"))}
     return {name: content for name, content in found.items() if content}
 
@@ -128,7 +129,7 @@ def test_a_reader_keeps_the_old_bytes_in_until_it_has_gone(data: Path, source: F
 def test_an_old_backup_with_its_key_opens_itself_and_nothing_later(
     tmp_path: Path, data: Path, source: FileSource
 ) -> None:
-    """Neither by its key-encryption key nor by its data key."""
+    """Neither its key-encryption key nor its data key opens the store of today."""
     shutil.copytree(data, tmp_path / "backup")
     shutil.copytree(source.path.parent, tmp_path / "backup-key")
     backup = FileSource(tmp_path / "backup-key" / "kek")

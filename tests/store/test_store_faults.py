@@ -75,7 +75,7 @@ def flipped(value: bytes, at: int) -> bytes:
 
 
 def load(data: Path, source: HeldKey = right) -> dict[bytes, bytes | None]:
-    """What a new process gets: None for a corrupt record."""
+    """What a new process reads; None for a corrupt record."""
     with Store.open(data, source) as store:
         return {row.id: row.plaintext if isinstance(row, Row) else None for row in store.load()}
 
@@ -95,7 +95,7 @@ def test_one_damaged_record_is_one_unknown_answer(data: Path, at: int) -> None:
 
 
 def test_a_damaged_record_can_be_deleted(data: Path) -> None:
-    """And then it is not there, which the manifest knows."""
+    """Afterwards it is missing, and the manifest agrees."""
     put(data, one, b"")
     with Store.open(data, right) as store:
         assert Corrupt(one, "assistant") in list(store.load())
@@ -110,7 +110,7 @@ def test_a_changed_kind_is_a_damaged_record(data: Path) -> None:
 
 
 def test_a_deleted_record_is_detected(data: Path) -> None:
-    """The records that are left are all genuine, and still it shows."""
+    """Although the remaining records are all genuine."""
     execute(data, ("DELETE FROM records WHERE id = ?", (one,)))
     with pytest.raises(StoreCorrupt, match="removed, added or renamed"):
         load(data)
@@ -147,7 +147,7 @@ def test_an_older_version_of_a_record_is_detected(data: Path) -> None:
 
 
 def test_an_older_manifest_is_detected(data: Path) -> None:
-    """With the records of today it does not fit."""
+    """It does not fit the present records."""
     read = ("SELECT value FROM header WHERE name = 'manifest'", ())
     ((old,),) = execute(data, read)
     with Store.open(data, right) as store:
@@ -247,7 +247,8 @@ shut: list[tuple[Callable[[Path], HeldKey], type[HubletError], str]] = [
 def test_a_store_that_cannot_be_opened_is_left_as_it_was(
     data: Path, fault: Callable[[Path], HeldKey], error: type[HubletError], says: str
 ) -> None:
-    """Its own error and sentence, a hint but for the innermost ones, not a byte changed, and the lock let go."""
+    """Each has its own error and sentence, and a hint except for the innermost ones. Not a byte changes; the lock is
+    released."""
     source = fault(data)
     path = data / "hublet.sqlite3"
     before = path.read_bytes()
@@ -295,7 +296,8 @@ def killed_after(root: Path, commits: int) -> Path:
 
 
 def test_a_process_killed_in_the_middle_of_commits_leaves_a_whole_store(tmp_path: Path) -> None:
-    """Eight times, at moments drawn from a fixed seed: what was reported is there, and nothing half."""
+    """Eight times, at moments drawn from a fixed seed: every commit that was reported is there, and none is there in
+    part."""
     chance = random.Random(11)
     for attempt in range(8):
         root = tmp_path / str(attempt)
@@ -357,7 +359,7 @@ def test_a_flipped_byte_anywhere_is_detected_or_changes_no_answer(data: Path, tm
 
 
 def test_a_truncated_file_is_refused(data: Path) -> None:
-    """At any length but its own; a single lost byte at the end is that record's alone."""
+    """At any length but its own. A single byte that is lost at the end costs only the last record."""
     good = (data / "hublet.sqlite3").read_bytes()
     for length in (1, 99, 100, 4096, 16384, 20000, len(good) - 16384):
         (data / "hublet.sqlite3").write_bytes(good[:length])
