@@ -96,7 +96,7 @@ def test_given_values_are_taken_and_the_rest_stays() -> None:
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "null\n", "{}\n", "\ufeff# a mark at the front\n"])
 def test_an_empty_file_means_the_defaults(text: str, tmp_path: Path) -> None:
-    """Like no file at all."""
+    """As without a file."""
     (tmp_path / "c.yaml").write_text(text)
     assert load_config(tmp_path / "c.yaml") == defaults
 
@@ -311,7 +311,7 @@ def test_bytes_that_are_no_text_and_too_many_of_them_are_problems(tmp_path: Path
 def test_the_flag_goes_before_the_environment_and_that_before_the_platform(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first that is named is the one; only the platform's may be missing."""
+    """The first of them that is named is used. Only the platform's file may be missing."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     flag, named = tmp_path / "flag.yaml", tmp_path / "named.yaml"

@@ -1,4 +1,4 @@
-"""What is read of a config without the YAML library: never anything else than the library would say."""
+"""What is read of a config without the YAML library is always what the library would read."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ TRAPS = [
 @settings(deadline=None)
 @given(st.lists(LINES | OTHERS, max_size=8).map("\n".join))
 def test_what_is_read_without_the_library_is_what_it_reads(text: str) -> None:
-    """Every name and word with its line; and where the library would complain it is asked."""
+    """Every name and value with its line. Where the library would report an error, it is used."""
     read_alike(text)
 
 
@@ -86,7 +86,7 @@ def test_what_is_plain_is_read_without_it(text: str) -> None:
 
 
 def test_a_config_like_the_example_loads_no_library() -> None:
-    """Which takes longer to load than all the config's own modules."""
+    """The library takes longer to load than all of the config's own modules."""
     code = (
         "import sys; from pathlib import Path; from hublet.config import load_config;"
         "load_config(Path(sys.argv[1])); print('yaml' in sys.modules)"

@@ -1,4 +1,5 @@
-"""What an administrator has settled: no user's config weakens it, and a file that can't be trusted stops everything."""
+"""The administrator's settings: no user's config weakens them, and hublet does not start with a file that can't be
+trusted."""
 
 from __future__ import annotations
 
@@ -88,7 +89,8 @@ TABLE = [
 
 @pytest.mark.parametrize(("key", "said", "fine", "weaker"), TABLE)
 def test_each_key_has_its_own_order(tmp_path: Path, key: str, said: str, fine: list[str], weaker: list[str]) -> None:
-    """As strict or stricter is the user's; anything else is an error with its line that names the managed file."""
+    """A value that is as strict or stricter is taken; any other is an error with its line that names the managed
+    file."""
     section, _, name = key.partition(".")
     by = managed(tmp_path, f"{section}:\n  {name}: {said}\n")
     for text in fine:
@@ -100,7 +102,7 @@ def test_each_key_has_its_own_order(tmp_path: Path, key: str, said: str, fine: l
 
 
 def test_all_weaker_values_are_told_at_once(tmp_path: Path) -> None:
-    """Beside what else is wrong."""
+    """Together with everything else that is wrong."""
     text = "hub: {url: http://localhost:1}\nserve: {access: either, passthrough: all, port: x}\n"
     assert [problem.split(": ")[1] for problem in problems(text, managed(tmp_path))] == [
         "hub.url", "serve.access", "serve.passthrough", "serve.port",
@@ -126,7 +128,7 @@ def test_a_managed_file_with_a_mistake_is_a_problem(tmp_path: Path, text: str, w
 
 
 def test_a_managed_file_that_others_could_have_written_is_refused(tmp_path: Path) -> None:
-    """By its owner, its mode, its folder's mode; a link, a folder, and what can't be read, too."""
+    """Because of its owner, its mode or its folder's mode; and so is a link, a folder, and what can't be read."""
     managed(tmp_path)
     path = tmp_path / "managed.yaml"
 

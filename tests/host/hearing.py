@@ -1,4 +1,4 @@
-"""A Desktop that listens to a bus, and what it has said."""
+"""A Desktop that listens to a bus, for tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hublet.host.desktop import Desktop
 
 @dataclass
 class Heard:
-    """A Desktop that listens, and what it has said so far; `now` is its clock's."""
+    """A Desktop that listens, and how often it has called back so far; `now` is the time of its clock."""
 
     desktop: Desktop
     changes: int = 0
@@ -31,7 +31,7 @@ class Heard:
                 await asyncio.sleep(0.01)
 
     async def known(self) -> None:
-        """Until it is connected and has read all that there is."""
+        """Wait until it is connected and has read the properties of all services."""
         await self.until(lambda: not self.desktop._connecting and not self.desktop._unread)
         await self.until(lambda: self.desktop._reading is None)
 

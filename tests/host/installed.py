@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.user_systemd import UserManager
 
 ROOT = Path(__file__).parents[2]
-# Four clients, each with new connections one after the other as fast as they are answered, until standard input ends.
+# Four clients. Each opens one connection after the other, as fast as it is answered, until standard input ends.
 _LOAD = """
 import http.client, json, sys, threading, time
 port = int(sys.argv[1])
@@ -55,7 +55,7 @@ print(json.dumps({"counts": counts, "failures": failures, "slowest": slowest[0]}
 
 
 def interpreter() -> str:
-    """A Python that another user may run: ours, unless it lies in root's home; then Debian's."""
+    """A Python that another user may run: ours, or Debian's when ours lies in root's home."""
     own = Path(sys.base_prefix)
     open_to_all = all(folder.stat().st_mode & 0o005 == 0o005 for folder in (own, *own.parents))
     return str(own / "bin" / "python3") if open_to_all else "/usr/bin/python3"
@@ -96,7 +96,7 @@ class Installed:
     hub_url: str
 
     def configure(self, *lines: str, port: int | None = None) -> Path:
-        """Write the config in one go, beside its place and then over it."""
+        """Write the config beside its place and rename it, so that it is never seen half."""
         text = f"hub:\n  url: {self.hub_url}\nserve:\n  port: {port or self.port}\n" + "".join(f"{x}\n" for x in lines)
         new = self.manager.write(".config/hublet/config.yaml.new", text)
         return new.rename(new.with_suffix(""))
@@ -111,7 +111,7 @@ class Installed:
         return done.stdout.decode()
 
     def asking(self, path: str) -> subprocess.Popen[bytes]:
-        """One request as the user, begun; it prints the status."""
+        """Begin one request as the user. It prints the status."""
         script = (
             "import http.client, sys\n"
             "connection = http.client.HTTPConnection('localhost', int(sys.argv[1]), timeout=30)\n"
@@ -128,7 +128,7 @@ class Installed:
         return self.manager.systemctl("show", unit, "--property", name, "--value").strip()
 
     def inside(self, path: str | Path) -> Path:
-        """A path as the user's manager sees it (its /run is another one)."""
+        """A path as the user's manager sees it, which has another /run."""
         return Path(f"/proc/{self.manager.holder}/root{path}")
 
     @property
@@ -143,7 +143,7 @@ class Installed:
 
     @contextmanager
     def load(self) -> Iterator[Load]:
-        """A constant load as the user; what became of it is known at the end of the block."""
+        """A constant load as the user. Its result is complete at the end of the block."""
         result = Load()
         process = subprocess.Popen(
             self.manager.words(str(self.program.with_name("python")), "-c", _LOAD, str(self.port)),
@@ -163,7 +163,7 @@ class Installed:
 
 
 def install_program(manager: UserManager) -> Path:
-    """A virtual environment in the user's home that the user can read; root builds it."""
+    """Make a virtual environment in the user's home that the user can read. Root builds it."""
     environment = manager.home / "hublet"
     python = environment / "bin" / "python"
     subprocess.run([interpreter(), "-m", "venv", "--without-pip", str(environment)], check=True, capture_output=True)
@@ -182,7 +182,7 @@ def install_program(manager: UserManager) -> Path:
 
 
 def _copy(site: Path) -> None:
-    """hublet and all that it requires, from this environment."""
+    """Copy hublet and all that it requires from this environment."""
     shutil.copytree(ROOT / "src" / "hublet", site / "hublet")
     todo, seen = ["hublet"], set()
     while todo:

@@ -1,7 +1,7 @@
-"""A stand-in for journald in a user manager's view of the file system: both of its sockets, and what came kept in a
-file, an entry a line.
+"""A stand-in for journald in a user manager's view of the file system: both of its sockets. It keeps what comes in a
+file, one entry a line.
 
-Standard error goes to the journal only where systemd can connect to the one; the entries come over the other.
+systemd connects standard error to the stream socket, and only then does hublet send its entries to the other one.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ class StandIn:
     file: Path
 
     def entries(self) -> list[dict[str, str]]:
-        """What has come so far, the values as text."""
+        """The entries that have come so far, with their values as text."""
         lines = self.file.read_text().splitlines()
         return [{name: value.decode() for name, value in decode(bytes.fromhex(line)).items()} for line in lines]
 
 
 @contextmanager
 def journal_of(manager: UserManager) -> Iterator[StandIn]:
-    """While it stands, units of this manager can log to the journal."""
+    """Within this context, units of this manager can log to the journal."""
     file = manager.home / "journal"
     words = ["nsenter", f"--mount=/proc/{manager.holder}/ns/mnt", "--", sys.executable, "-c", _STAND, str(file)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

@@ -1,4 +1,4 @@
-"""A real message bus for tests, and services on it that say what a test has them say."""
+"""A real message bus for tests, and stand-ins for services on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.running import eventually
 from hublet.host.desktop import NETWORK_MANAGER, NETWORKD, UPOWER
 from hublet.host.desktop import Service as Kind
 
-# As the system's own: any user may come in, and hears what anybody says.
+# As on the system's own bus, any user may connect and hear all signals.
 _CONFIG = """<busconfig>
   <type>session</type><listen>unix:path={socket}</listen><auth>EXTERNAL</auth>
   <policy context="default">
@@ -31,7 +31,8 @@ _PROPERTIES = "org.freedesktop.DBus.Properties"
 
 
 class StandIn:
-    """Owns a service's name, tells its properties and counts who asks, until it is stopped. `mute` never answers."""
+    """A service: owns its name, gives its properties, and counts how often it is asked. With `mute` it never
+    answers."""
 
     def __init__(self, address: str, kind: Kind, properties: dict[str, tuple[str, Any]], *, mute: bool = False) -> None:
         self.kind, self.properties, self.mute = kind, properties, mute
@@ -45,13 +46,13 @@ class StandIn:
         self._thread.start()
 
     def set(self, **values: tuple[str, Any]) -> None:
-        """Change properties and say so, as the real one does."""
+        """Change properties and send the signal for it, as the real service does."""
         self.properties |= values
         path = DBusAddress(self.kind.path, None, _PROPERTIES)
         self._send(new_signal(path, "PropertiesChanged", "sa{sv}as", (self.kind.interface, values, [])))
 
     def set_state(self, *states: int) -> None:
-        """NetworkManager's StateChanged for each, one right after the other."""
+        """Send NetworkManager's StateChanged for each state, one right after the other."""
         for state in states:
             self.properties["State"] = ("u", state)
             path = DBusAddress(self.kind.path, None, self.kind.interface)
@@ -59,7 +60,7 @@ class StandIn:
             self.set(State=("u", state))
 
     def say(self, member: str, signature: str, body: tuple[Any, ...], *, to: str | None = None) -> None:
-        """Any signal of its interface; `to` one connection only, which then hears it whatever it listens to."""
+        """Send a signal of its interface. With `to` only that connection gets it, whatever it has subscribed to."""
         signal = new_signal(DBusAddress(self.kind.path, None, self.kind.interface), member, signature, body)
         if to is not None:
             from jeepney import HeaderFields
@@ -97,7 +98,7 @@ class StandIn:
 
 @dataclass
 class SystemBus:
-    """A bus at `address`; `start` and `stop` as often as a test likes."""
+    """A bus at `address`, which can be stopped and started again."""
 
     folder: Path
     process: subprocess.Popen[str] | None = None
@@ -147,13 +148,13 @@ class SystemBus:
         return self.own(UPOWER, OnBattery=("b", on_battery), LidIsClosed=("b", False))
 
     def listeners(self) -> int:
-        """How many connections there are besides the one that asks and the services."""
+        """How many connections there are, without the services and the one that asks for this."""
         with contextlib.closing(open_dbus_connection(bus=self.address)) as connection:
             (names,) = connection.send_and_get_reply(message_bus.ListNames(), timeout=10).body
         return sum(name.startswith(":") for name in names) - 1 - len(self.services)
 
     def connected(self) -> None:
-        """Wait until somebody listens."""
+        """Wait until somebody is connected."""
         eventually(lambda: self.listeners() > 0)
 
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="D-Bus and netli
 
 @contextlib.contextmanager
 def bad_bus(path: Path, behave: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Something that listens where the bus should, and does to each who comes what a test has it do."""
+    """A socket at the place of the bus that does `behave` to each connection."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(path))
         sock.listen()
@@ -49,7 +49,7 @@ def bad_bus(path: Path, behave: Callable[[socket.socket], None]) -> Iterator[str
 
 
 def hang(_: socket.socket) -> None:
-    """Says nothing, ever."""
+    """Never say anything."""
 
 
 def close(visitor: socket.socket) -> None:
@@ -62,7 +62,7 @@ def refuse(visitor: socket.socket) -> None:
 
 
 def babble(visitor: socket.socket) -> None:
-    """Lets us in, then talks nonsense."""
+    """Accept the login, then send nonsense."""
     visitor.recv(1024)
     visitor.sendall(b"OK 0123456789abcdef\r\n")
     visitor.recv(1024)
@@ -71,7 +71,7 @@ def babble(visitor: socket.socket) -> None:
 
 
 def promise(visitor: socket.socket) -> None:
-    """Announces a message of 100 MB and begins to send it."""
+    """Announce a message of 100 MB and begin to send it."""
     visitor.recv(1024)
     visitor.sendall(b"OK 0123456789abcdef\r\n")
     visitor.recv(1024)
@@ -81,7 +81,7 @@ def promise(visitor: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("behave", [hang, close, refuse, babble, promise])
-def test_a_bus_that_is_none_is_survived_and_said_once(
+def test_what_is_no_bus_is_survived_and_logged_once(
     tmp_path: Path,
     behave: Callable[[socket.socket], None],
     caplog: pytest.LogCaptureFixture,
@@ -106,7 +106,7 @@ def test_a_bus_that_is_none_is_survived_and_said_once(
 
     with bad_bus(tmp_path / "bus", behave) as address:
         asyncio.run(life(address))
-    # Only one that says nothing is waited for; nonsense, and more than anybody should have to keep, end it at once.
+    # Only a bus that says nothing is waited for. Nonsense and too large messages end the connection at once.
     assert ("it does not answer" in caplog.text) is (behave is hang)
     assert len([each for each in caplog.records if each.levelno >= logging.WARNING]) == 1
 

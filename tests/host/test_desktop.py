@@ -1,4 +1,4 @@
-"""What NetworkManager, networkd and UPower say is heard: on a real bus, by stand-ins of the services."""
+"""What NetworkManager, networkd and UPower say is heard, on a real bus with stand-ins for the services."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bus(tmp_path: Path) -> Iterator[SystemBus]:
 
 
 def test_what_is_so_at_the_start_is_known(bus: SystemBus) -> None:
-    """On battery and metered; a network that was there all along is not back."""
+    """Battery and metered connection are known; a network that was there from the start is not "back"."""
     bus.network_manager(metered=1)
     bus.upower(on_battery=True)
 
@@ -115,7 +115,7 @@ def test_networkd_tells_where_there_is_no_network_manager(bus: SystemBus) -> Non
 
 
 def test_services_that_come_later_go_and_come_again_are_heard(bus: SystemBus) -> None:
-    """None is started by us; when one goes, what it had said of the power goes with it."""
+    """None is started by hublet. When UPower goes, what it had said is forgotten."""
 
     async def life() -> None:
         async with listening(bus.address) as heard:
@@ -169,7 +169,7 @@ def test_answers_that_make_no_sense_are_unknown(bus: SystemBus) -> None:
 
 
 def test_a_bus_that_ends_is_said_once_and_found_again(bus: SystemBus, caplog: pytest.LogCaptureFixture) -> None:
-    """With the heartbeat, not by itself; a network that was lost in between is noticed."""
+    """It is found again with the heartbeat; a network that was lost in between is noticed."""
     bus.network_manager(20)
     bus.upower(on_battery=True)
 
@@ -198,7 +198,7 @@ def test_a_bus_that_ends_is_said_once_and_found_again(bus: SystemBus, caplog: py
 def test_a_service_that_hangs_is_unknown_and_the_others_are_heard(
     bus: SystemBus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A stopped NetworkManager does not keep us from hearing of the plug."""
+    """A NetworkManager that does not answer does not keep hublet from hearing UPower."""
     monkeypatch.setattr("hublet.host.bus.Bus.connect.__func__.__kwdefaults__", {"patience": 0.5}, raising=False)
     bus.network_manager(mute=True, metered=1)
     bus.upower(on_battery=True)

@@ -1,4 +1,4 @@
-"""A real daemon hears of the network and the plug on a real bus; the pretend Hub counts what that costs it."""
+"""A real daemon hears of network and power on a real bus; the demo Hub counts how often it is asked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [
 
 @pytest.fixture
 def home(tmp_path: Path, hub_server: HubServer) -> Home:
-    """Of `nobody` when the tests run as root: a bus lets in only users that have a name."""
+    """The home is of the user `nobody` when the tests run as root: a bus accepts only users that have a name."""
     home = Home(tmp_path / "home", uid=pwd.getpwnam("nobody").pw_uid)
     home.path.mkdir(mode=0o755)
     home.configure(hub_server.url, settings={"sync": {"on_battery": "slow"}})
@@ -48,7 +48,7 @@ def wake_ups(pid: int) -> int:
 
 
 def test_the_network_comes_back_and_the_hub_sees_one_pass(home: Home, hub_server: HubServer, tmp_path: Path) -> None:
-    """At once, once, however much is said; the plug stretches the intervals; the bus may die."""
+    """There is one pass, at once, however many signals come. Battery power makes intervals longer. The bus may end."""
     with system_bus(tmp_path / "bus") as bus:
         manager = bus.network_manager(70)
         power = bus.upower(on_battery=False)
@@ -72,7 +72,7 @@ def test_the_network_comes_back_and_the_hub_sees_one_pass(home: Home, hub_server
             assert "(on battery)" in said
             assert told(daemon) == passes(hub_server) == 2
 
-            daemon.home.hublet("status")  # whatever its end costs is over
+            daemon.home.hublet("status")  # the end of the bus has been dealt with
             bus.stop()
             eventually(lambda: status(home)["pace"] == "normal")
             assert [answer.status for answer in ask_all(daemon, [("GET", "/healthz", None)])] == [200]
@@ -83,7 +83,8 @@ def test_the_network_comes_back_and_the_hub_sees_one_pass(home: Home, hub_server
 
 @pytest.mark.slow
 def test_a_bus_on_which_nothing_changes_wakes_nobody(home: Home, hub_server: HubServer, tmp_path: Path) -> None:
-    """Other people's signals, and what the battery's own object says every half minute, stay on the bus."""
+    """The daemon is not woken by signals that it has not subscribed to, as of the battery's own object each half
+    minute."""
     with system_bus(tmp_path / "bus") as bus:
         bus.network_manager(70)
         power = bus.upower(on_battery=False)
@@ -92,7 +93,7 @@ def test_a_bus_on_which_nothing_changes_wakes_nobody(home: Home, hub_server: Hub
             eventually(lambda: told(daemon) == 1)
             bus.connected()
             eventually(lambda: power.asked)
-            time.sleep(3)  # what follows the start: watching the config file, the service's first words
+            time.sleep(3)  # what follows the start, such as watching the config file, is over
             before = wake_ups(daemon.process.pid)
             battery = power.kind._replace(path="/org/freedesktop/UPower/devices/battery_BAT0")
             power.kind = battery

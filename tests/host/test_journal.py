@@ -42,14 +42,14 @@ _NAMES = st.from_regex(r"[A-Z][A-Z0-9_]{0,20}", fullmatch=True)
 
 @given(st.dictionaries(_NAMES, st.text(max_size=60), max_size=6))
 def test_whatever_a_field_says_it_is_read_back(fields: dict[str, str]) -> None:
-    """Line ends, equals signs, other fields' names, text that is no UTF-8: nothing becomes another field."""
+    """No value becomes another field: not line ends, equals signs, other fields' names or text that is not UTF-8."""
     found = decode(encode(fields))
     assert found == {name: text.encode("utf-8", "backslashreplace") for name, text in fields.items()}
 
 
 @given(st.text(max_size=70))
 def test_only_what_the_journal_takes_is_a_name(name: str) -> None:
-    """It would drop the field, or take it for one of its own, which begin with an underscore."""
+    """The journal would drop another field, or take it for one of its own, which begin with an underscore."""
     fine = name.isascii() and 0 < len(name) <= 64 and set(name) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
     fine = fine and not name.startswith("_") and not name[0].isdigit()
     if fine:
@@ -153,7 +153,7 @@ def test_where_the_socket_is_not_lines_go_to_stderr_with_their_level(tmp_path: P
 
 
 def test_a_full_journal_costs_lines_and_says_how_many(journal: Stand) -> None:
-    """It holds nobody up for long, and an entry that it takes again tells of those that are lost."""
+    """It blocks nobody for long, and the next entry that it takes tells how many were lost."""
     handler = JournalHandler(str(journal.path), patience=0.0)
     record = logging.LogRecord("hublet", logging.INFO, "x.py", 1, "line", None, None)
     while not handler.lost:

@@ -17,9 +17,6 @@ from hublet.host.routes import leads_out
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="power supplies and netlink are Linux's")
 
 
-# Where nobody tells
-
-
 def supply(folder: Path, name: str, **values: str) -> None:
     (folder / name).mkdir(parents=True)
     for key, value in values.items():
@@ -42,7 +39,7 @@ def supply(folder: Path, name: str, **values: str) -> None:
 def test_the_kernels_power_supplies_tell_where_upower_does_not(
     tmp_path: Path, supplies: dict[str, dict[str, str]], expected: bool
 ) -> None:
-    """Read when somebody wants to know; a mouse's battery is not the machine's."""
+    """They are read each time; a mouse's battery is not the machine's."""
     for name, values in supplies.items():
         supply(tmp_path / "power", name, **values)
     assert on_battery(tmp_path / "power") is expected

@@ -47,7 +47,7 @@ class Stand:
 
     @property
     def calls(self) -> list[str]:
-        """What was called since the last look."""
+        """The calls since the last time that this was called."""
         file = self.bin / "calls"
         found = file.read_text().splitlines() if file.exists() else []
         file.unlink(missing_ok=True)
@@ -62,7 +62,7 @@ def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stand:
 
 
 def test_the_life_of_an_agent(stand: Stand) -> None:
-    """install, twice; a change; restart, stop, start, uninstall, twice: each with documented commands."""
+    """Install twice, change, restart, stop, start, uninstall twice: each uses documented commands only."""
     launchd, file = stand.launchd, stand.launchd.file
     launchd.check()
     steps = launchd.install(stand.plan)
@@ -94,7 +94,7 @@ def test_the_life_of_an_agent(stand: Stand) -> None:
 
 
 def test_a_refusal_is_said_in_launchctls_words(stand: Stand) -> None:
-    """And ends what was begun."""
+    """And no further step is carried out."""
     perform(stand.launchd.install(stand.plan))
     again = Run(("launchctl", "bootstrap", DOMAIN, str(stand.launchd.file)))
     with pytest.raises(ServiceError, match="Bootstrap failed: 5: Input/output error"):
@@ -147,7 +147,7 @@ def test_sockets_are_asked_of_launchd_by_name() -> None:
             freed.append(True)
 
     class Wrapped:
-        """Functions whose argtypes and restype can be set, as ctypes' own."""
+        """A library whose functions take argtypes and restype, like those of ctypes."""
 
         def __init__(self) -> None:
             self.launch_activate_socket = type(

@@ -1,4 +1,4 @@
-"""What the service manager is told, over a real datagram socket: by path and in the abstract namespace."""
+"""What the service manager is told over a real datagram socket, with a path and in the abstract namespace."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_descriptors_of_another_process_are_left_alone(words: dict[str, str]) ->
 
 @pytest.mark.parametrize("address", ["", "relative", "@", "/"])
 def test_without_a_manager_nothing_is_sent(address: str) -> None:
-    """And nothing fails."""
+    """And no call fails."""
     notifier = Notifier.from_environment({"NOTIFY_SOCKET": address})
     assert not notifier.listening
     notifier.ready("")
@@ -102,7 +102,7 @@ def test_a_manager_that_is_gone_ends_nothing(tmp_path: Path, caplog: pytest.LogC
 
 
 def test_the_watchdog_is_fed_at_a_third_of_its_time(manager: tuple[socket.socket, str], config: Config) -> None:
-    """By the daemon's own heartbeat, and no longer when that can't do its work; STOPPING comes last."""
+    """The daemon's heartbeat feeds it, and stops when it can't do its work. STOPPING comes last."""
     sock, address = manager
 
     async def life() -> None:

@@ -1,4 +1,4 @@
-"""The user's own values: what is read of an env file, and what of a command that may fail, hang, or talk too much."""
+"""The user's own values: what is read from an env file, and from a command, which may fail, hang or write too much."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_line_that_makes_no_sense_is_an_error_without_the_value(tmp_path: Path
 
 
 def test_a_file_that_is_not_ours_alone_is_refused(tmp_path: Path) -> None:
-    """By its mode, its owner, and for being a link or no file; too large, no text, not there."""
+    """Because of its mode or owner, or because it is a link, no file, too large, not text or missing."""
 
     def refused(match: str, path: Path) -> None:
         with pytest.raises(OverrideFailed, match=match):
@@ -107,14 +107,14 @@ def ask(
 
 
 def test_the_first_line_of_a_command_is_the_value() -> None:
-    """Without its end; blanks in it count, and what comes later does not."""
+    """Without its line end. Blanks in it count; later lines do not."""
     assert ask(command("print('a value '); print('more')")) == "a value "
     assert ask(command("sys.stdout.write('no newline')")) == "no newline"
     assert ask(command("sys.stdout.write('windows\\r\\n')")) == "windows"
 
 
 def test_the_name_is_one_argument_and_no_shell_sees_it() -> None:
-    """Whole, or a part of one, wherever it stands."""
+    """`{name}` may be a whole argument or a part of one, in any place."""
     words = command("print(sys.argv[1:])", "op://x/{name}", "; echo {name} $HOME `id`", "*")
     assert ask(words, "A.B-c_1") == "['op://x/A.B-c_1', '; echo A.B-c_1 $HOME `id`', '*', 'A.B-c_1']"
 

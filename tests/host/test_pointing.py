@@ -1,4 +1,4 @@
-"""Pointing clients here, on a disk of its own: what is written, what is left alone, and that all of it is undone."""
+"""Pointing clients here, in a folder of the test: what is written, what is left alone, and that all of it is undone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def tree(place: Path) -> dict[str, bytes | None]:
-    """Everything below a folder: files with what they hold."""
+    """Everything below a folder: the files with their content."""
     return {
         str(path.relative_to(place)): path.read_bytes() if path.is_file() else None for path in sorted(place.rglob("*"))
     }
@@ -122,7 +122,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(home: Path, data: Pa
 
 
 def test_a_file_that_was_there_is_left_alone_whatever_it_says(home: Path, data: Path) -> None:
-    """Ours to the letter or not: it is not ours to remove."""
+    """Even with the content that hublet would write: it did not make the file, so it does not remove it."""
     same, other = all_pointers(home)
     same.path.parent.mkdir(parents=True)
     same.path.write_text(same.content)
@@ -150,7 +150,7 @@ def test_what_is_there_and_is_no_text_file_is_left_alone(home: Path, data: Path,
 
 
 def test_a_file_that_was_changed_since_is_left_alone_and_named(home: Path, data: Path) -> None:
-    """As often as one asks, until it is as it was; then it goes."""
+    """However often it is tried. Once it has its old content again, it is removed."""
     cn, ide = all_pointers(home)
     point((cn, ide), data)
     cn.path.write_text(cn.content + "MORE=1\n")
@@ -227,7 +227,7 @@ def test_a_record_that_cant_be_read_is_an_error_and_removes_nothing(home: Path, 
 
 
 class FakeDoor:
-    """The admin door of a daemon that says this port and this proof."""
+    """A stand-in for a daemon's admin socket, which tells this port and this proof."""
 
     def __init__(self, port: int, proof: str, *, running: bool = True) -> None:
         self.port, self.proof, self.running = port, proof, running
@@ -288,7 +288,7 @@ def test_an_impostor_on_either_address_is_found_out(address: str, impostor: byte
 
 
 def test_whoever_knows_the_proof_on_both_addresses_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked directly, whatever proxy the environment names: that one would ask its own machine."""
+    """It is asked directly, whatever proxy the environment names: a proxy would ask its own machine."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with (

@@ -38,8 +38,8 @@ SOCKET_KEYS = {"SockNodeName", "SockServiceName", "SockType", "SockFamily", "Soc
 
 
 def test_the_sandbox_leaves_the_system_bus_and_routes_in_reach() -> None:
-    """A socket below /run may be connected to though /run is read-only, unless a line of its own hides it; routes are
-    asked of netlink."""
+    """A socket below /run can be connected to although /run is read-only, unless another line hides it. Routes are
+    asked for over netlink."""
     unit = SHIPPED["systemd/hublet.service"]
     assert "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n" in unit
     for line in ("InaccessiblePaths", "TemporaryFileSystem", "RootDirectory", "PrivateNetwork", "IPAddressDeny"):
@@ -69,7 +69,7 @@ def test_the_files_that_ship_are_what_install_renders(name: str) -> None:
 
 
 def test_an_edit_by_hand_is_noticed() -> None:
-    """Any byte of it, and a file of somebody else's."""
+    """A change of any byte, and a file that somebody else has written."""
     text = SHIPPED["systemd/hublet.service"]
     assert not is_as_written(text.replace("RestartSec=2", "RestartSec=3"))
     assert not is_as_written(text + "# mine\n")
@@ -77,7 +77,7 @@ def test_an_edit_by_hand_is_noticed() -> None:
 
 
 def test_odd_paths_are_meant_literally() -> None:
-    """Specifiers, variables, quotes and blanks: all of them are doubled or quoted."""
+    """Specifiers, variables, quotes and blanks are all doubled or quoted."""
     home = Path("/home/o dd")
     plan = Plan(
         program=Path('/opt/100% $HOME/"x"/hublet'), home=home, options=("--config", "/home/o dd/my config.yaml"),
@@ -152,7 +152,8 @@ def test_a_program_below_tmp_is_refused(tmp_path: Path) -> None:
 def test_the_program_is_absolute_and_the_link_on_path_is_preferred(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As pipx and uv make it: it outlives the environment that it points into. Somebody else's is not taken."""
+    """pipx and uv make such a link, which lasts longer than the environment it points into. Another program's is not
+    taken."""
     monkeypatch.setattr("hublet.host.program._TEMPORARY", ())
     home = tmp_path / "home"
     script = _program(home / ".local/share/uv/tools/hublet")

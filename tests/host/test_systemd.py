@@ -39,7 +39,7 @@ def hub() -> Iterator[HubServer]:
 
 @pytest.fixture(scope="module")
 def installed(hub: HubServer) -> Iterator[Installed]:
-    """Logged in, not a service yet. The Hub is the demo's."""
+    """hublet installed and logged in to the demo Hub, but not a service yet."""
     with user_manager() as manager:
         (manager.home / "log").touch()
         found = Installed(manager, install_program(manager), free_port(), hub.url)
@@ -53,7 +53,7 @@ def installed(hub: HubServer) -> Iterator[Installed]:
 
 @pytest.fixture
 def service(installed: Installed) -> Iterator[Installed]:
-    """As a service that runs, with the first config."""
+    """hublet as a running service, with its first config."""
     installed.configure()
     installed.service("install")
     assert installed.ask("/ide/policy") == 200
@@ -120,7 +120,7 @@ def test_killed_it_comes_back_and_no_connection_is_refused(service: Installed) -
         service.wait("ActiveState", "active")
         time.sleep(0.3)
     assert not [failure for failure in load.failures if "refused" in failure.lower()]
-    assert len(load.failures) <= 4  # one a client, those that it had accepted
+    assert len(load.failures) <= 4  # at most one for each client: those that were accepted already
     assert set(load.counts) == {"200"}
     assert service.show("MainPID") != pid
 
@@ -136,7 +136,7 @@ def test_a_restart_loses_no_request(service: Installed) -> None:
 
 
 def test_a_stopped_process_is_restarted_by_the_watchdog(service: Installed) -> None:
-    """Fed while it is well, by the heartbeat; after SIGSTOP the manager ends it and starts another."""
+    """The heartbeat feeds it; after SIGSTOP the manager ends the process and starts another."""
     service.manager.write(f"{UNITS}/hublet.service.d/test.conf", "[Service]\nWatchdogSec=1500ms\n")
     service.manager.systemctl("daemon-reload")
     service.manager.systemctl("restart", "hublet.service")
@@ -229,7 +229,7 @@ def test_stop_answers_what_is_in_work(service: Installed, hub: HubServer) -> Non
 
 
 def test_without_a_socket_it_binds_the_port_itself(service: Installed) -> None:
-    """And going back to the socket is an install as well."""
+    """Installing again goes back to the socket."""
     service.service("install", "--no-socket")
     assert not (service.manager.home / UNITS / "hublet.socket").exists()
     service.wait("ActiveState", "active")
@@ -293,7 +293,7 @@ found["rights"] = [line.split()[1] for line in open("/proc/self/status") if line
 
 @pytest.mark.parametrize("with_credential", [False, True])
 def test_the_sandbox_has_its_effects(service: Installed, with_credential: bool) -> None:
-    """Not the score but what a process in it can do: the unit as it is, with another program. With a credential too."""
+    """What a process in it can really do: the unit as it is, with another program; with a credential too."""
     home = service.manager.home
     hidden = Path("/tmp") / f"hidden-{os.getpid()}"
     unit = (home / UNITS / "hublet.service").read_text()

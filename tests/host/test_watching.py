@@ -24,7 +24,7 @@ class Watched:
         self.watch.start()
 
     def notices(self, change: Callable[[], object]) -> bool:
-        """Whether an event tells of a change, and a look finds it."""
+        """Whether an event comes, and `look` then finds the change."""
         self.watch.look()
         self.nudged.clear()
         change()
@@ -48,7 +48,7 @@ def replace(path: Path, text: str) -> None:
 
 
 def relink(link: Path, target: str) -> None:
-    """As `ln -sfn` and Kubernetes do: a new link, moved over the old one."""
+    """Do as `ln -sfn` and Kubernetes do: make a new link and rename it over the old one."""
     new = link.with_name("..tmp")
     new.symlink_to(target)
     new.replace(link)
@@ -115,7 +115,7 @@ def test_reading_and_neighbours_wake_nobody(watched: Watched) -> None:
 
 
 def test_the_store_is_never_watched(tmp_path: Path) -> None:
-    """A config that lies in it is looked at now and then instead."""
+    """A config file that lies in it is checked now and then instead."""
     file = tmp_path / "data" / "config.yaml"
     file.parent.mkdir()
     file.write_text("a")
@@ -132,7 +132,7 @@ def test_the_store_is_never_watched(tmp_path: Path) -> None:
 def test_a_folder_that_went_while_it_was_to_be_watched_is_tried_again(
     watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when it is back, with the same inode, before anybody looks: nothing else has changed then."""
+    """Also when it is back with the same inode before anybody looks, so that nothing seems to have changed."""
     other = tmp_path / "other"
     other.mkdir()
     (other / "config.yaml").write_text("other")
@@ -151,7 +151,7 @@ def test_a_folder_that_went_while_it_was_to_be_watched_is_tried_again(
 
 
 def test_watchdog_is_not_imported_by_the_daemon() -> None:
-    """It comes after the first answers, with `start`."""
+    """It is imported by `start`, after the first answers."""
     code = "import sys, hublet.daemon; sys.exit('watchdog' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
