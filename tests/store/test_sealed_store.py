@@ -297,11 +297,12 @@ def test_the_key_is_kept_before_the_store_is_made(data: Path, tmp_path: Path) ->
 
 
 def test_randomness_comes_from_outside(tmp_path: Path) -> None:
-    """Two stores made with the same bytes are the same: nothing else is random."""
+    """Two stores made with the same random bytes at the same time are the same: nothing else is random."""
     made = []
     for folder in (tmp_path / "one", tmp_path / "two"):
         chance = random.Random(7)
-        with Store.open(folder / "data", FileSource(folder / "key" / "kek"), randomness=chance.randbytes) as store:
+        source = FileSource(folder / "key" / "kek")
+        with Store.open(folder / "data", source, randomness=chance.randbytes, clock=lambda: 1e9) as store:
             store.commit([Write("a", name(1), b"one")])
             store.scrub()
         made.append((folder / "data" / "hublet.sqlite3").read_bytes()[100:])
