@@ -37,8 +37,9 @@ def _undumpable() -> bool:
 
 
 def limit_memory(most: int) -> bool:
-    """Let this process have no more than `most` bytes of data (RLIMIT_DATA: heap and private mappings), and say whether
-    that holds. What asks for more raises MemoryError. Only on Linux: elsewhere the limit means little, or other things.
+    """Limit the data of this process (RLIMIT_DATA: heap and private mappings) to `most` bytes. Beyond that, Python
+    raises MemoryError. Returns whether the limit holds. Only on Linux: on other systems it limits little, or something
+    else.
     """
     if sys.platform != "linux":
         return False

@@ -135,7 +135,7 @@ class Archive:
         self._timelines, self._documents = contents.timelines, dict(contents.documents)
         ledger = ledger_from_plain(plain) if isinstance(plain, dict) else Ledger()
         if lost:
-            ledger = replace(ledger, validators={})  # what was lost may be part of an answer that is still the same
+            ledger = replace(ledger, validators={})  # what was lost may be part of an answer that has not changed
         if self._store.restored_at is not None and not self._held:
             ledger = replace(ledger, lock=Lock("restored", self._store.restored_at))
         return Loaded(State(contents.records, ledger), contents.documents, lost)
@@ -354,8 +354,8 @@ def _renamed(row: Row, envelope: Envelope) -> bytes | None:
 
 
 def without_validators(row: Row) -> bytes:
-    """A record's plaintext as it is to be in a store from which other records were left out: the ledger's is without
-    validators, so that whatever hangs under an answer that is still the same is asked for again."""
+    """A record's plaintext for a store from which other records were left out. The ledger loses its validators, so that
+    the Hub sends whole answers again: a record that was lost may be part of one that has not changed."""
     if row.kind == _DOCUMENT:
         match orjson.loads(row.plaintext):
             case [str(name), dict(ledger)] if name == _LEDGER and ledger.get("validators"):
