@@ -52,11 +52,9 @@ class _Said:
 
 def clients(scene: Scene) -> Findings:
     """A line for each place that says where a client goes; a warning when none leads here."""
-    here = 0
-    for finding in (*_by_variable(scene), *_ides(scene)):
-        here += finding.grade == "ok" and "this hublet" in finding.message
-        yield finding
-    if not here:
+    found = [*_by_variable(scene), *_ides(scene)]
+    yield from found
+    if not any(finding.leads_here for finding in found):
         yield warning("clients", "no client is pointed here: cn and the IDEs ask the Hub itself", "`hublet point`")
 
 
@@ -109,7 +107,11 @@ def _judged(said: _Said, port: int) -> Finding:
         return problem("clients.cn", f"{said.where} says {shown}, and hublet serves port {port}", _UNPOINT)
     if parts.path not in ("", "/"):
         return problem("clients.cn", f"{said.where} says {shown}: hublet has no path {parts.path}", _UNPOINT)
-    return ok("clients.cn", f"cn and the SDKs ask this hublet ({said.where})")
+    return _leads_here("clients.cn", f"cn and the SDKs ask this hublet ({said.where})")
+
+
+def _leads_here(check: str, message: str) -> Finding:
+    return Finding(check, "ok", message, leads_here=True)
 
 
 def _ides(scene: Scene) -> Iterator[Finding]:
@@ -133,7 +135,7 @@ def _ides(scene: Scene) -> Iterator[Finding]:
             f"leave serve.port at {_IDE_PORT}, or `hublet unpoint`",
         )
     elif local.exists():
-        yield ok("clients.ide", f"the IDEs ask this hublet ({local})")
+        yield _leads_here("clients.ide", f"the IDEs ask this hublet ({local})")
         if staging.exists():
             yield ok("clients.ide", f"{staging} is not heeded beside .local")
     elif staging.exists():

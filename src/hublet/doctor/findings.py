@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from hublet.core.errors import HubletError
@@ -24,12 +25,17 @@ Grade = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line. `check` is a name that programs may rely on; `fix` is what to do, empty when nothing is to be done."""
+    """One line of the report.
+
+    `check` is a name that programs may rely on. `fix` says what to do; it is empty when nothing has to be done.
+    `leads_here` is set by the checks of clients: it says that the client asks this hublet.
+    """
 
     check: str
     grade: Grade
     message: str
     fix: str = ""
+    leads_here: bool = False
 
     def to_plain(self) -> dict[str, str]:
         return {"check": self.check, "grade": self.grade, "message": self.message, "fix": self.fix}
@@ -68,7 +74,7 @@ def run(checks: Sequence[Check], scene: Scene) -> list[Finding]:
         found += _gathered(check, said, began)
     # A Hub or a proxy may quote in its answer what it was sent.
     text = scene.redactor.text
-    return [Finding(one.check, one.grade, text(one.message), text(one.fix)) for one in found]
+    return [replace(one, message=text(one.message), fix=text(one.fix)) for one in found]
 
 
 def _start(check: Check, scene: Scene) -> queue.SimpleQueue[Finding | None]:

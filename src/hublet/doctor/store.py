@@ -10,6 +10,7 @@ from hublet.doctor.findings import Findings, ok, problem, warning
 from hublet.doctor.scene import Scene
 from hublet.doctor.setup import private
 from hublet.keys import source_of
+from hublet.keys.source import OutOfReach
 from hublet.store import schema
 from hublet.store.failures import reset_hint
 
@@ -21,6 +22,17 @@ _PROTECTS = {
     "passphrase": "protects every copy as well as the passphrase is long",
     "credential": "as safe as the file that systemd hands over",
 }
+_OUT_OF_REACH = {
+    "credential": (
+        "only the service is given the credential: the cache can't be looked into from a shell",
+        "`hublet service start`, then look again",
+    ),
+    "passphrase": (
+        "the passphrase is not asked for here: the cache can't be looked into",
+        "start hublet, then look again",
+    ),
+}
+"""Message and fix for a source whose key a doctor at a shell can't get, by the source's name."""
 
 
 def key(scene: Scene) -> Findings:
@@ -54,19 +66,9 @@ def key(scene: Scene) -> Findings:
 
 
 def _unreachable(name: str, error: KeySourceError) -> Findings:
-    """A person or a service manager has to be there for some sources: that is no fault of theirs."""
-    if name == "credential" and "CREDENTIALS_DIRECTORY is not set" in error.message:
-        yield warning(
-            "key",
-            "only the service is given the credential: the cache can't be looked into from a shell",
-            "`hublet service start`, then look again",
-        )
-    elif name == "passphrase" and "no terminal" in error.message:
-        yield warning(
-            "key",
-            "the passphrase is not asked for here: the cache can't be looked into",
-            "start hublet, then look again",
-        )
+    """Why the source gave no key. One that only this process can't reach is a warning: the source itself is fine."""
+    if isinstance(error, OutOfReach) and name in _OUT_OF_REACH:
+        yield warning("key", *_OUT_OF_REACH[name])
     else:
         yield problem("key", error.message, error.hint)
 

@@ -71,7 +71,7 @@ class Installed:
 def look(scene: Scene) -> Installed:
     """Find the clients, without starting any."""
     folder = Path(scene.environment.get("CONTINUE_GLOBAL_DIR") or scene.home / ".continue")
-    led = {finding.check for finding in clients(scene) if finding.grade == "ok" and "this hublet" in finding.message}
+    led = {finding.check for finding in clients(scene) if finding.leads_here}
     found = (
         path.name for editor in _EDITORS for path in (scene.home / editor / "extensions").glob("continue.continue-*")
     )

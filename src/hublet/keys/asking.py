@@ -11,6 +11,7 @@ from pathlib import Path
 from hublet.core.errors import KeySourceError
 from hublet.core.secretstr import SecretStr
 from hublet.keys.private import read_private
+from hublet.keys.source import OutOfReach
 
 _most = 4096
 least_letters = 12
@@ -69,7 +70,7 @@ class Asker:
 
     def _from_terminal(self, new: bool) -> SecretStr:
         if not self._terminal or not _at_terminal():
-            raise KeySourceError("the passphrase is needed, and there is no terminal to ask at", hint=_no_terminal)
+            raise OutOfReach("the passphrase is needed, and there is no terminal to ask at", hint=_no_terminal)
         from getpass import getpass
 
         said = getpass(f"New passphrase for {self._what}: " if new else f"Passphrase of {self._what}: ")

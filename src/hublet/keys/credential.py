@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hublet.core.envelope import Key, key_size
 from hublet.core.errors import KeySourceError
+from hublet.keys.source import OutOfReach
 
 credential_name = "hublet-key"
 _most = 256
@@ -43,7 +44,7 @@ class CredentialSource:
         """The key. Never None: a missing credential is a mistake in the unit. Raises KeySourceError."""
         directory = self._environment.get("CREDENTIALS_DIRECTORY", "")
         if not directory.startswith("/"):
-            raise KeySourceError(
+            raise OutOfReach(
                 "the service manager gives no credentials: CREDENTIALS_DIRECTORY is not set",
                 hint=f"start hublet as a unit with LoadCredential={credential_name}:FILE; a shell has no credentials",
             )

@@ -24,6 +24,11 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from hublet.core.envelope import Key
+from hublet.core.errors import KeySourceError
+
+
+class OutOfReach(KeySourceError):
+    """The source may well have the key, but this process can't get it: a person or a service manager has to give it."""
 
 
 class KeySource(Protocol):
