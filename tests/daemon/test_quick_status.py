@@ -26,9 +26,9 @@ HEAVY = {
 """None of these, nor anything below them."""
 
 OURS = {
-    "hublet", "hublet.cli", "hublet.cli.client", "hublet.cli.exchange", "hublet.cli.main", "hublet.cli.printing",
+    "hublet", "hublet.cli", "hublet.cli.client", "hublet.cli.main", "hublet.cli.printing",
     "hublet.cli.status", "hublet.core", "hublet.core.errors", "hublet.core.units", "hublet.host",
-    "hublet.host.hardening", "hublet.locating",
+    "hublet.host.hardening", "hublet.locating", "hublet.reaching",
 }  # fmt: skip
 """Of hublet itself no more than this."""
 

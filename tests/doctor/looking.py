@@ -16,7 +16,6 @@ from pathlib import Path
 
 from tests.in_process import HUB_URL, Clock, InProcess, in_process
 
-from hublet.cli.doctor import _reach
 from hublet.doctor.findings import Finding, Findings
 from hublet.doctor.scene import Scene, gather
 from hublet.door.binding import bind_unix
@@ -82,7 +81,7 @@ class Place:
 
     def scene(self) -> Scene:
         return gather(
-            self.config, self.environment, _reach, managed_file=self.path / "managed.yaml", managed_owner=os.geteuid()
+            self.config, self.environment, managed_file=self.path / "managed.yaml", managed_owner=os.geteuid()
         )
 
     def found(self, *checks: Callable[[Scene], Findings]) -> list[Finding]:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +14,7 @@ from hublet.cli.printing import in_columns, json_of, printable
 
 if TYPE_CHECKING:
     from hublet.doctor.findings import Check, Finding
-    from hublet.doctor.scene import Ask, Scene
+    from hublet.doctor.scene import Scene
 
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
@@ -71,19 +71,8 @@ def _examined(flag: Path | None, checks: Sequence[Check]) -> tuple[Scene, list[F
     from hublet.doctor.scene import gather
 
     logging.disable(logging.CRITICAL)  # what the modules below would log is told by the findings
-    scene = gather(flag, os.environ, _reach)
+    scene = gather(flag, os.environ)
     return scene, run(checks, scene)
-
-
-def _reach(path: Path) -> Ask:
-    from hublet.cli.client import SocketClient
-
-    client = SocketClient(path)
-
-    def ask(method: str, path: str, patience: float) -> dict[str, Any]:
-        return client.call(method, path, patience=patience)
-
-    return ask
 
 
 def _count(findings: list[Finding], grade: str) -> int:

@@ -52,11 +52,9 @@ slugs, tokens, secrets, held = map(_completer, (_slugs, _tokens, _secrets, _held
 
 
 def _asked(ctx: click.Context, target: str) -> dict[str, Any]:
-    """What a daemon that runs answers; the store itself is not opened for this."""
-    import json
-
-    from hublet.cli.exchange import exchange
+    """What a running daemon answers; the store itself is not opened for this. Raises HubletError."""
     from hublet.locating import usual_socket
+    from hublet.reaching import SocketClient
 
     file = ctx.find_root().params.get("file")
     place = usual_socket(file, os.environ)
@@ -64,6 +62,4 @@ def _asked(ctx: click.Context, target: str) -> dict[str, Any]:
         from hublet.config import find_config, load_config
 
         place = load_config(find_config(file, os.environ)).locate().admin_socket
-    code, body = exchange(place, "GET", target, b"", _PATIENCE)
-    value = json.loads(body) if code == 200 else {}
-    return value if isinstance(value, dict) else {}
+    return SocketClient(place).call("GET", target, patience=_PATIENCE)

@@ -51,7 +51,7 @@ def mcp(ctx: click.Context) -> None:
 
 
 def _asking(path: Path) -> Callable[[str], Mapping[str, Any]]:
-    from hublet.cli.client import SocketClient, is_listening
+    from hublet.reaching import SocketClient, is_listening
 
     def ask(target: str) -> Mapping[str, Any]:
         try:
@@ -66,7 +66,7 @@ def _asking(path: Path) -> Callable[[str], Mapping[str, Any]]:
 
 
 def _following(path: Path) -> Callable[[Callable[[], None]], None]:
-    from hublet.cli.client import SocketClient
+    from hublet.reaching import SocketClient
 
     def follow(wake: Callable[[], None]) -> None:
         tries = 0

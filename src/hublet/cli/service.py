@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -189,6 +188,7 @@ def _plan(
     """What the service needs to see the same files as this shell, wherever they are configured to be."""
     from hublet.config import find_config
     from hublet.host.program import find_program
+    from hublet.host.proving import has_ipv6
     from hublet.host.steps import Plan
 
     if config.serve.port == 0:
@@ -216,7 +216,7 @@ def _plan(
         writable=tuple(dict.fromkeys(writable)),
         environment=environment,
         socket=socket,
-        ipv6=_has_ipv6(),
+        ipv6=has_ipv6(),
         credential=credential,
     )
 
@@ -235,15 +235,6 @@ def _variable(text: str) -> tuple[str, str]:
             f"{name} looks like a secret, and a unit file is none", hint="`hublet login` keeps the Hub key sealed"
         )
     return name, value
-
-
-def _has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-            probe.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
 
 
 def _free(port: int) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hublet.cli.client import Client, SocketClient, connected, is_listening
+from hublet.cli.client import Client, connected
 from hublet.cli.main import config_of
 from hublet.cli.printing import duration, in_columns, json_of, printable, together
 from hublet.core.errors import ConfigError
 from hublet.locating import usual_socket
+from hublet.reaching import SocketClient, is_listening
 
 if TYPE_CHECKING:
     from hublet.config import Config

@@ -26,7 +26,7 @@ def store() -> None:
 @click.pass_context
 def reset(ctx: click.Context) -> None:
     """Move a cache that can't be opened aside and begin anew. Nothing is deleted; you have to log in again."""
-    from hublet.cli.client import is_listening
+    from hublet.reaching import is_listening
     from hublet.store.reset import reset as move_aside
 
     places = config_of(ctx).locate()

@@ -27,7 +27,7 @@ def watch(ctx: click.Context, as_json: bool) -> None:
     A revision has changed, something went stale, the cache is locked, the Hub came back: the README lists the kinds.
     When the daemon is restarted, its events are waited for, and what happened meanwhile comes first.
     """
-    from hublet.cli.client import is_listening
+    from hublet.reaching import is_listening
 
     path = config_of(ctx).locate().admin_socket
     if not is_listening(path):
@@ -45,7 +45,7 @@ def following(
     path: Path, *, say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[dict[str, Any]]:
     """All events from now on, over restarts of the daemon. Raises AdminError when it does not let us listen."""
-    from hublet.cli.client import SocketClient
+    from hublet.reaching import SocketClient
 
     last: int | None = None
     tries = 0
@@ -56,9 +56,9 @@ def following(
                     say("connected again")
                 tries = 0
                 if isinstance(line.get("last"), int) and last is None:
-                    last = line["last"]  # type: ignore[assignment]  # checked just now
+                    last = line["last"]
                 if "kind" in line:
-                    last = line["id"]  # type: ignore[assignment]  # ours
+                    last = line["id"]
                     yield line
         except NotRunning:
             pass  # it has ended, or has not come back yet

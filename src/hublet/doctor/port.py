@@ -9,11 +9,12 @@ from pathlib import Path
 
 from hublet.core.errors import HubletError
 from hublet.doctor.findings import Finding, Findings, ok, problem, warning
-from hublet.doctor.scene import Scene, is_alive
+from hublet.doctor.scene import Scene
 from hublet.doctor.service import holds_port
 from hublet.doctor.setup import private
 from hublet.door.holders import Holder, holders_of
 from hublet.host.proving import LOOPBACK, has_ipv6, said_at
+from hublet.reaching import is_listening
 
 
 def port(scene: Scene) -> Findings:
@@ -97,7 +98,7 @@ def _socket(scene: Scene, path: Path, check: str, what: str) -> Findings:
         return
     if not stat.S_ISSOCK(info.st_mode):
         yield problem(check, f"{path} is in the way of {what} and is not one", "see what it is and move it away")
-    elif not is_alive(path):
+    elif not is_listening(path):
         yield warning(
             check,
             f"{what} {path} is left over from a hublet that was killed: nobody is behind it",

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +20,7 @@ from hublet.core.errors import ConfigError, HubletError, NotRunning
 from hublet.core.values import dataclass
 from hublet.locating import usual_socket
 from hublet.managed import MANAGED_FILE, Managed, load_managed
+from hublet.reaching import SocketClient, is_listening
 from hublet.redaction import Redactor, watch
 
 if TYPE_CHECKING:
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 PATIENCE = 10.0
 """Seconds that a daemon has for an answer from memory."""
 PROBE_PATIENCE = 40.0
-
-Ask = Callable[[str, str, float], dict[str, Any]]
-"""Method, path and patience: one request at a daemon's admin door. Raises HubletError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +74,11 @@ class Scene:
 def gather(
     flag: Path | None,
     environment: Mapping[str, str],
-    daemon: Callable[[Path], Ask],
     *,
     managed_file: Path = MANAGED_FILE,
     managed_owner: int = 0,
 ) -> Scene:
-    """Look once at what every check needs. `flag` is the command's --config, `daemon` reaches one behind a socket."""
+    """Look once at what every check needs. `flag` is the command's --config."""
     managed, error, file = Managed(managed_file), None, None
     config = None
     try:
@@ -100,38 +95,26 @@ def gather(
         "environment": environment, "file": file, "config": config, "places": places, "admin_socket": admin,
         "managed": managed, "config_error": error,
     }  # fmt: skip
-    if is_alive(admin):
-        return Scene(**scene, **_from_daemon(daemon(admin)))
+    if is_listening(admin):
+        return Scene(**scene, **_from_daemon(SocketClient(admin)))
     return Scene(**scene, **_from_store(config, places, environment))
 
 
-def is_alive(path: Path) -> bool:
-    """Whether anybody listens on a Unix socket: one that is only left over refuses."""
-    with closing(socket.socket(socket.AF_UNIX)) as probe:
-        probe.settimeout(PATIENCE)
-        try:
-            probe.connect(os.fspath(path))
-        except TimeoutError:
-            return True
-        except OSError:
-            return False
-    return True
-
-
-def _from_daemon(ask: Ask) -> dict[str, Any]:
+def _from_daemon(daemon: SocketClient) -> dict[str, Any]:
     found: dict[str, Any] = {
         "running": True,
-        "proof": lambda word: ask("GET", f"/proof/{word}", PATIENCE),
-        "probe": lambda: ask("POST", "/probe", PROBE_PATIENCE),
+        "proof": lambda word: daemon.call("GET", f"/proof/{word}", patience=PATIENCE),
+        "probe": lambda: daemon.call("POST", "/probe", patience=PROBE_PATIENCE),
     }
     try:
-        return found | {"facts": ask("GET", "/examine", PATIENCE)}
+        return found | {"facts": daemon.call("GET", "/examine", patience=PATIENCE)}
     except NotRunning as error:
         return found | {"daemon_error": error}
     except HubletError as error:
         # A hublet of another version, which has its status but not this.
         try:
-            return found | {"facts": {"status": ask("GET", "/status", PATIENCE)}, "facts_error": error}
+            status = daemon.call("GET", "/status", patience=PATIENCE)
+            return found | {"facts": {"status": status}, "facts_error": error}
         except HubletError:
             return found | {"daemon_error": error}
 
