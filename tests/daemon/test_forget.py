@@ -77,6 +77,35 @@ def test_without_a_daemon_nothing_is_left_and_a_login_begins_anew(logged_in: Hom
     assert status(logged_in)["state"] == "ok"
 
 
+_PURGE = """
+import sys
+from pathlib import Path
+from hublet.cli.service import _purge
+from hublet.config import load_config
+_purge(load_config(Path(sys.argv[1])), dry_run=len(sys.argv) > 2)
+"""
+
+
+def test_uninstalling_with_purge_forgets_as_thoroughly(logged_in: Home) -> None:
+    """The key is destroyed first here too: a second name of the database's file does not open any more. Then even the
+    folders go. --dry-run says what would go, and leaves it."""
+    pieces, key = wrapped(logged_in), logged_in.path / "key"
+    dry = logged_in.python("-c", _PURGE, str(logged_in.config), "dry")
+    assert dry.stdout.decode() == f"delete {logged_in.data} and the file {key / 'kek'}\n"
+    assert wrapped(logged_in) == pieces
+    other = logged_in.path / "another name"
+    os.link(logged_in.data / "hublet.sqlite3", other)
+    for _ in range(2):  # the second time there is nothing left to delete
+        done = logged_in.python("-c", _PURGE, str(logged_in.config))
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        assert not logged_in.data.exists()
+        assert not key.exists()
+    assert pieces[0] not in other.read_bytes()
+    other.unlink()
+    nothing_of(pieces, logged_in)
+    assert logged_in.config.exists()
+
+
 def test_a_daemon_goes_on_without_a_cache_until_a_login(logged_in: Home, hub_server: HubServer) -> None:
     """Who waits for the Hub meanwhile gets a whole answer; then 503 with reason and hint; a running pass is ended."""
     with logged_in.daemon() as daemon:

@@ -272,26 +272,33 @@ def _judge_purge(config: Config) -> None:
 
 
 def _purge(config: Config, *, dry_run: bool) -> None:
+    """What `hublet forget` does, and then the data directory itself and the key's folder."""
     import shutil
 
+    from hublet.serve.forgetting import erase, sources_of
     from hublet.serve.keysource import named_source
+    from hublet.store.destroy import databases
     from hublet.store.lock import Lock
-    from hublet.store.unlocking import peek
 
     places = config.locate()
-    source = named_source(config, peek(places.data))
+    stores = databases(places.data)
+    # Without a store nothing says where a key is, and the config's source may still hold one.
+    sources = sources_of(config, stores)[0] if stores else [named_source(config, None)]
     if dry_run:
-        click.echo(f"delete {places.data} and {source.describe()}")
+        click.echo(f"delete {places.data} and {', '.join(source.describe() for source in sources)}")
         return
     try:
         if places.data.exists():
+            erase(config)
             lock = Lock.take(places.data)
             shutil.rmtree(places.data)
             lock.release()
-        source.discard()
+        if not stores:
+            sources[0].discard()
         _remove_key_folder(places.key_file.parent)
     except (KeySourceError, OSError) as error:
-        raise ServiceError(f"not everything could be deleted: {error}") from error
+        hint = error.hint if isinstance(error, KeySourceError) else ""
+        raise ServiceError(f"not everything could be deleted: {error}", hint=hint) from error
 
 
 def _remove_key_folder(folder: Path) -> None:

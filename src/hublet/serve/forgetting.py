@@ -18,6 +18,7 @@ import logging
 import os
 from pathlib import Path
 
+from hublet.config import Config
 from hublet.core.errors import HubletError, KeySourceError
 from hublet.door.audit import AuditFile
 from hublet.door.audit import file_name as audit_name
@@ -34,7 +35,7 @@ def _plan(service: Service) -> dict[str, object]:
     """What would be removed, in words for people. Changes nothing. Raises StoreError."""
     places = service.config.locate()
     stores = destroy.databases(places.data)
-    sources, _ = _sources(service, stores)
+    sources, _ = sources_of(service.config, stores)
     audit = AuditFile(places.data / audit_name).paths
     return {
         "files": [str(path) for path in (*stores, *(path for path in audit if os.path.lexists(path)))],
@@ -66,7 +67,7 @@ class Forgetting:
         async with service.busy:
             await self._end()
             try:
-                said = await asyncio.to_thread(self._destroy)
+                said = await asyncio.to_thread(erase, service.config)
             except HubletError as error:
                 service.unavailable = Unavailable(
                     f"the cache is being forgotten, and that is not done yet: {error.message}",
@@ -89,46 +90,50 @@ class Forgetting:
         if service.audit is not None:
             await service.audit.flush()  # into the file that is removed next, so that no earlier line is in the new one
 
-    def _destroy(self) -> dict[str, object]:
-        """Runs in a thread."""
-        service = self._service
-        data = service.config.locate().data
-        audit = AuditFile(data / audit_name).paths
-        if not data.is_dir():
-            return {"found": False, "discarded": [], "left": []}
-        lock = Lock.take(data)
-        try:
-            stores = destroy.databases(data)
-            found = bool(stores) or any(os.path.lexists(path) for path in audit)
-            sources, wrappings = _sources(service, stores)
-            for database, wrapping in zip(stores, wrappings, strict=True):
-                destroy.destroy_key(database, wrapping)
-            for source in sources:
-                try:
-                    source.discard()
-                except KeySourceError as error:
-                    raise KeySourceError(
-                        f"nothing opens the cache any more, but {source.describe()} is still there: {error.message}",
-                        hint="run `hublet forget` again when that can be removed",
-                    ) from None
-            left = destroy.remove(data, audit)
-        finally:
-            lock.release()
-        return {
-            "found": found,
-            "discarded": [source.describe() for source in sources if source.name in ("file", "keyring")],
-            "credential": any(source.name == "credential" for source in sources),
-            "left": [str(path) for path in left],
-        }
+
+def erase(config: Config) -> dict[str, object]:
+    """Destroy, discard and remove; what was removed, and what could not be. The store must not be open.
+
+    May wait for the disk and a keyring: not on an event loop. Raises StoreLocked when another process has the store,
+    StoreError, KeySourceError.
+    """
+    data = config.locate().data
+    audit = AuditFile(data / audit_name).paths
+    if not data.is_dir():
+        return {"found": False, "discarded": [], "left": []}
+    lock = Lock.take(data)
+    try:
+        stores = destroy.databases(data)
+        found = bool(stores) or any(os.path.lexists(path) for path in audit)
+        sources, wrappings = sources_of(config, stores)
+        for database, wrapping in zip(stores, wrappings, strict=True):
+            destroy.destroy_key(database, wrapping)
+        for source in sources:
+            try:
+                source.discard()
+            except KeySourceError as error:
+                raise KeySourceError(
+                    f"nothing opens the cache any more, but {source.describe()} is still there: {error.message}",
+                    hint="run `hublet forget` again when that can be removed",
+                ) from None
+        left = destroy.remove(data, audit)
+    finally:
+        lock.release()
+    return {
+        "found": found,
+        "discarded": [source.describe() for source in sources if source.name in ("file", "keyring")],
+        "credential": any(source.name == "credential" for source in sources),
+        "left": [str(path) for path in left],
+    }
 
 
-def _sources(service: Service, stores: list[Path]) -> tuple[list[KeySource], list[destroy.Wrapping]]:
-    """The key sources that these stores were sealed with, each once, and what each store's header says of its key."""
+def sources_of(config: Config, stores: list[Path]) -> tuple[list[KeySource], list[destroy.Wrapping]]:
+    """The key sources that these stores were sealed with, each once, and what each store says of its key."""
     wrappings = [destroy.wrapping_of(database) for database in stores]
     found: dict[str, KeySource] = {}
     for wrapping in wrappings:
         # For a damaged header, which names no source, the configured one is the best guess.
-        sources = [named_source(service.config, wrapping)]
+        sources = [named_source(config, wrapping)]
         if wrapping.former_account is not None:
             from hublet.keys.keyring import KeyringSource
 
