@@ -94,7 +94,7 @@ def diff(ctx: click.Context, old: str, new: str | None, as_json: bool) -> None:
 @click.command()
 @click.argument("revision", metavar=f"{_SLUG}@REVISION", shell_complete=known.slugs)
 @click.option(
-    "--for", "duration", metavar="TIME", help="How long, such as 3d or 12h; until `hublet unpin` if left out."
+    "--for", "duration", metavar="DURATION", help="How long, such as 3d or 12h; until `hublet unpin` if left out."
 )
 @click.pass_context
 def pin(ctx: click.Context, revision: str, duration: str | None) -> None:

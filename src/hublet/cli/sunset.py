@@ -28,13 +28,13 @@ def tell(ctx: click.Context, *, as_json: bool) -> None:
     """Print it; ends with exit code 1 when anything would break."""
     from hublet.doctor.scene import Scene
     from hublet.doctor.sunset import lines, look
-    from hublet.managed import Managed
+    from hublet.managed import load_managed
 
     config = config_of(ctx)
     with connected(config) as client:
         facts: Any = client.call("GET", "/sunset", patience=300.0)
     places = config.locate()
-    scene = Scene(os.environ, None, config, places, places.admin_socket, Managed(places.data), facts={"status": facts})
+    scene = Scene(os.environ, None, config, places, places.admin_socket, load_managed(), facts={"status": facts})
     found = lines(facts, look(scene))
     breaks = [line for line in found if line.breaks]
     if as_json:

@@ -15,7 +15,8 @@ from hublet.core.errors import SyncFailed
 def sync(ctx: click.Context) -> None:
     """Refresh everything from the Hub now.
 
-    A pass that is running is joined. Ends with an error when the Hub answered nothing that is the account's own.
+    A background refresh that is running is waited for first; another `hublet sync` that is running is joined. Ends
+    with an error when the Hub answered nothing that only your account may see.
     """
     with connected(config_of(ctx)) as client:
         summary = report(client)

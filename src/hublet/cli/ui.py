@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--no-browser", is_flag=True, help="Print the link only, and open it yourself.")
 @click.option(
-    "--idle", metavar="TIME", default="15m", show_default=True, help="End so long after the last page is closed."
+    "--idle",
+    metavar="DURATION",
+    default="15m",
+    show_default=True,
+    help="End this long after the last page is closed.",
 )
 @click.pass_context
 def ui(ctx: click.Context, no_browser: bool, idle: str) -> None:

@@ -34,6 +34,7 @@ _ICONS = "/icons/"
 _API = Who("api")
 _ICON = Who("icon")
 _ONLY_US = "only the user who runs hublet is answered here"
+_MAKE_ONE = "make one with `hublet token --name NAME`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +132,13 @@ class Admission:
             return bearer
         tried = text is not None and text.startswith((tokens.prefix, "con_"))
         if access == "token":
-            return _no_token(tried, "a local token is needed", "make one with `hublet token --name NAME`")
+            return _no_token(tried, "a local token is needed", _MAKE_ONE)
         if on_unix is None:
             verdict = self._same_user(connection)
             if verdict is not Verdict.SAME_USER:
                 return self._other(verdict, connection, tried=tried and bearer is None)
         if access == "both":
-            return bearer or _no_token(tried, "a local token is needed as well", "make one with `hublet token`")
+            return bearer or _no_token(tried, "a local token is needed as well", _MAKE_ONE)
         return self._same if on_unix is None else replace(SAME_USER, who=replace(on_unix, how="same-user"))
 
     def _other(self, verdict: Verdict | None, connection: Connection, *, tried: bool) -> _Denied:
