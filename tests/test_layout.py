@@ -19,8 +19,8 @@ PACKAGE = "hublet"
 ENTRIES = {"pyproject.toml", "README.md", "config.example.yaml", "src", "tests", "systemd", "launchd"}
 """What a stranger sees first. Dotfiles besides, and nothing else."""
 
-ADAPTERS = ("upstream", "store", "keys", "door", "host", "export", "mcp")
-"""Each touches one part of the world, and knows none of the others."""
+ADAPTERS = ("upstream", "store", "keys", "door", "host", "export", "mcp", "describe")
+"""Each touches one part of the world, and knows none of the others. (describe touches none: it is held to the same.)"""
 ALLOWED = {("store", "keys.source")}
 """A protocol, no adapter: what a store needs of a key source."""
 TOGETHER = {"config", "configfile", "settings", "settling", "sync", "serve", "tending", "ui", "daemon"}

@@ -16,11 +16,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hublet.core.messages import Head, Request, Response
+from hublet.core.telling import READABLE
 from hublet.demo.faults import Hang
 from hublet.demo.server import HubServer
 from hublet.door.application import Admitted, Connection, Limits
 from hublet.serve.events import Events
-from hublet.serve.status import READABLE
 from hublet.serve.telling import Stream
 from tests.daemon.asking import free_port
 from tests.daemon.visitor import PATIENCE, Visitor, ask, connect

@@ -15,11 +15,12 @@ from hublet.core.messages import Response
 from hublet.core.questions import Roster
 from hublet.core.records import Content, Record, Template
 from hublet.core.state import Put, State
+from hublet.core.telling import KINDS
 from hublet.demo.data import ACME, USER_SECRETS
 from hublet.demo.faults import ErrorPage, Status
 from hublet.serve.admin import Admin
 from hublet.serve.admission import NOBODY
-from hublet.serve.events import KINDS, MOST_LISTENERS, Event, Events
+from hublet.serve.events import MOST_LISTENERS, Event, Events
 from hublet.serve.noticing import noticed
 from hublet.serve.status import one_line, status
 from hublet.serve.telling import Stream

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from hublet.core import operations as ops
+from hublet.core.telling import KINDS, READABLE, STATES
 from hublet.demo.data import ACME, USER_SECRETS
 from hublet.demo.faults import ErrorPage
-from hublet.serve.events import KINDS
 from hublet.serve.metrics import ASKED, CONTENT_TYPE, Family, write
-from hublet.serve.status import READABLE, STATES
 from tests.in_process import READER, InProcess, text, value
 from tests.serve.test_api import EVERY, ONE, fqsn, told
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from hublet.core.ledger import TroubleKind
+from hublet.core.telling import KINDS, READABLE, STATES
 from hublet.describe.schema import (
     Body,
     Schema,
@@ -19,8 +20,6 @@ from hublet.describe.schema import (
     ref,
     text,
 )
-from hublet.serve.events import KINDS
-from hublet.serve.status import READABLE, STATES
 
 _GRADE = nullable(one_of("fresh", "stale", "expired"))
 _AGE = nullable({"type": "number", "minimum": 0, "description": "Seconds since the Hub said so."})

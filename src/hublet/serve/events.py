@@ -10,31 +10,11 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Literal, get_args
 
 import orjson
 
+from hublet.core.telling import Kind
 from hublet.core.values import dataclass
-
-Kind = Literal[
-    "revision",  # an assistant, a package, the organizations or the policy is new or has changed
-    "withdrawn",  # the Hub has taken something back, and it is no longer served
-    "held",  # in quarantine, until a person agrees
-    "accepted",  # a person has agreed
-    "endpoints",  # an assistant runs something else, or sends somewhere else, than before
-    "stale",  # the Hub has not confirmed something for clearly longer than passes explain
-    "expired",  # secret values that are no longer served
-    "locked",
-    "unlocked",
-    "offline",
-    "online",
-    "pass",  # a pass over the Hub has ended
-    "config",  # the changed config file was taken over, or refused
-    "pinned",
-    "unpinned",
-    "missed",  # told to one listener: events before the next one are no longer there
-]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 MOST_KEPT = 256
 MOST_LISTENERS = 32

@@ -20,11 +20,11 @@ from hublet import __version__
 from hublet.core import operations as ops
 from hublet.core.questions import LATEST, Block, Download, Icon, Pinned, Proposed, Question
 from hublet.core.records import Record
+from hublet.core.telling import KINDS, STATES
 from hublet.core.values import dataclass
 from hublet.door.application import Counters
-from hublet.serve.events import KINDS
 from hublet.serve.service import Service
-from hublet.serve.status import STATES, state_of
+from hublet.serve.status import state_of
 from hublet.store.schema import beside, database_name
 from hublet.sync import Sync
 

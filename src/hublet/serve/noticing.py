@@ -26,8 +26,8 @@ from hublet.core.questions import (
 from hublet.core.records import Known, Record, Withdrawn
 from hublet.core.snapshot import Snapshot, Terms
 from hublet.core.state import Change, Drop, Put, State, members, organizations
+from hublet.core.telling import Kind
 from hublet.serve.auditing import name_of_operation
-from hublet.serve.events import Kind
 from hublet.serve.service import Service
 from hublet.serve.status import see
 from hublet.serve.tally import Passed

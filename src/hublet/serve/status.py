@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Any
 
 from hublet import __version__
 from hublet.core.account import origin_of
@@ -14,20 +14,9 @@ from hublet.core.pins import pins
 from hublet.core.questions import Assistant, Organizations, Policy, Question, Roster, Secret
 from hublet.core.records import Record
 from hublet.core.state import members
+from hublet.core.telling import READABLE, State
 from hublet.serve.service import Service
 from hublet.sync import Sync
-
-State = Literal["ok", "offline", "locked", "logged-out", "starting", "unavailable"]
-STATES: tuple[State, ...] = get_args(State)
-READABLE = frozenset(
-    {
-        "version", "state", "state_since", "last_error", "hub", "logged_in", "port", "started_at", "counters",
-        "lost_records", "last_pass_at", "last_success_at", "failures", "running", "next_pass_in", "on_battery",
-        "metered", "pace", "watched", "not_before", "lock", "unsaved_since", "requests", "scopes", "policy",
-        "organizations", "secrets", "quarantine", "pins", "endpoints", "troubles",
-    }
-)  # fmt: skip
-"""The members of the status that a token of scope `read` gets."""
 
 
 def status(service: Service) -> dict[str, object]:
