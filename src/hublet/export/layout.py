@@ -10,7 +10,7 @@ slug is written as `_` and two hexadecimal digits a byte, so that no two slugs s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from hublet.core import yamlwrite
@@ -121,8 +121,3 @@ def report(assistants: Iterable[Assistant]) -> list[dict[str, object]]:
         }
         for one in assistants
     ]
-
-
-def values_of(assistants: Iterable[Assistant]) -> Mapping[str, object]:
-    """Every known value by its name."""
-    return {v.name: v.value for one in assistants for v in one.left.variables if v.value is not None}
