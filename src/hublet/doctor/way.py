@@ -13,7 +13,7 @@ import time
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import field
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -43,6 +43,34 @@ class Answer:
     """When it was asked for, by the wall clock here."""
 
 
+class _Stopped(Exception):
+    """The way ends here."""
+
+    def __init__(self, name: str, message: str, fix: str) -> None:
+        super().__init__(message)
+        self.step = Step(name, message, True, fix)
+
+
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    """The Hub's own end of the way."""
+
+    host: str
+    port: int
+    tls: bool
+
+    @classmethod
+    def of(cls, url: str) -> _Goal:
+        parts = urlsplit(url)
+        tls = parts.scheme == "https"
+        return cls(parts.hostname or "", parts.port or (443 if tls else 80), tls)
+
+    @property
+    def named(self) -> str:
+        """The host as it stands in a URL: an IPv6 address in brackets (RFC 3986 section 3.2.2)."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+
 @dataclass(slots=True)
 class Way:
     """To where, and how. Times are in seconds."""
@@ -57,97 +85,65 @@ class Way:
 
     def steps(self) -> Iterator[Step]:
         """Each step as it is gone; the first that fails is the last. `answer` is there when all went well."""
-        parts = urlsplit(self.url)
-        host, tls = parts.hostname or "", parts.scheme == "https"
-        port = parts.port or (443 if tls else 80)
-        to = _address(self.proxy)
-        if to is not None and to.scheme != "http":
-            why = (
-                f"the proxy's address begins with {to.scheme}://" if to.scheme else "the proxy's address has no scheme"
-            )
-            yield Step("proxy", f"{why}, which can't be used here", True, "hublet goes through http:// proxies")
-            return
-        first = (to.hostname or "", to.port or 80) if to is not None else (host, port)
-        whose = f"the proxy {first[0]}" if to is not None else first[0]
         try:
-            addresses = socket.getaddrinfo(*first, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            said = getattr(error, "strerror", None) or str(error)
-            yield Step(
-                "dns",
-                f"the name {first[0]} can't be found: {said}",
-                True,
-                "check the network, and the name itself (hub.url, HTTPS_PROXY)",
-            )
-            return
-        found = list(dict.fromkeys(address[4][0] for address in addresses))
-        if found != [first[0]]:
-            yield Step("dns", f"{whose} is {', '.join(map(str, found[:3]))}{' ...' if found[3:] else ''}")
-        try:
-            connection = socket.create_connection(first, self.connect_timeout)
-        except OSError as error:
-            said = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
-            yield Step(
-                "tcp",
-                f"{whose}, port {first[1]}: {said}",
-                True,
-                "check the network, a VPN, a firewall; a company's network may want HTTPS_PROXY",
-            )
-            return
-        with closing(connection):
+            yield from self._gone()
+        except _Stopped as end:
+            yield end.step
+
+    def _gone(self) -> Iterator[Step]:
+        """The steps that are gone well. Raises _Stopped."""
+        goal, proxy = _Goal.of(self.url), _address(self.proxy)
+        _judge(proxy)
+        host, port = (proxy.hostname or "", proxy.port or 80) if proxy is not None else (goal.host, goal.port)
+        whose = f"the proxy {host}" if proxy is not None else host
+        found = _resolved(host, port)
+        if found != [host]:
+            yield Step("dns", f"{whose} is {', '.join(found[:3])}{' ...' if found[3:] else ''}")
+        with ExitStack() as until_the_end:
+            connection = until_the_end.enter_context(closing(_connected(host, port, whose, self.connect_timeout)))
             connection.settimeout(self.timeout)
-            yield Step("tcp", f"connected to {whose}, port {first[1]}")
+            yield Step("tcp", f"connected to {whose}, port {port}")
             try:
-                yield from self._rest(connection, host, port, tls, to)
+                if proxy is not None and goal.tls:
+                    _tunnelled(connection, goal, proxy)
+                    yield Step("proxy", f"through the proxy {proxy.hostname}")
+                if goal.tls:
+                    encrypted = until_the_end.enter_context(closing(self._encrypted(connection, goal)))
+                    yield Step("tls", f"{encrypted.version()}, certificate trusted by {self.trusted_by}")
+                    connection = encrypted
+                self.answer = self._asked(connection, goal, proxy)
             except (OSError, http.client.HTTPException) as error:
                 said = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-                yield Step(
-                    "http", f"the connection gave no answer: {said}", True, "try again; else ask who runs the Hub"
-                )
+                raise _Stopped(
+                    "http", f"the connection gave no answer: {said}", "try again; else ask who runs the Hub"
+                ) from None
 
-    def _rest(
-        self, connection: socket.socket, host: str, port: int, tls: bool, proxy: SplitResult | None
-    ) -> Iterator[Step]:
-        sign_in = _sign_in(proxy) if proxy is not None else {}
-        named = f"[{host}]" if ":" in host else host
-        if proxy is not None and tls:
-            said = _request(connection, "CONNECT", f"{named}:{port}", {"Host": f"{named}:{port}", **sign_in})
-            if said.status != 200:
-                fix = "put its name and password into HTTPS_PROXY" if said.status == 407 else "ask who runs the proxy"
-                yield Step("proxy", f"the proxy {proxy.hostname} answered {said.status} {said.reason}", True, fix)
-                return
-            yield Step("proxy", f"through the proxy {proxy.hostname}")
-        if tls:
-            assert self.trust is not None
-            try:
-                connection = self.trust.wrap_socket(connection, server_hostname=host)
-            except ssl.SSLCertVerificationError as error:
-                shown = self._presented(host, port)
-                yield Step(
-                    "tls",
-                    f"the certificate of {host} is not trusted ({error.verify_message}){shown}",
-                    True,
-                    _fix(error, self.trusted_by),
-                )
-                return
-            except ssl.SSLError as error:
-                yield Step(
-                    "tls",
-                    f"no encrypted connection with {host}: {error.reason or 'TLS failed'}",
-                    True,
-                    "something on the way does not let TLS through, or it is not an https server",
-                )
-                return
-            yield Step("tls", f"{connection.version()}, certificate trusted by {self.trusted_by}")
-        target = urlsplit(self.url).path.rstrip("/") + PATH
-        if proxy is not None and not tls:
-            target = f"http://{named}:{port}{target}"
+    def _encrypted(self, connection: socket.socket, goal: _Goal) -> ssl.SSLSocket:
+        """Raises _Stopped."""
+        assert self.trust is not None
+        try:
+            return self.trust.wrap_socket(connection, server_hostname=goal.host)
+        except ssl.SSLCertVerificationError as error:
+            shown = self._presented(goal.host, goal.port)
+            message = f"the certificate of {goal.host} is not trusted ({error.verify_message}){shown}"
+            raise _Stopped("tls", message, _fix(error, self.trusted_by)) from None
+        except ssl.SSLError as error:
+            message = f"no encrypted connection with {goal.host}: {error.reason or 'TLS failed'}"
+            fix = "something on the way does not let TLS through, or it is not an https server"
+            raise _Stopped("tls", message, fix) from None
+
+    def _asked(self, connection: socket.socket, goal: _Goal, proxy: SplitResult | None) -> Answer:
+        """The Hub's answer to one question, without a key. Raises OSError, HTTPException."""
+        parts = urlsplit(self.url)
+        target = parts.path.rstrip("/") + PATH
+        headers = {"Host": f"{goal.named}:{goal.port}" if parts.port else goal.named, "Accept": "application/json"}
+        if proxy is not None and not goal.tls:
+            target = f"http://{goal.named}:{goal.port}{target}"
+            headers |= _sign_in(proxy)
         began = time.time()
-        headers = {"Host": f"{named}:{port}" if urlsplit(self.url).port else named, "Accept": "application/json"}
-        response = _request(connection, "GET", target, headers | ({} if tls else sign_in))
+        response = _request(connection, "GET", target, headers)
         body = response.read(_MOST)
-        self.answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, body, began)
-        connection.close()
+        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, body, began)
 
     def _presented(self, host: str, port: int) -> str:
         """Who the certificate says that it is for and from; read without believing it."""
@@ -181,6 +177,44 @@ def proxy_for(url: str) -> str | None:
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return None
     return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def _judge(proxy: SplitResult | None) -> None:
+    """Raises _Stopped for a proxy of a kind that hublet does not go through."""
+    if proxy is not None and proxy.scheme != "http":
+        begins = f"begins with {proxy.scheme}://" if proxy.scheme else "has no scheme"
+        message = f"the proxy's address {begins}, which can't be used here"
+        raise _Stopped("proxy", message, "hublet goes through http:// proxies")
+
+
+def _resolved(host: str, port: int) -> list[str]:
+    """The addresses of a name, each once. Raises _Stopped."""
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        fix = "check the network, and the name itself (hub.url, HTTPS_PROXY)"
+        raise _Stopped("dns", f"the name {host} can't be found: {said}", fix) from None
+    return list(dict.fromkeys(str(address[4][0]) for address in addresses))
+
+
+def _connected(host: str, port: int, whose: str, timeout: float) -> socket.socket:
+    """Raises _Stopped."""
+    try:
+        return socket.create_connection((host, port), timeout)
+    except OSError as error:
+        said = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
+        fix = "check the network, a VPN, a firewall; a company's network may want HTTPS_PROXY"
+        raise _Stopped("tcp", f"{whose}, port {port}: {said}", fix) from None
+
+
+def _tunnelled(connection: socket.socket, goal: _Goal, proxy: SplitResult) -> None:
+    """Have the proxy connect us with the Hub. Raises _Stopped when it refuses; OSError, HTTPException."""
+    authority = f"{goal.named}:{goal.port}"
+    said = _request(connection, "CONNECT", authority, {"Host": authority, **_sign_in(proxy)})
+    if said.status != 200:
+        fix = "put its name and password into HTTPS_PROXY" if said.status == 407 else "ask who runs the proxy"
+        raise _Stopped("proxy", f"the proxy {proxy.hostname} answered {said.status} {said.reason}", fix)
 
 
 def _address(proxy: str | None) -> SplitResult | None:
