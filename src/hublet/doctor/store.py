@@ -6,7 +6,7 @@ import os
 import stat
 
 from hublet.core.errors import HubletError, KeySourceError, StoreError, StoreLocked
-from hublet.doctor.findings import Findings, ok, problem, warning
+from hublet.doctor.findings import Finding, Findings, ok, problem, warning
 from hublet.doctor.scene import Scene
 from hublet.doctor.setup import private
 from hublet.keys import source_of
@@ -75,25 +75,31 @@ def _unreachable(name: str, error: KeySourceError) -> Findings:
 
 def store(scene: Scene) -> Findings:
     """Whether the cache opens, is whole, and is nobody else's to read."""
-    told = scene.facts.get("store")
-    error = _reason(scene)
     if (open_folder := private(scene.places.data, "store.modes", "the data directory")) is not None:
         yield open_folder
     yield from _modes(scene)
-    if told:
+    if told := scene.facts.get("store"):
         yield from _integrity(scene, told)
-    elif isinstance(error, StoreLocked):
-        yield problem("store", error.message, "it answers at no admin socket: end that process, or see its log")
-    elif isinstance(error, KeySourceError):
-        yield warning("store", "not looked into: its key is not there")
-    elif error is not None:
-        yield problem("store", error.message, error.hint or (reset_hint if isinstance(error, StoreError) else ""))
-    elif scene.daemon_error is not None:
-        yield warning("store", "not looked into: the daemon that has it does not answer")
-    elif _is_new(scene):
-        yield warning("store", f"there is no cache yet in {scene.places.data}", "`hublet login`")
     else:
-        yield warning("store", "the daemon does not tell: it is another version", "`hublet service restart`")
+        yield _not_looked_into(scene)
+
+
+def _not_looked_into(scene: Scene) -> Finding:
+    """Why nothing is known of what is in the cache."""
+    match _reason(scene):
+        case StoreLocked() as error:
+            return problem("store", error.message, "it answers at no admin socket: end that process, or see its log")
+        case KeySourceError():
+            return warning("store", "not looked into: its key is not there")
+        case StoreError() as error:
+            return problem("store", error.message, error.hint or reset_hint)
+        case HubletError() as error:
+            return problem("store", error.message, error.hint)
+    if scene.daemon_error is not None:
+        return warning("store", "not looked into: the daemon that has it does not answer")
+    if _is_new(scene):
+        return warning("store", f"there is no cache yet in {scene.places.data}", "`hublet login`")
+    return warning("store", "the daemon does not tell: it is another version", "`hublet service restart`")
 
 
 def _integrity(scene: Scene, told: dict[str, object]) -> Findings:
