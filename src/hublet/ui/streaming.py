@@ -37,6 +37,7 @@ class Stream(AsyncIterator[bytes]):
         self._waiting: deque[bytes] = deque(maxlen=_MOST_WAITING)
         self._news = asyncio.Event()
         self._ended = False
+        self._last, self._tries, self._down = _FIRST, 0, False
         self._task = asyncio.get_running_loop().create_task(self._follow(), name="page's events")
 
     def __aiter__(self) -> Stream:
@@ -72,27 +73,33 @@ class Stream(AsyncIterator[bytes]):
         self._news.set()
 
     async def _follow(self) -> None:
-        last, tries, down = _FIRST, 0, False
         while True:
-            try:
-                async with aclosing(self._daemon.lines("GET", f"/events/{last}")) as lines:
-                    async for line in lines:
-                        if tries or "last" in line:
-                            tries, down = 0, False
-                        if "last" in line:
-                            self._say("up", {})
-                        elif "kind" in line:
-                            if last != _FIRST or line["kind"] != "missed":
-                                self._say("happened", line)
-                            last = int(line["id"])
-                        else:
-                            self._put(b":\n\n")
-                problem = {"message": "the daemon has ended", "hint": ""}
-            except HubletError as error:
-                problem = {"message": error.message, "hint": error.hint}
-            if not down and tries:
+            problem = await self._listen()
+            if self._tries and not self._down:
                 # Told at the second try: a daemon that is restarted with its socket held is not missed by anybody.
-                down = True
+                self._down = True
                 self._say("down", problem)
-            await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
-            tries += 1
+            await asyncio.sleep(PAUSES[min(self._tries, len(PAUSES) - 1)])
+            self._tries += 1
+
+    async def _listen(self) -> dict[str, str]:
+        """Hand on what happens for as long as the daemon tells it; why it does not any more."""
+        try:
+            async with aclosing(self._daemon.lines("GET", f"/events/{self._last}")) as lines:
+                async for line in lines:
+                    self._hear(line)
+        except HubletError as error:
+            return {"message": error.message, "hint": error.hint}
+        return {"message": "the daemon has ended", "hint": ""}
+
+    def _hear(self, line: dict[str, Any]) -> None:
+        """A line of the daemon's: the id to go on from, which comes first; an event; or a mere sign of life."""
+        self._tries, self._down = 0, False
+        if "last" in line:
+            self._say("up", {})
+        elif "kind" in line:
+            if self._last != _FIRST or line["kind"] != "missed":
+                self._say("happened", line)
+            self._last = int(line["id"])
+        else:
+            self._put(b":\n\n")
