@@ -1,1 +1,2 @@
-"""Examines: `hublet doctor`. Each check looks at one thing and says ok, warning or problem; nothing is changed."""
+"""The checks of `hublet doctor`. Each looks at one thing and reports ok, a warning or a problem; none changes
+anything."""

@@ -1,11 +1,17 @@
-"""An archive for a bug report: what was found, and what it was found in, without what is nobody else's business.
+"""The archive of `hublet doctor --bundle`, for a bug report: the findings and what they were found in, without anything
+that is private to the user.
 
     findings.json  status.json  process.json  config.json  versions.json  log.txt  units/
 
-Three nets, one after the other. What is put in is chosen: no file is copied but units and the log's last lines, of the
-config the values in force, where a text of your own (an address, a path, a command) is a mark. Names from the Hub
-(assistants, organizations, secrets, messages) become marks, the same name the same mark, in all files. And every
-text goes through the redactor of logs: held secrets, and whatever looks like a key, a token or a sign-in.
+Three safeguards, one after the other:
+
+1. Only chosen things are put in. The systemd units and the last lines of the log are the only files that are copied. Of
+   the config only the values in force are told; a value that the user wrote (an address, a path, a command) is replaced
+   by `<set>`.
+2. Names from the Hub (assistants, organizations, secrets, messages) are replaced by marks such as `<name 3>`. The same
+   name gets the same mark in all files.
+3. Every text goes through the redactor that the logs go through. It takes out the secrets that hublet holds, and
+   whatever looks like a key, a token or a sign-in.
 """
 
 from __future__ import annotations
@@ -56,21 +62,21 @@ _FROM_THE_HUB = frozenset(
         "unsaved_reason",
     }
 )
-"""Members of the status whose texts the Hub, or somebody at the Hub, has chosen, or may have."""
+"""Members of the status whose texts come, or may come, from the Hub or from somebody who writes there."""
 _ORDINARY = frozenset({"policy", "organizations", "personal", "everything", "the Hub answered", ""})
 _VARIABLE = re.compile(r"^(\s*(?:Environment|PassEnvironment|EnvironmentFile)=)(.*)$", re.MULTILINE)
 _OWN_WORDS = re.compile(r"[a-z]+([._-][a-z0-9]+)*|[0-9]+")
-"""A value of the config that is one of hublet's own words, a number or true or false."""
+"""A value of the config that hublet itself knows: one of its own words, a number, true or false."""
 
 
 def refuse_existing(file: Path) -> None:
-    """Raises UsageError, before anything is looked at for it."""
+    """Raises UsageError when something is there already. Called before the checks run, which take a while."""
     if os.path.lexists(file):
         raise UsageError(f"{file} is there already", hint="name another file: nothing is overwritten")
 
 
 def write(file: Path, scene: Scene, findings: Iterable[Finding]) -> None:
-    """Write it, for its owner alone. Raises UsageError when something is there already, or it can't be written."""
+    """Write the archive with mode 0600. Raises UsageError when the file exists already or can't be written."""
     members = _members(scene, list(findings))
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -85,7 +91,7 @@ def write(file: Path, scene: Scene, findings: Iterable[Finding]) -> None:
 
 
 def _members(scene: Scene, findings: list[Finding]) -> dict[str, str]:
-    """The files by name, redacted."""
+    """The texts of the archive by file name, redacted."""
     process = {name: value for name, value in scene.facts.get("process", {}).items() if name != "network"}
     network = scene.facts.get("process", {}).get("network", {})
     texts = {
@@ -102,7 +108,7 @@ def _members(scene: Scene, findings: list[Finding]) -> dict[str, str]:
 
 
 class _Marks:
-    """What stands in the place of names. Longer ones go first: one may hold another."""
+    """Replaces names by marks. Longer names are replaced first, since one name may contain another."""
 
     def __init__(self, scene: Scene) -> None:
         self._redact = scene.redactor.text
@@ -125,7 +131,7 @@ class _Marks:
 
 
 def _names(value: Any, key: str = "") -> Iterable[str]:
-    """Every text in the facts that comes from the Hub."""
+    """Every text in the facts that comes, or may come, from the Hub."""
     if isinstance(value, Mapping):
         for name, part in value.items():
             yield from _names(part, name)
@@ -144,14 +150,14 @@ def _proxies(scene: Scene) -> list[str]:
 
 
 def _host(scene: Scene) -> str | None:
-    """The Hub's host, where it is not the one that everybody uses."""
+    """The Hub's host; None for the default Hub and for one on this machine, which give nothing away."""
     default = next(setting.default for setting in settings if setting.path == "hub.url")
     host = urlsplit(scene.config.hub.url).hostname
     return host if host != urlsplit(default).hostname and not is_loopback(host or "") else None
 
 
 def _config(scene: Scene) -> dict[str, Any]:
-    """The values in force. What is neither a number nor one of hublet's words is a mark, unless it is the default."""
+    """The config values in force. A text that is neither the default nor one of hublet's own words becomes `<set>`."""
     found: dict[str, Any] = {"file": scene.file is not None, "managed": list(scene.managed.texts)}
     for setting in settings:
         section, _, name = setting.path.partition(".")
@@ -173,7 +179,7 @@ def _versions() -> dict[str, Any]:
 
 
 def _log(scene: Scene) -> str:
-    """The service's last lines, where the journal has them."""
+    """The last lines of the service's log, as far as the journal has them."""
     if sys.platform != "linux":
         return "see ~/Library/Logs/hublet.log\n"
     words = (
@@ -194,7 +200,7 @@ def _log(scene: Scene) -> str:
 
 
 def _units(scene: Scene) -> dict[str, str]:
-    """The units that install wrote, edited or not, without the values of variables."""
+    """The unit files and drop-ins, whether edited or not, without the values of environment variables."""
     if sys.platform != "linux":
         return {}
     manager = systemd_of(scene)

@@ -1,4 +1,4 @@
-"""How fresh the cache is, and what keeps its answers from being what the Hub says."""
+"""How fresh the cache is, and why its answers may differ from what the Hub says now."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from hublet.doctor.findings import Findings, ok, problem, warning
 from hublet.doctor.scene import Scene
 
 _LATE = 24 * 3600.0
+"""Seconds since the last sync after which it is reported as old, unless syncs come more seldom than that anyway."""
 _SOON = 2 * 24 * 3600.0
-"""Secrets that stop being served within so many seconds are told of."""
+"""Seconds. Secrets that stop being served within this time are reported."""
 _MOST = 4
+"""How many names a message lists."""
 
 
 def daemon(scene: Scene) -> Findings:
-    """Whether a hublet runs and answers."""
+    """Whether a daemon runs and answers."""
     if scene.daemon_error is not None:
         yield problem(
             "daemon",
@@ -34,7 +36,7 @@ def daemon(scene: Scene) -> Findings:
 
 
 def state(scene: Scene) -> Findings:
-    """The account, the last sync, locks, quarantines and what else `hublet status` would say."""
+    """The account, the last sync, locks, quarantines and the other things that `hublet status` shows."""
     value = scene.status
     if not value or value.get("state") in ("unavailable", "starting"):
         return
@@ -107,7 +109,8 @@ def _age(scene: Scene, value: dict[str, Any]) -> Findings:
 
 
 def secrets(scene: Scene) -> Findings:
-    """What will stop being served, and what no client can get: each with who wants it."""
+    """Secrets that have expired, that will expire soon, and that the Hub does not have although an assistant needs
+    them."""
     if "secrets" not in scene.facts or not scene.facts.get("store"):
         return
     known: list[dict[str, Any]] = scene.facts["secrets"]

@@ -1,4 +1,4 @@
-"""The checks in the order of the screen."""
+"""All checks, in the order in which they are shown."""
 
 from __future__ import annotations
 

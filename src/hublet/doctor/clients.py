@@ -1,7 +1,8 @@
-"""Which hub each client would really ask: by variables, session files, shell profiles, and the IDE's own marks.
+"""Which hub each client would really ask, by environment variables, session files, shell profiles and the IDEs' marks.
 
-cn, SDKs      CONTINUE_API_BASE: this shell's, else what a new session or shell would set
-the IDEs      a license of an on-premises Hub, else ~/.continue/.local, else .staging, else the production Hub
+cn, SDKs      CONTINUE_API_BASE, as it is set in this shell, in environment.d, in a shell's profile or in .env
+the IDEs      the Hub of an on-premises license, else hublet's port if ~/.continue/.local exists, else the staging Hub
+              if .staging exists, else the production Hub
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class _Said:
 
 
 def clients(scene: Scene) -> Findings:
-    """A line for each place that says where a client goes; a warning when none leads here."""
+    """A finding for each place that tells a client where to go, and a warning when no client is led to this hublet."""
     found = [*_by_variable(scene), *_ides(scene)]
     yield from found
     if not any(finding.leads_here for finding in found):
@@ -73,13 +74,13 @@ def _places(scene: Scene) -> Iterator[_Said]:
         yield _Said("this shell's environment", value)
     config = Path(scene.environment.get("XDG_CONFIG_HOME") or scene.home / ".config")
     session = [said for file in sorted(config.glob("environment.d/*.conf")) for said in _lines(file)]
-    yield from session[-1:]  # the last one counts (environment.d(5))
+    yield from session[-1:]  # of several files the last one counts (environment.d(5))
     zdot = scene.environment.get("ZDOTDIR")
     for pattern in _PROFILES:
         root = Path(zdot) if zdot and pattern.startswith(".z") else scene.home
         for file in sorted(root.glob(pattern)):
             yield from list(_lines(file))[-1:]
-    yield from list(_lines(Path.cwd() / ".env"))[-1:]  # cn reads the one of the folder that it is started in
+    yield from list(_lines(Path.cwd() / ".env"))[-1:]  # cn reads the .env of the folder in which it is started
 
 
 def _lines(file: Path) -> Iterator[_Said]:
@@ -145,7 +146,7 @@ def _ides(scene: Scene) -> Iterator[Finding]:
 
 
 def _license_files(home: Path) -> tuple[Path, ...]:
-    """Where Continue looks for one, in its order."""
+    """Where Continue looks for a license, in the order in which it looks."""
     if sys.platform == "darwin":
         name = "Library/Managed Preferences/dev.continue.app.plist"
         return Path("/", name), home / name
@@ -153,9 +154,9 @@ def _license_files(home: Path) -> tuple[Path, ...]:
 
 
 def _license(file: Path) -> tuple[bool, str] | None:
-    """Whether it is still valid, and the Hub that it names; None when Continue would find none there.
+    """Whether the license in a file is still valid, and the address of its Hub; None when the file holds no license.
 
-    Its signature is not looked at: an unsigned one is not heeded by Continue, and named here all the same.
+    The signature is not checked. So a license with a wrong signature, which Continue ignores, is reported all the same.
     """
     try:
         raw = file.read_bytes()[:_LARGEST]

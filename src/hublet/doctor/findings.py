@@ -1,8 +1,8 @@
-"""What a check says, and how the checks are run: side by side, each with a time limit.
+"""What a check reports, and how the checks are run: at the same time, each with a time limit.
 
-A check is a function that takes the Scene and yields Findings. Each runs in a thread of its own, because what it waits
-for (a name server, a full disk, a hung program) can't always be told to stop: what it has said by its limit counts, and
-the thread is left behind.
+A check is a function that takes the Scene and yields Findings. Each runs in a thread of its own, because what a check
+waits for (a name server, a full disk, a hung program) can't always be interrupted. At its time limit the findings that
+it has yielded so far are used, and its thread is left running.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Findings = Iterator[Finding]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`limit` is how long it may take, in seconds."""
+    """A check by its name. `limit` is how many seconds it may take."""
 
     name: str
     look: Callable[[Scene], Findings]
@@ -66,13 +66,14 @@ def problem(check: str, message: str, fix: str = "") -> Finding:
 
 
 def run(checks: Sequence[Check], scene: Scene) -> list[Finding]:
-    """All findings, in the order of the checks. A check that fails or does not end is a problem by itself."""
+    """All findings, in the order of the checks. A check that raises, or does not end in time, is reported as a
+    problem."""
     running = [(check, _start(check, scene)) for check in checks]
     began = time.monotonic()
     found: list[Finding] = []
     for check, said in running:
         found += _gathered(check, said, began)
-    # A Hub or a proxy may quote in its answer what it was sent.
+    # The answer of a Hub or a proxy may quote the request, with the key in it.
     text = scene.redactor.text
     return [replace(one, message=text(one.message), fix=text(one.fix)) for one in found]
 
@@ -88,7 +89,7 @@ def _start(check: Check, scene: Scene) -> queue.SimpleQueue[Finding | None]:
             said.put(problem(check.name, error.message, error.hint))
         except OSError as error:
             said.put(problem(check.name, f"could not be looked at: {error.filename or ''} {error.strerror or error}"))
-        except Exception as error:  # noqa: BLE001  one check that has a bug must not hide what the others found
+        except Exception as error:  # noqa: BLE001  a bug in one check must not hide what the others found
             said.put(problem(check.name, f"could not be looked at ({type(error).__name__})", "report this as a bug"))
         finally:
             said.put(None)

@@ -1,6 +1,7 @@
-"""Whether the Hub can be reached, and takes the key: the way there step by step, then one question with the key.
+"""Whether the Hub can be reached, and whether it takes the key.
 
-The way is gone by this process, without the key. The key's question is asked by whoever has the key: the daemon.
+This process connects to the Hub step by step (way.py), without the key. Then one question is asked with the key, by
+whoever has it: the daemon if one runs, else this process with the key from the store.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from hublet.doctor.way import Answer, Way, proxy_for
 from hublet.serve.examining import network_of, without_sign_in
 
 _OFF, _FAR_OFF = 120.0, 3600.0
-"""From how many seconds on a clock is worth a word, and from how many on it is a problem: certificates, and ages."""
+"""Seconds by which a clock may be off before it is reported, and before it is a problem (for certificates and ages)."""
 _PORTAL = "a captive portal or a proxy answers in the Hub's name: sign in to the network, or see hub.url"
 
 
 def reachable(scene: Scene) -> Findings:
-    """Name, connection, proxy, certificate, answer, clock."""
+    """The steps to the Hub (name, connection, proxy, certificate, answer), and whether the clocks agree."""
     url = scene.config.hub.url
     if (folder := folder_of(url)) is not None:
         yield _folder(Path(folder))
@@ -61,7 +62,10 @@ def _folder(folder: Path) -> Finding:
 
 
 def _trust(scene: Scene) -> tuple[ssl.SSLContext | None, str]:
-    """Raises OSError and ssl.SSLError, which is one, for a file that can't be used."""
+    """The TLS context, and a description of what it trusts; (None, "") for plain http.
+
+    Raises OSError (ssl.SSLError is one) for a file of certificates that can't be used.
+    """
     from hublet.upstream.http import trust
 
     if urlsplit(scene.config.hub.url).scheme != "https":
@@ -73,7 +77,7 @@ def _trust(scene: Scene) -> tuple[ssl.SSLContext | None, str]:
 
 
 def _named(scene: Scene) -> str:
-    """Whom is believed."""
+    """Where the certificates come from that are trusted."""
     if scene.config.hub.ca_file is not None:
         return f"hub.ca_file ({scene.config.hub.ca_file}) alone"
     network = network_of(scene.environment)
@@ -84,7 +88,7 @@ def _named(scene: Scene) -> str:
 
 
 def _judged(url: str, answer: Answer) -> Finding:
-    """Whether that was a Hub. Without a key it says 401, with JSON."""
+    """Whether the answer came from a Hub. A Hub that is asked without a key answers 401 with JSON."""
     if 300 <= answer.status < 400:
         where = origin_of(answer.headers.get("location", "")) if "//" in answer.headers.get("location", "") else ""
         if where and where != origin_of(url):
@@ -121,7 +125,7 @@ def _clock(answer: Answer) -> Findings:
 
 
 def accepted(scene: Scene) -> Findings:
-    """Whether the Hub takes the key, as whoever has it finds out; and whether a service goes the same way as we do."""
+    """Whether the Hub takes the key, and whether the daemon reaches the Hub with the same settings as this shell."""
     yield from _other_way(scene)
     if scene.probe is None or not scene.status.get("logged_in", True):
         return
@@ -149,7 +153,7 @@ def accepted(scene: Scene) -> Findings:
 
 
 def _other_way(scene: Scene) -> Findings:
-    """A service has an environment of its own: a proxy that a shell's profile sets is not in it."""
+    """Variables that differ between this shell and the daemon: a service does not see what a shell's profile sets."""
     told = scene.facts.get("process", {}).get("network") if scene.running else None
     if told is None or folder_of(scene.config.hub.url) is not None:
         return

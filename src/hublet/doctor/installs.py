@@ -1,4 +1,5 @@
-"""Which hublets are installed: two of them (pipx and a virtual environment, say) are two versions before long."""
+"""Which hublets are installed. Two of them (say by pipx and in a virtual environment) sooner or later differ in
+version."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from hublet.doctor.service import program_of, systemd_of
 
 
 def installs(scene: Scene) -> Findings:
-    """Every one that PATH, pipx, uv, the service or the running daemon leads to."""
+    """Every installation that PATH, pipx, uv, the service or the running daemon points to."""
     found: dict[Path, list[str]] = {}
 
     def add(place: Path | None, how: str) -> None:
@@ -57,8 +58,8 @@ def _tools(scene: Scene) -> list[tuple[str, Path]]:
 
 
 def _environment_of(script: Path) -> Path:
-    """The environment that a script's interpreter belongs to, by its first line (PEP 394 scripts of pip, pipx and uv);
-    the folder above its own where that does not tell."""
+    """The Python environment that a script belongs to: that of the interpreter in its first line, as pip, pipx and uv
+    write it; else the folder above the script's own."""
     real = script.resolve()
     try:
         with real.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The doors: who listens on the port, on both loopback addresses; the sockets and the folder they lie in."""
+"""Who listens on the port, on both loopback addresses; and the Unix sockets with the folder that they are in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from hublet.reaching import is_listening
 
 
 def port(scene: Scene) -> Findings:
-    """Both addresses: `localhost` means either, so somebody who holds one of them is asked by some of your clients."""
+    """Both addresses: `localhost` may mean either, so a program that holds one of them is asked by some of the
+    clients."""
     number = scene.port
     if number == 0:
         yield ok("port", "serve.port is 0: another one with each start")
@@ -76,7 +77,8 @@ def _unproved(scene: Scene, check: str, shown: str, holders: list[Holder] | None
 
 
 def sockets(scene: Scene) -> Findings:
-    """The admin socket, and serve.socket if there is one: alive, left over, or something else in their place."""
+    """The admin socket and serve.socket: whether somebody listens, or it is left over, or is something else
+    entirely."""
     for path, check, what in (
         (scene.admin_socket, "socket.admin", "the admin socket"),
         (scene.config.serve.socket, "socket.own", "serve.socket"),
@@ -109,7 +111,7 @@ def _socket(scene: Scene, path: Path, check: str, what: str) -> Findings:
 
 
 def _dead(scene: Scene) -> Findings:
-    """The lock's file names the process that had the cache; one that was killed could not take its name out again."""
+    """A lock file that names a process which no longer runs: it was killed before it could remove its number."""
     from hublet.store.lock import lock_name
 
     try:

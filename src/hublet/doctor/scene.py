@@ -1,8 +1,8 @@
-"""What all checks look at: the config, the running daemon if there is one, and what is known of the cache.
+"""What all checks look at: the config, the running daemon if there is one, and the facts about the cache.
 
-a daemon answers       it tells the facts, and asks the Hub itself: neither key nor values leave it
-none, and a store      the store is looked into by this process, for reading only, and left again
-neither                the checks go on with what there is
+a daemon answers          it tells the facts and asks the Hub itself, so no key and no secret value leaves it
+no daemon, but a store    this process opens the store read-only, reads the facts and closes it again
+neither                   the checks work with the config alone
 """
 
 from __future__ import annotations
@@ -29,15 +29,18 @@ if TYPE_CHECKING:
 PATIENCE = 10.0
 """Seconds that a daemon has for an answer from memory."""
 PROBE_PATIENCE = 40.0
+"""Seconds that a daemon has to ask the Hub one question with the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`config` is the file's, or the defaults where `config_error` says why it can't be used.
+    """`config` is that of the file; if the file can't be used, `config_error` says why and `config` has the defaults.
 
-    `facts` is what `serve/examining.py` tells, of the daemon (`running`) or of the store as it lies there; empty when
-    `facts_error` says why, or when there is no store. `daemon_error` says why a daemon that is there does not answer.
-    `probe` asks the Hub with the account's key. `redactor` knows the secrets that this process got to know.
+    `facts` is what `serve/examining.py` returns, from the running daemon (`running` is true) or from the store on disk.
+    It is empty when there is no store, or when it could not be had: `facts_error` then says why. `daemon_error` says
+    why a daemon that listens does not answer. `proof` asks the daemon for its answer to a random word
+    (host/proving.py), `probe` has the Hub asked with the account's key. `redactor` knows the secrets that this process
+    has read.
     """
 
     environment: Mapping[str, str]
@@ -67,7 +70,7 @@ class Scene:
 
     @property
     def port(self) -> int:
-        """Where the daemon serves, or would."""
+        """The port that the daemon serves, or would serve."""
         return int(self.status.get("port") or self.config.serve.port)
 
 
@@ -78,7 +81,7 @@ def gather(
     managed_file: Path = MANAGED_FILE,
     managed_owner: int = 0,
 ) -> Scene:
-    """Look once at what every check needs. `flag` is the command's --config."""
+    """Collect what the checks look at. `flag` is the value of --config."""
     managed, error, file = Managed(managed_file), None, None
     config = None
     try:
@@ -111,7 +114,7 @@ def _from_daemon(daemon: SocketClient) -> dict[str, Any]:
     except NotRunning as error:
         return found | {"daemon_error": error}
     except HubletError as error:
-        # A hublet of another version, which has its status but not this.
+        # A daemon of another version may know /status but not /examine.
         try:
             status = daemon.call("GET", "/status", patience=PATIENCE)
             return found | {"facts": {"status": status}, "facts_error": error}

@@ -1,4 +1,5 @@
-"""The background service: installed, enabled, as install wrote it, alive; and whether its program is still there."""
+"""The background service: whether it is installed, enabled, unedited and alive, and whether its program still
+exists."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ _INSTALL = "`hublet service install`"
 
 
 def asked(scene: Scene, *words: str) -> CompletedProcess[str]:
-    """A program of the service manager's that only looks, with a short patience of its own. Raises HubletError."""
+    """Run a program of the service manager that only reads. Raises HubletError when it takes longer than five seconds,
+    NoServiceManager when it can't be run."""
     environment = manager_environment(scene.environment)
     try:
         return start(words, capture_output=True, text=True, timeout=_PATIENCE, check=False, env=environment)
@@ -39,13 +41,13 @@ def asked(scene: Scene, *words: str) -> CompletedProcess[str]:
 
 
 def properties(scene: Scene, unit: str) -> dict[str, str]:
-    """What the user manager tells of a unit."""
+    """The properties of a unit, as the user's service manager tells them. Raises HubletError."""
     said = asked(scene, "systemctl", "--user", "show", unit, f"--property={_SHOWN}").stdout
     return dict(line.partition("=")[::2] for line in said.splitlines())
 
 
 def holds_port(scene: Scene) -> bool:
-    """Whether the service manager holds the port for hublet."""
+    """Whether the service manager listens on the port in hublet's place (socket activation)."""
     if sys.platform != "linux" or content_of(systemd_of(scene).folder / SOCKET) is None:
         return False
     try:
@@ -55,7 +57,7 @@ def holds_port(scene: Scene) -> bool:
 
 
 def service(scene: Scene) -> Findings:
-    """On systemd in detail; on launchd what it says of the agent."""
+    """On Linux each property of the systemd units; on macOS what launchd says of the agent."""
     if sys.platform == "darwin":
         yield from _launchd(scene)
         return
@@ -109,7 +111,7 @@ def _files(scene: Scene, manager: Systemd) -> Findings:
 
 
 def program_of(manager: Systemd, home: Path) -> Path | None:
-    """What the unit starts, by its file; None where that names nothing."""
+    """The program that the unit file starts; None when it names none."""
     found = re.search(r"^ExecStart=(.*)$", content_of(manager.folder / SERVICE) or "", re.MULTILINE)
     if found is None:
         return None
@@ -177,21 +179,21 @@ def _watchdog(scene: Scene) -> Findings:
         yield problem("service.watchdog", "systemd ended it, because it did not feed its watchdog", fix)
     elif value.get("ActiveState") == "active" and fed.isdigit() and int(fed):
         ago = time.clock_gettime(time.CLOCK_MONOTONIC) - int(fed) / 1e6
-        if ago > _seconds(value.get("WatchdogUSec", "")) / 2:  # it is fed each third of that
+        if ago > _seconds(value.get("WatchdogUSec", "")) / 2:  # hublet feeds it after each third of that time
             yield problem("service.watchdog", f"it has not fed its watchdog for {duration(ago)}: it hangs", fix)
         else:
             yield ok("service.watchdog", f"fed {duration(ago)} ago")
 
 
 def _seconds(text: str) -> float:
-    """A length of time as systemd shows it: `1min 30s`."""
+    """Seconds, from a length of time as systemd shows it (`1min 30s`)."""
     units = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
     parts = re.findall(r"([\d.]+)(us|ms|s|min|h)\b", text)
     return sum(float(number) * units[unit] for number, unit in parts) or WATCHDOG
 
 
 def _held(scene: Scene) -> Findings:
-    """Which port the socket unit holds."""
+    """A warning when the socket unit listens on another port than the config says."""
     ports = set(re.findall(r":(\d+) \(Stream\)", properties(scene, SOCKET).get("Listen", "")))
     wanted = str(scene.config.serve.port)
     if scene.config_error is None and ports and ports != {wanted}:

@@ -1,4 +1,4 @@
-"""The config, and what hublet runs on: its version, Python, the system, and whose rights it has."""
+"""The config, the versions of hublet, Python and the system, the rights of the process, and the disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OLDEST = (3, 11)
 
 
 def config(scene: Scene) -> Findings:
-    """Which file is used, and each problem with its line; a running daemon may go on with an older one."""
+    """Which config file is used and what is wrong with it; and where a running daemon goes on with an older config."""
     error = scene.config_error
     if error is not None:
         for line in error.problems:
@@ -47,14 +47,14 @@ def _linked(file: Path) -> str:
 
 
 def _others_may_read(file: Path) -> bool:
-    """A file in a folder that only its owner enters is not read by others, whatever its mode is."""
+    """Whether other users can read a file. They can't if one of its folders can be entered by the owner alone."""
     if not file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         return False
     return all(folder.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH) for folder in file.absolute().parents)
 
 
 def _another_home(scene: Scene) -> Findings:
-    """A service and a shell can have different ideas of where things are."""
+    """Warnings where the daemon and this shell have different configs: other data directories or other Hubs."""
     told = scene.facts.get("places")
     if not scene.running or not told or scene.config_error is not None:
         return
@@ -73,7 +73,7 @@ def _another_home(scene: Scene) -> Findings:
 
 
 def version(scene: Scene) -> Findings:
-    """What hublet is, and whether the daemon is the same."""
+    """The version of hublet and of what it runs on, and whether the daemon has the same version."""
     here = f"hublet {__version__}, Python {platform.python_version()}, {platform.system()} {platform.release()}"
     if sys.version_info < _OLDEST:
         yield problem("version", f"{here}: hublet needs Python 3.11", "install it with a newer Python")
@@ -87,7 +87,8 @@ def version(scene: Scene) -> Findings:
 
 
 def rights(scene: Scene) -> Findings:
-    """Whose rights it has, and what that means for who is let in; and what is left when it crashes."""
+    """The user that hublet runs as, whether clients need a token because of that, and whether a crash leaves a core
+    dump."""
     process = scene.facts.get("process", {}) if scene.running else {}
     uid = process.get("uid", os.geteuid())
     why = process["token_required"] if "token_required" in process else token_required_because()
@@ -123,7 +124,7 @@ def _container(scene: Scene) -> str | None:
 
 
 def disk(scene: Scene) -> Findings:
-    """Room for the cache: a full disk stops no serving, but then nothing is saved."""
+    """Room for the cache. hublet serves on with a full disk, but saves nothing."""
     place = scene.places.data
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -143,7 +144,7 @@ def disk(scene: Scene) -> Findings:
 
 
 def private(path: Path, check: str, what: str) -> Finding | None:
-    """Something else than ok for a folder that others can enter, or that is somebody else's."""
+    """A problem when other users can enter a folder or own it; None when all is well or there is no folder."""
     try:
         info = path.stat()
     except FileNotFoundError:

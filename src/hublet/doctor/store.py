@@ -36,7 +36,7 @@ _OUT_OF_REACH = {
 
 
 def key(scene: Scene) -> Findings:
-    """Whether the key source has the cache's key, and what it protects."""
+    """Whether the key source has the key of the cache, and against what a key in that source protects."""
     name = scene.config.keys.source
     told = scene.facts.get("store")
     if told:
@@ -66,7 +66,8 @@ def key(scene: Scene) -> Findings:
 
 
 def _unreachable(name: str, error: KeySourceError) -> Findings:
-    """Why the source gave no key. One that only this process can't reach is a warning: the source itself is fine."""
+    """Why the source gave no key. It is only a warning when nothing is wrong but that this process can't reach the
+    key."""
     if isinstance(error, OutOfReach) and name in _OUT_OF_REACH:
         yield warning("key", *_OUT_OF_REACH[name])
     else:
@@ -74,7 +75,7 @@ def _unreachable(name: str, error: KeySourceError) -> Findings:
 
 
 def store(scene: Scene) -> Findings:
-    """Whether the cache opens, is whole, and is nobody else's to read."""
+    """Whether the cache can be opened and is undamaged, and whether only its owner can read it."""
     if (open_folder := private(scene.places.data, "store.modes", "the data directory")) is not None:
         yield open_folder
     yield from _modes(scene)
@@ -85,7 +86,7 @@ def store(scene: Scene) -> Findings:
 
 
 def _not_looked_into(scene: Scene) -> Finding:
-    """Why nothing is known of what is in the cache."""
+    """Why the contents of the cache could not be checked."""
     match _reason(scene):
         case StoreLocked() as error:
             return problem("store", error.message, "it answers at no admin socket: end that process, or see its log")
@@ -141,7 +142,7 @@ def _modes(scene: Scene) -> Findings:
 
 
 def _reason(scene: Scene) -> HubletError | None:
-    """Why the cache is not open, wherever that was found out."""
+    """Why the cache could not be opened, by this process or by the daemon; None if it could, or if there is none."""
     if not scene.running:
         return scene.facts_error
     reason = scene.status.get("reason")

@@ -1,7 +1,8 @@
-"""A life without the Hub: how each assistant stands then, and what each client has to be switched to.
+"""What works once the Hub is gone for good: each assistant, the exported files, and what each client has to change.
 
-Clients up to cn 1.5.45 and the extensions 1.x speak to a Hub, and go on with a hublet that has a cache. cn from 1.5.47
-and the extensions 2.x have no Hub code: they read `config.yaml` and `.env` in Continue's folder, fully unrolled.
+cn up to 1.5.45 and the extensions 1.x talk to a Hub: they go on working with a hublet that has a cache. cn from 1.5.47
+and the extensions 2.x have no code for a Hub: they read a fully unrolled `config.yaml`, and `.env`, in Continue's
+folder.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from hublet.doctor.clients import clients
 from hublet.doctor.scene import Scene
 
 _LONG = 365 * 24 * 3600.0
-"""Values that are served for so long without the Hub count as staying."""
+"""Seconds. Secret values that are served for this long without the Hub count as permanent."""
 _LAST_CN, _LAST_EXTENSION = (1, 5, 46), (1,)
-"""What is newer has no Hub code."""
+"""The last versions that can talk to a Hub."""
 _EDITORS = (".vscode", ".vscode-insiders", ".vscode-oss", ".vscode-server", ".cursor", ".windsurf")
 _PACKAGE = "@continuedev/cli"
 _BAD: tuple[Standing, ...] = ("needs a key", "can't work")
@@ -30,7 +31,8 @@ _BAD: tuple[Standing, ...] = ("needs a key", "can't work")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`kind` is assistant, files or client. `standing` is empty for what is only said, or not known to be there."""
+    """One line of the report. `kind` is assistant, files or client; `part` is a part of the assistant, a folder or a
+    version. `standing` is None for a mere remark, and for a client that was not found."""
 
     kind: str
     name: str
@@ -48,8 +50,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What is known of the clients of this machine. `cn` and `vscode` are versions as they were found; `here` and
-    `marked` say whether variables and `.local` lead to this hublet; `folder` is Continue's, which the new ones read."""
+    """The clients on this machine. `folder` is Continue's own, whose files the new clients read. `cn` and `vscode` are
+    the installed versions. `here` says whether CONTINUE_API_BASE leads to this hublet, `marked` whether `.local` leads
+    the IDEs here, `by_hand` whether `hublet export` has written files into the folder."""
 
     folder: Path
     home: Path
@@ -69,7 +72,7 @@ class Installed:
 
 
 def look(scene: Scene) -> Installed:
-    """Find the clients, without starting any."""
+    """Look for the clients on the disk, without starting any."""
     folder = Path(scene.environment.get("CONTINUE_GLOBAL_DIR") or scene.home / ".continue")
     led = {finding.check for finding in clients(scene) if finding.leads_here}
     found = (
@@ -88,7 +91,8 @@ def look(scene: Scene) -> Installed:
 
 
 def _cn(path: str) -> str | None:
-    """The version of the `cn` that a shell would start, by its package; other programs have that name too."""
+    """The version of the `cn` that a shell would start; None when there is none, or it is another program of that
+    name."""
     program = shutil.which("cn", path=path)
     for place in Path(program).resolve().parents if program else ():
         try:
@@ -101,7 +105,7 @@ def _cn(path: str) -> str | None:
 
 
 def lines(facts: Mapping[str, Any], installed: Installed) -> list[Line]:
-    """Everything that is to be said, of what `serve/sunset.py` tells."""
+    """All lines of the report. `facts` is what `serve/sunset.py` returns."""
     files = _files(facts, installed)
     return [*_assistants(facts), files, *_clients(facts, installed, files)]
 
@@ -124,7 +128,7 @@ def _assistants(facts: Mapping[str, Any]) -> Iterable[Line]:
 
 
 def _files(facts: Mapping[str, Any], installed: Installed) -> Line:
-    """Whether what the new clients read is there, and kept like what is served."""
+    """Whether the files that the new clients read exist, and are kept up to date with the cache."""
     wanted, folder = facts["export"], installed.folder
     shown = installed.short(folder)
     if not facts["allowed"]:
@@ -133,7 +137,7 @@ def _files(facts: Mapping[str, Any], installed: Installed) -> Line:
         more = "those that `hublet export` wrote there are not kept up to date; " if installed.by_hand else ""
         return Line("files", "export", shown, None, f"{more}{installed.settings} keep them there")
     place = installed.short(Path(wanted["directory"]))
-    if wanted.get("layout") == "skills":  # one of before says none
+    if wanted.get("layout") == "skills":  # an older daemon does not name a layout
         why = f"Agent Skills, which no client of Continue reads; another layout and {installed.settings} keep its files"
         return Line("files", "export", place, None, why)
     if wanted["problem"]:
@@ -155,7 +159,7 @@ def _wants_values(facts: Mapping[str, Any]) -> bool:
 
 
 def _has_values(facts: Mapping[str, Any], installed: Installed) -> bool:
-    """Whether the clients find the values: in the one file below their folder that they all read."""
+    """Whether the clients find the secret values that they need, in the .env file that all of them read."""
     return not _wants_values(facts) or facts["export"]["env"] == str(installed.folder / ".env")
 
 
@@ -199,7 +203,7 @@ def _clients(facts: Mapping[str, Any], installed: Installed, files: Line) -> Ite
 
 
 def _from_cache(facts: Mapping[str, Any]) -> str:
-    """Why the cache is not enough for the old clients; empty when it is."""
+    """Why the cache can't keep the old clients working for good; empty when it can."""
     if facts["locked"]:
         return "the cache is locked: `hublet status` says what unlocks it"
     if facts["max_stale"] >= _LONG or not _wants_values(facts):

@@ -1,7 +1,8 @@
-"""The way to the Hub, gone step by step: name, connection, proxy, certificate, answer. Without any key.
+"""Connecting to the Hub step by step: name, connection, proxy, certificate, answer. No key is used.
 
-It is gone by hand because a client in one piece says only that it failed. Nothing is sent but a question that the Hub
-answers with a refusal; where a certificate is not trusted nothing is sent at all, only its names are read.
+An HTTP client would only say that it failed; done by hand, each step can say what went wrong. One question is sent,
+which the Hub refuses since it comes without a key. If the certificate is not trusted nothing is sent at all: only the
+names in the certificate are read.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ PATH = "/ide/policy"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step that was gone well, or the one (`failed`) where the way ends. `name` is dns, tcp, proxy, tls or http."""
+    """A step that went well, or the one that `failed`, which is the last. `name` is dns, tcp, proxy, tls or http."""
 
     name: str
     message: str
@@ -40,11 +41,11 @@ class Answer:
     headers: dict[str, str]
     body: bytes
     began: float
-    """When it was asked for, by the wall clock here."""
+    """When the request was sent, in seconds of this machine's wall clock."""
 
 
 class _Stopped(Exception):
-    """The way ends here."""
+    """A step failed, so the way to the Hub ends here. `step` says which one and why."""
 
     def __init__(self, name: str, message: str, fix: str) -> None:
         super().__init__(message)
@@ -53,7 +54,7 @@ class _Stopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Goal:
-    """The Hub's own end of the way."""
+    """Where the way leads: the Hub's host and port."""
 
     host: str
     port: int
@@ -73,7 +74,8 @@ class _Goal:
 
 @dataclass(slots=True)
 class Way:
-    """To where, and how. Times are in seconds."""
+    """The way to the Hub at `url`. `trust` is None for plain http; `trusted_by` describes what it trusts. Times are in
+    seconds."""
 
     url: str
     trust: ssl.SSLContext | None
@@ -84,14 +86,14 @@ class Way:
     answer: Answer | None = field(default=None, init=False)
 
     def steps(self) -> Iterator[Step]:
-        """Each step as it is gone; the first that fails is the last. `answer` is there when all went well."""
+        """Each step once it is done; the first one that fails is the last. `answer` is set when all went well."""
         try:
             yield from self._gone()
         except _Stopped as end:
             yield end.step
 
     def _gone(self) -> Iterator[Step]:
-        """The steps that are gone well. Raises _Stopped."""
+        """The steps that went well. Raises _Stopped for the one that fails."""
         goal, proxy = _Goal.of(self.url), _address(self.proxy)
         _judge(proxy)
         host, port = (proxy.hostname or "", proxy.port or 80) if proxy is not None else (goal.host, goal.port)
@@ -119,7 +121,7 @@ class Way:
                 ) from None
 
     def _encrypted(self, connection: socket.socket, goal: _Goal) -> ssl.SSLSocket:
-        """Raises _Stopped."""
+        """The connection, encrypted. Raises _Stopped when the certificate is not trusted or TLS fails."""
         assert self.trust is not None
         try:
             return self.trust.wrap_socket(connection, server_hostname=goal.host)
@@ -146,7 +148,8 @@ class Way:
         return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, body, began)
 
     def _presented(self, host: str, port: int) -> str:
-        """Who the certificate says that it is for and from; read without believing it."""
+        """Whom the Hub's certificate names, and who issued it, as the end of a sentence. Nothing in it is trusted; it
+        is read over a second connection."""
         from cryptography import x509
 
         loose = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -171,7 +174,7 @@ class Way:
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy that the environment (or the system's settings) has for an address; None for a direct way."""
+    """The proxy that the environment or the system's settings name for a URL; None to connect directly."""
     parts = urlsplit(url)
     proxies = urllib.request.getproxies()
     if urllib.request.proxy_bypass(parts.hostname or ""):
@@ -199,7 +202,7 @@ def _resolved(host: str, port: int) -> list[str]:
 
 
 def _connected(host: str, port: int, whose: str, timeout: float) -> socket.socket:
-    """Raises _Stopped."""
+    """A connection to the Hub or the proxy. Raises _Stopped."""
     try:
         return socket.create_connection((host, port), timeout)
     except OSError as error:
@@ -209,7 +212,10 @@ def _connected(host: str, port: int, whose: str, timeout: float) -> socket.socke
 
 
 def _tunnelled(connection: socket.socket, goal: _Goal, proxy: SplitResult) -> None:
-    """Have the proxy connect us with the Hub. Raises _Stopped when it refuses; OSError, HTTPException."""
+    """Have the proxy open a tunnel to the Hub (CONNECT, RFC 9110 section 9.3.6).
+
+    Raises _Stopped when it refuses, OSError or HTTPException when the connection fails.
+    """
     authority = f"{goal.named}:{goal.port}"
     said = _request(connection, "CONNECT", authority, {"Host": authority, **_sign_in(proxy)})
     if said.status != 200:
@@ -247,7 +253,7 @@ def _tunnel(proxy: str | None, host: str, port: int, timeout: float) -> Iterator
 
 
 def _fix(error: ssl.SSLCertVerificationError, trusted_by: str) -> str:
-    """By OpenSSL's own number for what is wrong (X509_V_ERR_...)."""
+    """What to do about a certificate that is not trusted, by OpenSSL's number for the reason (X509_V_ERR_...)."""
     if error.verify_code in (9, 10):  # not yet valid, expired
         return "see the clock of this machine first; else whoever runs the Hub has to renew it"
     if error.verify_code in (62, 64):  # another name, another address
