@@ -1,1 +1,1 @@
-"""Describes: what hublet serves, as an OpenAPI document and as JSON Schemas with samples."""
+"""The description of what hublet serves: an OpenAPI document, and JSON Schemas with samples."""

@@ -1,7 +1,8 @@
-"""The OpenAPI document of what hublet serves, and each schema by itself, from one set of tables.
+"""The OpenAPI document of what hublet serves, and each schema on its own, made from one set of tables.
 
-    document()       OpenAPI 3.1: schemas are components
-    schema(name)     JSON Schema 2020-12: what it refers to stands in its `$defs`, its sample in `examples`
+    document()       OpenAPI 3.1, with the schemas as components
+    schema(name)     a JSON Schema 2020-12 that needs no other document: the schemas that it refers to are in `$defs`,
+                     its sample is in `examples`
     sample(name)     the sample alone
 
 The same version of hublet always gives the same bytes.
@@ -43,7 +44,7 @@ _SAME_USER = (
 
 @cache
 def served() -> bytes:
-    """The document as it is served."""
+    """The document as JSON, as it is served."""
     return orjson.dumps(document())
 
 
@@ -91,7 +92,7 @@ def names() -> tuple[str, ...]:
 
 
 def schema(name: str) -> Schema:
-    """A schema that needs no other document. Raises KeyError."""
+    """A schema that needs no other document. Raises KeyError for an unknown name."""
     body = BODIES[name]
     needed: dict[str, Schema] = {}
     _gather(body.schema, needed)
@@ -100,12 +101,12 @@ def schema(name: str) -> Schema:
 
 
 def sample(name: str) -> object:
-    """A value that the schema takes. Raises KeyError."""
+    """A value that fits the schema. Raises KeyError for an unknown name."""
     return BODIES[name].sample
 
 
 def _gather(node: Any, found: dict[str, Schema]) -> None:
-    """Add what a schema refers to, and what that refers to."""
+    """Add to `found` the schemas that a schema refers to, and those that they refer to."""
     if isinstance(node, dict):
         name = str(node.get("$ref", "")).removeprefix(DEFS)
         if name and name not in found:
@@ -121,7 +122,7 @@ def _component(body: Body) -> Schema:
 
 
 def _moved(node: Any) -> Any:
-    """A schema with its references where a document has them."""
+    """A schema with its references pointing to the document's components."""
     if isinstance(node, dict):
         return {
             key: value.replace(DEFS, _COMPONENTS) if key == "$ref" and isinstance(value, str) else _moved(value)
@@ -134,7 +135,7 @@ def _moved(node: Any) -> Any:
 
 
 def _operation(described: Described) -> tuple[str, str, dict[str, Any]]:
-    """Path, method and what is said of one of the Hub's operations."""
+    """The path, the method and the description of one of the Hub's operations."""
     row = ops.row_for(described.kind)
     arguments = iter(described.arguments)
     path = "/" + "/".join(f"{{{next(arguments)}}}" if part == row.wildcard else part for part in row.path)
@@ -190,7 +191,8 @@ def _own(own: Own) -> dict[str, Any]:
 
 
 def _passed_through(rule: Rule) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Each path and method that a rule lets through: `**` is for none, and for any number of segments."""
+    """Path, method and description of everything that a rule lets through. A rule that ends in `**` gives two paths:
+    one without further segments, and one with any number of them."""
     tails = ((), ("{rest}",)) if rule.path[-1] == "**" else ((),)
     for tail in tails:
         segments = [*(part for part in rule.path if part != "**"), *tail]
@@ -242,7 +244,7 @@ _OF_HUBLET = (
     ("503", "There is nothing to answer with now, or too many ask at once", ()),
     ("505", "Another version of HTTP", ()),
 )
-"""What hublet itself may answer, whatever was asked."""
+"""Status, description and headers of answers that hublet itself may give to any request."""
 _OF_EITHER = (
     ("400", "A request without sense, here or for the Hub"),
     ("401", "A credential of one's own is needed, here or at the Hub"),
@@ -251,23 +253,23 @@ _OF_EITHER = (
     ("500", "A fault of hublet's own, or the Hub's"),
     ("503", "The Hub does not answer, or says so itself"),
 )
-"""The same where something is passed through: the Hub may say it too."""
+"""The same for requests that are passed through, where the answer may also be the Hub's."""
 
 
 def _shared() -> dict[str, Any]:
-    """The answers that many operations have."""
+    """The responses that many operations share."""
     answers = {f"Hublet{status}": _answer(text, _json("Message"), headers) for status, text, headers in _OF_HUBLET}
     answers["Hublet503"]["headers"] = _headers((told.RETRY_AFTER,), required=False)
-    # What the Hub says here is not looked into, so it can't be promised.
+    # The Hub's own answer is passed through unread, so its shape can't be promised.
     either = {JSON: {"schema": {"anyOf": [_moved(ref("NotPassedOn")), _moved(ref("HubMessage")), {}]}}, "*/*": {}}
     return answers | {f"Either{status}": _answer(text, either) for status, text in _OF_EITHER}
 
 
 def _refusals(*, passed: bool = False) -> dict[str, Any]:
-    """What hublet may answer to any request; of what is `passed` on it may be the Hub's too."""
+    """References to the answers that hublet may give to any request. With `passed` they may also be the Hub's."""
     answers = {status: f"Hublet{status}" for status, _, _ in _OF_HUBLET}
     if passed:
-        del answers["405"]  # another method than these is none that is passed through: 404
+        del answers["405"]  # another method than the rule's is not passed through, and answered with 404
         answers |= {status: f"Either{status}" for status, _ in _OF_EITHER}
     return {status: {"$ref": f"#/components/responses/{name}"} for status, name in answers.items()}
 

@@ -1,4 +1,4 @@
-"""What is said of each endpoint that its row does not say: its name, its parameters' names, its body.
+"""The descriptions of the endpoints, as far as other tables do not have them: names, parameters and bodies.
 
 Methods and paths are not written here: those of the Hub's operations come from `core/operations.py`, those of what is
 passed through from `core/passthrough.py`. Only hublet's own paths stand here: serve/telling.py and serve/api.py answer
@@ -26,8 +26,8 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """One of the Hub's operations. `arguments` are the names of the path's parameters, in order; `body` is the name of
-    a 200's schema, None where it is no JSON."""
+    """One of the Hub's operations. `arguments` are the names of the path's parameters, in order. `body` is the name of
+    the schema of a 200, None when the answer is not JSON."""
 
     kind: type[ops.Operation]
     id: str
@@ -112,7 +112,8 @@ OPERATIONS: tuple[Described, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """An endpoint of hublet's own: `answers` are the schemas of a 200 by media type, None where it is no JSON."""
+    """An endpoint of hublet's own. `answers` are (media type, schema of a 200); the schema is None for a binary
+    body."""
 
     path: str
     id: str
@@ -122,9 +123,9 @@ class Own:
     """Name, description and schema of the path's one parameter."""
     headers: tuple[Parameter, ...] = ()
     open: bool = False
-    """Whether it is answered without an identity."""
+    """Whether it is answered without knowing who asks."""
     may_lack: bool = False
-    """Whether there can be none: 404."""
+    """Whether the answer may be 404."""
     description: str = ""
 
 

@@ -1,7 +1,7 @@
-"""What the Hub says, as hublet hands it on.
+"""Schemas of the Hub's answers, as hublet serves them.
 
-A schema asks for exactly what hublet has made sure of before it kept an answer (core/split.py): whatever else the Hub
-writes beside it, today or some day, is handed on as it was said.
+A schema requires exactly what hublet checks before it keeps an answer (core/split.py). Further members that the Hub
+sends, now or later, are served unchanged, so these schemas allow them.
 """
 
 from __future__ import annotations

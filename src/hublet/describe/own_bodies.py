@@ -1,4 +1,4 @@
-"""What hublet says of itself. These schemas are closed: a key that is not described is not sent."""
+"""Schemas of hublet's own answers. They are closed: hublet sends no member that is not described here."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _ALWAYS: dict[str, Schema] = {
     "config_problems": array(text()),
     "config_pending": array(text()),
 }
-"""Of a status, whatever else there is."""
+"""Members that every status has."""
 
 _UNAVAILABLE: dict[str, Schema] = {"reason": text(), "hint": text()}
 
@@ -109,11 +109,12 @@ _RUNNING: dict[str, Schema] = {
         closed_object({"what": text(), "kind": _TROUBLE, "detail": text(), "since": number(_AT)}),
     ),
 }
-"""Of a status while the cache is open."""
+"""Members that a status has while the cache is open."""
 
 
 def _status() -> Schema:
-    """What a token of scope `read` gets everybody gets; the rest comes in groups, whole or not at all."""
+    """The schema of a status. Members that a token of scope `read` gets are in every status of that state; the others
+    come in groups, each whole or not at all (`dependentRequired`)."""
     own = [name for name in _ALWAYS if name not in READABLE]
     shared = [name for name in _RUNNING if name in READABLE]
     return {

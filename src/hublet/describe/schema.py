@@ -1,6 +1,6 @@
-"""A body that travels: its JSON Schema (draft 2020-12) and one sample of it, and the words that schemas are written in.
+"""A body of a request or an answer: its JSON Schema (draft 2020-12) and a sample; and short functions to write schemas.
 
-A schema refers to another one by `ref(name)`; `document.py` turns that into what each reader needs.
+A schema refers to another one by `ref(name)`. document.py rewrites these references for the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from hublet.core.values import dataclass
 Schema = dict[str, Any]
 
 DEFS = "#/$defs/"
-"""Where one schema finds another: beside itself."""
+"""The beginning of a reference to another schema, relative to the schema itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """`title` is one line for people; `sample` a value that the schema takes."""
+    """A named body. `title` is one line for people; `sample` is a value that fits the schema."""
 
     name: str
     title: str
@@ -47,7 +47,7 @@ def flag(description: str = "") -> Schema:
 
 
 def anything(description: str) -> Schema:
-    """A value that is handed on as the Hub said it, of whatever type."""
+    """A value of any type, which is served as the Hub sent it."""
     return {"description": description}
 
 
@@ -60,19 +60,19 @@ def array(items: Schema) -> Schema:
 
 
 def nullable(schema: Schema) -> Schema:
-    """The same, or null."""
+    """A schema that also takes null."""
     if isinstance(schema.get("type"), str) and "enum" not in schema:
         return {**schema, "type": [schema["type"], "null"]}
     return {"anyOf": [schema, {"type": "null"}]}
 
 
 def open_object(properties: Mapping[str, Schema], *required: str) -> Schema:
-    """An object of the Hub's: it may hold more than is described, and that is handed on."""
+    """An object of the Hub's: it may have more members than these."""
     return {"type": "object", "properties": dict(properties), **({"required": list(required)} if required else {})}
 
 
 def closed_object(properties: Mapping[str, Schema], *optional: str) -> Schema:
-    """An object of hublet's own: exactly these, of which only the `optional` may be left out."""
+    """An object of hublet's own: it has exactly these members, except that the `optional` ones may be missing."""
     required = [name for name in properties if name not in optional]
     return {
         "type": "object",

@@ -1,12 +1,13 @@
-"""Writing into a person's folder: only what is ours, whole or not at all, and never out of it.
+"""Writing files into a folder of the user's: each file whole or not at all, and nothing that the user has made is lost.
 
-`.hublet-export.json` in the folder lists what was written, with the SHA-256 of each text. A file is replaced or removed
-only while it still is one of those: what a person has edited since, or made, stays, and the new text goes beside it as
-NAME.hublet. Texts that are the same are not written. Before a file is replaced the list holds both its old and its new
-digest, so that a kill at any step leaves old or new files, and each is known for ours.
+`.hublet-export.json` in the folder lists the files that were written, with the SHA-256 digest of each text. A file is
+replaced or removed only while its digest is in that list. A file that the user has edited or made stays as it is, and
+the new text is written beside it as NAME.hublet. A text that is there already is not written again. Before a file is
+replaced the list holds both its old and its new digest. So a crash at any step leaves old or new files, and all of them
+are still known to be ours.
 
-Everything is done through descriptors of the folder and of its subfolders, opened without following links: another
-program that swaps one for a link moves nothing of ours elsewhere.
+The folder and its subfolders are opened as descriptors, without following symbolic links. So another program that
+replaces one of them by a link can't make us write elsewhere.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(slots=True)
 class Written:
-    """What an export did, by relative path. `kept` maps a file that was left as it is to the one beside it."""
+    """What an export did, by relative path. `kept` maps a file that was left as it is to the new one beside it."""
 
     written: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
@@ -41,19 +42,23 @@ class Written:
 
 
 def write_files(directory: Path, files: Mapping[str, str]) -> Written:
-    """Make a folder hold these texts, by relative path with at most two `/`; the folder is made if need be (0700, its
-    files 0600). Raises HubletError for a folder that is a link or can't be written; then nothing was written there."""
+    """Make a folder hold these texts, by relative path with at most two `/`, and remove our files that are not among
+    them. The folder is made if it is not there. Folders get mode 0700, files 0600.
+
+    Raises HubletError for a folder that is a link (nothing is written then) or that can't be written.
+    """
     return _write(directory, "files", {path: text.encode() for path, text in files.items()}, remove=True)
 
 
 def write_beside(path: Path, text: str) -> Written:
-    """The same for one file in a folder that is otherwise none of ours. Raises HubletError."""
+    """Write one file into a folder whose other files are none of our business. Raises HubletError."""
     return _write(path.parent, "besides", {path.name: text.encode()}, remove=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """How files on the disk differ from what was to be written: not there, an older one of ours, a person's own."""
+    """Files that differ from what was to be written: those not there, older ones of ours, and those edited by the
+    user."""
 
     missing: tuple[str, ...] = ()
     older: tuple[str, ...] = ()
@@ -61,7 +66,10 @@ class Compared:
 
 
 def compare(directory: Path, files: Mapping[str, str], *, beside: bool = False) -> Compared:
-    """Nothing is changed; `beside` for what `write_beside` writes. Raises HubletError like `write_files`, OSError."""
+    """Compare the files on disk with the texts for them, without a change. `beside` is for files of `write_beside`.
+
+    Raises HubletError for the same folders as `write_files`, and OSError.
+    """
     found: dict[str, list[str]] = {"missing": [], "older": [], "edited": []}
     try:
         with _Folder.open(directory) as folder:
@@ -141,7 +149,7 @@ def _digest(text: bytes) -> str:
 
 
 class _Folder:
-    """A folder and its subfolders by descriptor. Raises OSError, HubletError."""
+    """A folder and its subfolders, held open as descriptors. Methods raise OSError and HubletError."""
 
     def __init__(self, descriptor: int, stack: ExitStack) -> None:
         self._descriptor, self._stack = descriptor, stack
@@ -168,7 +176,8 @@ class _Folder:
             yield cls(descriptor, stack)
 
     def known(self, which: str) -> dict[str, list[str]]:
-        """Digests by path, of one of the list's two parts: `files` of the folder, and what is written `besides`."""
+        """Digests by path, from one of the two parts of the list: `files` of `write_files`, `besides` of
+        `write_beside`."""
         return self._lists().get(which, {})
 
     def keep_list(self, which: str, known: Mapping[str, list[str]]) -> None:
@@ -191,19 +200,19 @@ class _Folder:
                 if which in value
             }
         except (ValueError, TypeError, AttributeError, RecursionError):
-            return {}  # edited: then nothing here is known for ours, and nothing is replaced
+            return {}  # the list was edited: no file is known to be ours, so none is replaced
 
     def digest(self, path: str) -> str | None:
-        """Of what is there; None when nothing is. What is no regular file has one that no text has."""
+        """The digest of a file; None when there is none. Anything but a regular file has a digest that no text has."""
         data = self._read(path)
         return None if data is None else _digest(data)
 
     def replace(self, path: str, text: bytes) -> None:
-        """A whole file or none: written beside its place, flushed, moved there, the move flushed."""
+        """Replace a file at once: write a temporary file beside it, flush that, rename it, flush the folder."""
         at, name = self._at(path, make=True)
         beside = f".{name}.new"
         with suppress(FileNotFoundError):
-            os.unlink(beside, dir_fd=at)  # left by a kill; O_EXCL below makes sure that the file is our own
+            os.unlink(beside, dir_fd=at)  # left by a crash; O_EXCL below makes sure that the file is a new one
         descriptor = os.open(
             beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=at
         )
@@ -251,7 +260,7 @@ class _Folder:
         return data if len(data) <= _LARGEST else _NOT_OURS
 
     def _at(self, path: str, *, make: bool = False) -> tuple[int, str]:
-        """(descriptor of the folder that a file is in, the file's name)."""
+        """The descriptor of the folder that a file is in, and the file's name. With `make` missing folders are made."""
         above, _, name = path.rpartition("/")
         if not above:
             return self._descriptor, name

@@ -1,10 +1,11 @@
-"""Which file holds what: pure, from what is left of each assistant to texts by path.
+"""Which file an export puts an assistant into: a pure function from assistants to texts by path.
 
     agents    agents/OWNER.PACKAGE.yaml, one an assistant, and config.yaml, the chosen one
     single    config.yaml alone
 
-The same assistants give the same bytes. A name can't lead out of the folder: all but small letters, digits and `-` of a
-slug is written as `_` and two hexadecimal digits a byte, so that no two slugs share a file, on no file system.
+The same assistants always give the same bytes. File names are safe: each character of a slug other than a small
+letter, a digit or `-` is written as `_` and two hexadecimal digits for each of its bytes. So a name can't lead out of
+the folder, and no two slugs share a file, even on a file system that ignores case.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ _WIDTH = 118
 
 @dataclass(frozen=True, slots=True)
 class Assistant:
-    """One assistant to be written. `place` is the slug of the organization whose variant it is, empty for the personal
-    one; `origin` is the Hub it comes from."""
+    """An assistant to be written. `place` is the slug of the organization whose variant it is, empty for the personal
+    scope. `origin` is the Hub that it comes from. `left` is what works of it without the Hub (core/leaving.py)."""
 
     slug: Slug
     place: str
@@ -41,9 +42,9 @@ class Assistant:
 def laid_out(
     assistants: Iterable[Assistant], layout: Layout, default: Slug | None, *, inline: bool = False
 ) -> dict[str, str]:
-    """Texts by relative path. `inline` puts known values in place of the references to them.
+    """Texts by relative path. With `inline` references to secrets are replaced by the values that are known.
 
-    Raises KeyError when `default` is none of those that can be written.
+    Raises KeyError when `default` is not among the assistants that can be written.
     """
     usable = [one for one in assistants if one.left.config is not None]
     chosen = _chosen(usable, default)
@@ -65,7 +66,7 @@ def _chosen(usable: list[Assistant], default: Slug | None) -> Assistant | None:
 
 
 def file_name(slug: Slug, place: str = "") -> str:
-    """A file's name, without its ending, for a slug and the organization it is a variant of."""
+    """The name of a file, without `.yaml`, for an assistant and the organization whose variant it is."""
     return ".".join(_word(part) for part in (slug.owner, slug.package, place) if part)
 
 
@@ -77,7 +78,7 @@ def _word(text: str) -> str:
 
 
 def text_of(one: Assistant, *, inline: bool = False) -> str:
-    """The YAML of an assistant: comments that say where it comes from and what it lacks, then its config."""
+    """The YAML of an assistant: comments about its origin and about what does not work in it, then its config."""
     config: object = one.left.config
     if inline:
         values = {f"secrets.{v.name}": v.value.reveal() for v in one.left.variables if v.value is not None}
@@ -101,7 +102,7 @@ def _said(part: Part) -> str:
 
 
 def _line(text: str) -> str:
-    """On one line, whatever it holds: what stands behind a line end would be YAML."""
+    """The text as one line: after a line break the rest would be YAML instead of a comment."""
     line = "".join(c if c.isprintable() else " " for c in text)
     return line if len(line) <= _WIDTH * 4 else line[: _WIDTH * 4] + "…"
 

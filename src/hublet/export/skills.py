@@ -1,12 +1,13 @@
-"""Agent Skills: a folder an assistant, from its words to texts by path; pure, and without any secret value.
+"""Exporting assistants as Agent Skills, a folder for each: pure functions from rules and prompts to texts by path.
 
     NAME/SKILL.md               name and description in front matter, rules and prompts as the body
-    NAME/references/rules-1.md  what would make the body longer than the format recommends, linked from it
+    NAME/references/rules-1.md  the rest, when the body would get longer than the format recommends; linked from it
     hublet/SKILL.md             how to ask hublet itself
 
-The format is that of agentskills.io/specification: a name has 1 to 64 small letters, digits and single hyphens and is
-that of its folder; a description has 1 to 1024 characters; a body is best under 500 lines and 5000 tokens. The
-reference reader takes the first `---` behind the beginning for the end of the front matter, so none is within it.
+No secret value is in any of them. The format is that of agentskills.io/specification: a name has 1 to 64 small letters,
+digits and single hyphens and is also the name of the folder; a description has 1 to 1024 characters; a body should have
+less than 500 lines and 5000 tokens. The reference reader takes the first `---` after the beginning for the end of the
+front matter, so the front matter must not contain one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from hublet.core.values import dataclass
 
 LONGEST_NAME, LONGEST_DESCRIPTION = 64, 1024
 _BODY_LINES, _BODY_BYTES = 400, 14_000
-"""What a body's own texts may take: at four bytes a token and with the links well within the recommendation."""
+"""How many lines and bytes of instructions a body holds. At four bytes a token, and with links added, that stays well
+within the recommendation."""
 _MOST_LINKS = 40
 _OTHERS = re.compile(r"[^a-z0-9]+")
 _HEADINGS = {"rule": "Rules", "prompt": "Prompts"}
@@ -33,8 +35,8 @@ _HEADINGS = {"rule": "Rules", "prompt": "Prompts"}
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """An assistant's words. `place` is the slug of the organization whose variant it is, empty for the personal one;
-    `found` is None when the Hub could not load it."""
+    """An assistant's rules and prompts. `place` is the slug of the organization whose variant it is, empty for the
+    personal scope. `found` is None when the Hub could not load the assistant."""
 
     slug: Slug
     place: str
@@ -43,7 +45,7 @@ class Taught:
 
 
 def taught(slug: Slug, place: str, content: Content) -> Taught:
-    """The words of an assistant, with references in place of values."""
+    """The rules and prompts of an assistant, with references in place of secret values."""
     value = orjson.loads(render(content.template, {}, View(False, lambda url: url)))
     result = value.get("configResult") if isinstance(value, dict) else None
     config = result.get("config") if isinstance(result, dict) else None
@@ -67,8 +69,8 @@ def laid_out(assistants: Iterable[Taught]) -> dict[str, str]:
 
 
 def skill_name(slug: Slug, place: str = "", digits: int = 8) -> str:
-    """The name of an assistant's skill: `owner-package` where that can mean no other assistant, else with the beginning
-    of a hash behind it. So it never depends on which others there are."""
+    """The name of an assistant's skill: `owner-package` where no other assistant can have the same; else with the first
+    `digits` digits of a hash appended. So it does not depend on which other assistants there are."""
     words = [_OTHERS.sub("-", part.lower()).strip("-") for part in (slug.owner, slug.package, place) if part]
     plain = "-".join(word for word in words if word)
     same = not place and words == [slug.owner, slug.package]
@@ -81,7 +83,7 @@ def skill_name(slug: Slug, place: str = "", digits: int = 8) -> str:
 
 
 def _free(slug: Slug, place: str, taken: set[str]) -> str:
-    """A name that nobody has yet: another one's name can be chosen so that it ends like a hash."""
+    """A name that is not taken. A longer hash may be needed: somebody can choose a name that ends like a hash."""
     return next(name for digits in (8, 16, 24, 32, 48) if (name := skill_name(slug, place, digits)) not in taken)
 
 
@@ -90,7 +92,7 @@ def _free(slug: Slug, place: str, taken: set[str]) -> str:
 
 def _skill(one: Taught, name: str) -> dict[str, str]:
     """The files of one skill by their path in its folder."""
-    # Rules first: they hold for all that is done.
+    # Rules come first: they hold for everything that is done.
     found = sorted(one.found or (), key=lambda each: each.kind != "rule")
     inside, files = _divided(found)
     lines = [f"# {one.title}", "", f"The rules and prompts of the assistant {_who(one)}, written by `hublet export`."]
@@ -111,7 +113,7 @@ def _skill(one: Taught, name: str) -> dict[str, str]:
 
 
 def _section(each: Instruction) -> str:
-    """An instruction with its heading, its text to the letter, and an empty line behind it."""
+    """An instruction: heading, notes, its text unchanged, and an empty line."""
     notes = (one_line(each.description, 300), f"For {one_line(each.when, 300)}." if each.when else "")
     about = "".join(f"{note}\n\n" for note in notes if note)
     return f"### {_called(each)}\n\n{about}{each.text}\n"
@@ -126,7 +128,8 @@ def _called(each: Instruction) -> str:
 
 
 def _description(one: Taught, found: list[Instruction]) -> str:
-    """What the skill does and when to use it, with the names that tell: one line, fit for the front matter."""
+    """What the skill does and when to use it, with the names of its rules and prompts: one line for the front
+    matter."""
     parts = [
         f"Rules and prompts of the assistant {one.title} ({_who(one)}).",
         f"Use when the user asks for {one.title}, or for what these are about.",
@@ -135,7 +138,7 @@ def _description(one: Taught, found: list[Instruction]) -> str:
         if names := [_called(each).rstrip(".") for each in found if each.kind == kind][:40]:
             parts.append(f"{heading}: {', '.join(names)}.")
     text = re.sub("-{3,}", "--", one_line(" ".join(parts), LONGEST_DESCRIPTION))
-    # It is put into a model's own instructions, where tags are marks.
+    # It becomes a part of a model's instructions, where angle brackets could be taken for tags.
     return text.replace("<", "(").replace(">", ")")
 
 
@@ -148,7 +151,8 @@ class _File:
 
 
 def _divided(found: list[Instruction]) -> tuple[list[Instruction], list[_File]]:
-    """What the body holds itself, and the files of the rest: all of it while it fits, else half and links."""
+    """The instructions for the body, and files for the others. If all fit into the body there are no files; else the
+    body is filled by half, so that the links have room."""
     if _fits(found, 1):
         return found, []
     inside: list[Instruction] = []
@@ -157,7 +161,7 @@ def _divided(found: list[Instruction]) -> tuple[list[Instruction], list[_File]]:
             break
         inside.append(each)
     rest = found[len(inside) :]
-    # So large that there are never more links than a body takes: any two neighbours are larger than this together.
+    # Large enough that there are at most _MOST_LINKS files: two neighbouring files together are larger than `size`.
     size = max(_BODY_BYTES, 2 * sum(map(_size, rest)) // _MOST_LINKS)
     files = []
     for kind in _HEADINGS:
@@ -181,7 +185,7 @@ def _size(each: Instruction) -> int:
 
 
 def _packed(found: list[Instruction], size: int) -> Iterator[list[Instruction]]:
-    """In order, as many together as there is room for; one that is larger alone."""
+    """The instructions in order, in packs of at most `size` bytes. One that is larger gets a pack of its own."""
     pack: list[Instruction] = []
     taken = 0
     for each in found:

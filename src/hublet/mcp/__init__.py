@@ -1,1 +1,1 @@
-"""Offers what is cached to programs that speak the Model Context Protocol, over standard input and output."""
+"""The MCP server of `hublet mcp`: offers the cache over standard input and output, read-only."""

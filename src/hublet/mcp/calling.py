@@ -1,7 +1,8 @@
-"""The tools that are offered: what each is called with, what it answers with, and that it only reads.
+"""The tools that the MCP server offers: the arguments and the result of each. All of them only read.
 
-Input schemas are strict and checked before anything is asked; what does not fit is the protocol's own error. What can't
-be answered (no daemon, no such assistant) is a result that says so, for the model to read.
+Arguments are checked against the tool's strict schema before the daemon is asked; arguments that do not fit are a
+protocol error. A question that can't be answered (no daemon runs, there is no such assistant) is a tool result that
+says so, for the model to read.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ _STATUS = (
     "version", "state", "state_since", "hub", "logged_in", "started_at", "last_pass_at", "last_success_at", "failures",
     "running", "next_pass_in", "not_before", "lock", "requests", "secrets", "reason", "hint",
 )  # fmt: skip
-"""What `read_status` takes of the daemon's status: no path, no secret's name, no message of the Hub's."""
+"""The members of the daemon's status that `read_status` returns: no path, no name of a secret, no message of the
+Hub."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """One tool. `call` takes arguments that fit its schema, and raises HubletError."""
+    """One tool. `call` is given arguments that fit the tool's schema. It raises HubletError when there is no answer."""
 
     tool: Tool
     call: Callable[[Catalogue, Mapping[str, Any]], Awaitable[dict[str, Any]]]
@@ -101,7 +103,7 @@ async def _policy(catalogue: Catalogue, _: Mapping[str, Any]) -> dict[str, Any]:
 async def _status(catalogue: Catalogue, _: Mapping[str, Any]) -> dict[str, Any]:
     status = await catalogue.asked("/status")
     held = status.get("quarantine", ())
-    # Not more of what is held than its name: the difference quotes addresses and commands.
+    # Of what is in quarantine only the name is told: the differences quote addresses and commands.
     waiting = [{"what": one["what"], "since": one["since"]} for one in held if not one["what"].startswith("secret ")]
     return {name: status[name] for name in _STATUS if name in status} | {"quarantine": waiting}
 

@@ -1,7 +1,7 @@
-"""What the running daemon has, asked when it is wanted: its answers are the only source, and the store is never opened.
+"""Asks the running daemon for lists and contents of assistants. The store is never opened here.
 
-A content is kept for as long as its revision is listed, so that looking through all of them asks for each only once.
-Asking blocks, so it is done in threads, each with the time limit that the asker sets.
+The content of an assistant is kept for as long as its revision is listed, so that a search through all assistants asks
+for each content only once. Asking blocks, so it is done in threads; the `Ask` function sets the time limit.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from hublet.core.values import dataclass
 from hublet.mcp.naming import named, uri_of
 
 Ask = Callable[[str], Mapping[str, Any]]
-"""One GET of the daemon's admin door. Raises HubletError, NotRunning when there is no daemon."""
+"""A GET request to the daemon's admin socket, by its path. Raises HubletError; NotRunning when there is no daemon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A listed assistant. `revision` is that of its first place, which is what its address stands for."""
+    """A listed assistant. `places` are the scopes that list it, each with its revision. The assistant's URI stands for
+    the first place."""
 
     slug: str
     title: str
@@ -42,7 +43,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Every assistant by its slug, in the order of slugs, and the organizations in theirs."""
+    """Every assistant by its slug, sorted by slug; and the organizations in the Hub's order."""
 
     assistants: Mapping[str, Entry]
     organizations: tuple[Mapping[str, Any], ...]
@@ -50,7 +51,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One assistant with its content. `config` is None when the Hub could not load it."""
+    """An assistant with its content. `config` is None when the Hub could not load the assistant."""
 
     slug: str
     title: str
@@ -59,7 +60,7 @@ class Held:
     config: Mapping[str, Any] | None
 
     def to_yaml(self) -> str:
-        """Raises HubletError."""
+        """The config as YAML; a comment when there is none. Raises HubletError when it can't be written as YAML."""
         if self.config is None:
             return f"# The Hub could not load {self.uri}; the assistant's author has to mend it.\n"
         try:
@@ -73,18 +74,18 @@ class Held:
 
 
 class Catalogue:
-    """Asks, and keeps contents. Belongs to one event loop."""
+    """Asks the daemon and keeps contents. Belongs to one event loop."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._contents: dict[tuple[str, str | None, str], Held] = {}
 
     async def asked(self, path: str) -> Mapping[str, Any]:
-        """The daemon's answer. Raises HubletError."""
+        """The daemon's answer to a GET of `path`. Raises HubletError."""
         return await anyio.to_thread.run_sync(self._ask, path, abandon_on_cancel=True)
 
     async def listing(self) -> Listing:
-        """Raises HubletError."""
+        """What is cached now; contents of revisions that are no longer listed are dropped. Raises HubletError."""
         try:
             answer = await self.asked("/assistants")
         except AdminError as error:
@@ -103,7 +104,8 @@ class Catalogue:
         return Listing(entries, organizations)
 
     async def content(self, entry: Entry, organization: str | None = None) -> Held:
-        """An assistant's content in a place of its own, else in its first. Raises HubletError."""
+        """An assistant's content, as the organization has it; as the first place has it when the organization does not
+        list the assistant. Raises HubletError."""
         place = next((one for one in entry.places if one["organization"] == organization), entry.places[0])
         key = (entry.slug, place["organization"], place["revision"])
         if key not in self._contents:
@@ -113,16 +115,16 @@ class Catalogue:
                 held = Held(entry.slug, one["title"] or "", one["organization"], one["revision"], one["config"])
             except (KeyError, TypeError):
                 raise _unreadable() from None
-            # Of the revision that it has by now, which may be a later one than was listed.
+            # By now the assistant may have a later revision than the one that was listed.
             key = (entry.slug, held.organization, held.revision)
             self._contents[key] = held
         return self._contents[key]
 
     async def instructions(self, listing: Listing) -> Mapping[str, tuple[str, Instruction]]:
-        """(slug, instruction) of all assistants by name. Raises HubletError."""
+        """The rules and prompts of all assistants: (slug, instruction) by protocol name. Raises HubletError."""
         found = []
         for entry in listing.assistants.values():
-            with suppress(AdminError):  # withdrawn since it was listed
+            with suppress(AdminError):  # the assistant was withdrawn since it was listed
                 found.append((entry.slug, instructions((await self.content(entry)).config)))
         return named(found)
 

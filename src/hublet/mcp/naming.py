@@ -1,6 +1,6 @@
-"""What assistants and their instructions are called in the protocol, whatever the Hub's names hold.
+"""URIs of assistants, and names of their prompts and rules, in MCP; safe whatever characters the Hub's names have.
 
-hublet://OWNER/PACKAGE      an assistant; all but RFC 3986's unreserved characters are written as %XX
+hublet://OWNER/PACKAGE      an assistant; all but the unreserved characters (RFC 3986 section 2.3) are written as %XX
 OWNER/PACKAGE/NAME          one of its prompts or rules
 """
 
@@ -13,20 +13,20 @@ from hublet.core.instructions import Instruction, one_line
 
 SCHEME = "hublet://"
 TEMPLATE = "hublet://{owner}/{package}"
-"""RFC 6570, level 1: simple expansion escapes as `uri_of` does."""
+"""A template of RFC 6570, level 1, whose simple expansion escapes the same characters as `uri_of`."""
 
 _LONGEST_SLUG = 200
 _LONGEST_NAME = 80
 
 
 def uri_of(slug: str) -> str:
-    """The address of `owner/package`."""
+    """The URI of `owner/package`."""
     owner, _, package = slug.partition("/")
     return f"{SCHEME}{quote(owner, safe='', errors='replace')}/{quote(package, safe='', errors='replace')}"
 
 
 def slug_of(uri: str) -> str | None:
-    """The `owner/package` that an address stands for; None when it is not of that form."""
+    """The `owner/package` that a URI stands for; None when it is not of that form."""
     owner, separator, package = uri.removeprefix(SCHEME).partition("/")
     if not uri.startswith(SCHEME) or not (owner and separator and package) or "/" in package:
         return None
@@ -34,10 +34,11 @@ def slug_of(uri: str) -> str | None:
 
 
 def named(found: Iterable[tuple[str, Iterable[Instruction]]]) -> Mapping[str, tuple[str, Instruction]]:
-    """(slug, instruction) by the name that it has in the protocol, from each assistant's, in the order of names.
+    """The instructions of all assistants: (slug, instruction) by protocol name, assistants sorted by slug.
 
-    A name is one line without blanks. What has none is called by its place (`rule-3`), and where two would share one
-    the later one gets a number: so names stay while an assistant's instructions stay in their order.
+    A name is one line without blanks. An instruction that has no name is named by its position (`rule-3`). When two
+    would have the same name the later one gets a number. So names stay the same as long as the order of an
+    assistant's instructions does.
     """
     names: dict[str, tuple[str, Instruction]] = {}
     for slug, instructions in sorted(found, key=lambda item: item[0]):

@@ -1,7 +1,7 @@
-"""The protocol's side: assistants as resources, their instructions as prompts, and the tools, for one client.
+"""The handlers of the MCP server: assistants as resources, their instructions as prompts, and the tools.
 
-Every answer is made from what the daemon says at that moment. While none runs each request is an error with the
-sentence and what to do, and the next one tries again.
+Every answer is made from what the daemon says at that moment. While no daemon runs, each request is answered with an
+error that says so and what to do; the next request asks again.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ from hublet.mcp.schemas import misfit
 from hublet.mcp.telling import Telling
 
 YAML = "application/yaml"
-"""RFC 9512."""
+"""The media type of YAML (RFC 9512)."""
 PAGE = 100
+"""How many entries one page of a list has."""
 _CURSOR = "after:"
 _NOT_FOUND = -32002
-"""What a resource that is not there is told with up to 2025-11-25; from 2026-07-28 on it is an invalid parameter."""
+"""The error code for an unknown resource in protocol versions up to 2025-11-25. From 2026-07-28 on the code for invalid
+parameters is used."""
 _ABOUT = (
     "A person's Continue Hub assistants from hublet's local cache, also while the Hub is away. Everything is "
     "read-only, and references such as ${{ secrets.NAME }} stand in place of secret values."
@@ -42,7 +44,7 @@ T = TypeVar("T")
 
 
 class Offering:
-    """The handlers of one connection. `telling` is told who listens."""
+    """The handlers of one connection. `telling` sends its notifications."""
 
     def __init__(self, catalogue: Catalogue, telling: Telling) -> None:
         self._catalogue, self._telling = catalogue, telling
@@ -63,7 +65,7 @@ class Offering:
             on_call_tool=self._call_tool,
             on_completion=self._complete,
         )
-        # What would be told to a collector of traces, if the environment names one, has names of assistants in it.
+        # The library's middleware would send names of assistants to a collector of traces that the environment names.
         self.server.middleware.clear()
         self.server.add_notification_handler("notifications/initialized", types.NotificationParams, self._initialized)
 
@@ -180,7 +182,7 @@ class Offering:
     # Completion
 
     async def _complete(self, _: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
-        """Owners and packages of the resource template; nothing else can be completed."""
+        """Complete the owner or the package of the resource template; nothing else can be completed."""
         if not isinstance(params.ref, types.ResourceTemplateReference) or params.ref.uri != TEMPLATE:
             return types.CompleteResult(completion=types.Completion(values=[]))
         try:
@@ -200,8 +202,11 @@ class Offering:
 def _page(
     found: Sequence[T], name: Callable[[T], str], params: types.PaginatedRequestParams | None
 ) -> tuple[Sequence[T], str | None]:
-    """One page of what is sorted by name, and the cursor to the next one: the last name, so that what comes or goes
-    meanwhile moves nothing. Raises MCPError for a cursor that is none of ours."""
+    """One page of a sequence that is sorted by name, and the cursor of the next page (None after the last page).
+
+    The cursor holds the last name of the page, so entries that appear or vanish between two pages shift nothing. Raises
+    MCPError for a cursor that was not made here.
+    """
     cursor = params.cursor if params is not None else None
     if cursor is not None:
         if not cursor.startswith(_CURSOR):

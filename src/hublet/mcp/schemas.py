@@ -1,4 +1,4 @@
-"""How a tool is described and held to it: JSON Schema 2020-12 in a few words, and a sentence for what does not fit."""
+"""Short functions that write the JSON Schemas (2020-12) of tools, and the check of arguments against them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Schema = dict[str, Any]
 
 
 def fields(_optional: str = "", **properties: Schema) -> Schema:
-    """An object with these properties and no others; all are required but those named, apart from one another by
-    blanks."""
+    """An object with these properties and no others. All are required except those that `_optional` names, separated
+    by blanks."""
     required = [name for name in properties if name not in _optional.split()]
     schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     return {**schema, "required": required} if required else schema
@@ -30,18 +30,18 @@ def array(items: Schema) -> Schema:
 
 
 def nullable(schema: Schema) -> Schema:
-    """Or null. Not as a list of types, which some clients' models can't be given."""
+    """The schema, or null. Written as `anyOf`: some clients can't hand a list of types on to their models."""
     return {"anyOf": [schema, {"type": "null"}]}
 
 
 def number_of(description: str, least: int, usual: int, most: int | None = None) -> Schema:
-    """A whole number that need not be given."""
+    """An optional whole number; `usual` is its default."""
     bounds = {"minimum": least} | ({"maximum": most} if most is not None else {})
     return {"type": "integer", "description": description, "default": usual, **bounds}
 
 
 def reading_tool(name: str, title: str, description: str, takes: Schema, gives: Schema) -> Tool:
-    """A tool that only reads, of what is on this machine."""
+    """A tool that only reads, and only what is on this machine."""
     hints = ToolAnnotations(
         title=title, read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
     )
@@ -51,7 +51,7 @@ def reading_tool(name: str, title: str, description: str, takes: Schema, gives: 
 
 
 def misfit(tool: Tool, arguments: object) -> str:
-    """What of the arguments does not fit the tool's schema, in a sentence; empty when all does."""
+    """A sentence that says which of the arguments does not fit the tool's schema; empty when all do."""
     error = best_match(Draft202012Validator(tool.input_schema).iter_errors(arguments))
     if error is None:
         return ""
@@ -63,6 +63,6 @@ def misfit(tool: Tool, arguments: object) -> str:
     if error.validator == "required":
         missing = ", ".join(name for name in error.validator_value if name not in error.instance)
         return f"{tool.name} needs the argument {missing}"
-    # Never the value itself: it is the client's, and can be as long as it likes.
+    # The value itself is never quoted: it comes from the client and can be of any length.
     where = str(error.path[0]) if error.path else "what it is called with"
     return f"{tool.name}: {where} does not fit, it has to be of {error.validator} {error.validator_value}"

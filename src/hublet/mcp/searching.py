@@ -1,4 +1,4 @@
-"""Finding rules and prompts by words: pure, in the order of names, without any index."""
+"""Finding rules and prompts by words: a pure function that looks through all of them, without an index."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from hublet.core.instructions import Instruction, one_line
 
 _BEFORE, _LONGEST = 60, 240
-"""Characters of a text that an excerpt shows before the word that was found, and in all."""
+"""How many characters an excerpt shows before the word that was found, and in total."""
 
 
 def search(
     named: Mapping[str, tuple[str, Instruction]], query: str, kind: str | None = None, slug: str | None = None
 ) -> list[dict[str, str]]:
-    """Each instruction that holds every word of the query, in any case; only of a kind or an assistant if asked for."""
+    """The instructions that contain every word of the query, in upper or lower case. `kind` and `slug` narrow them to
+    rules or prompts, and to one assistant."""
     words = query.casefold().split()
     found = []
     for name, (owner, each) in named.items():
@@ -35,8 +36,8 @@ def search(
 
 
 def _excerpt(text: str, words: list[str]) -> str:
-    """The neighbourhood of the first word that is in the text, else its beginning. Case folding can move what it is at
-    by a few characters: it is only to be looked at."""
+    """The surroundings of the first word that is in the text; the text's beginning when none is. Case folding may move
+    the position by a few characters, which does not matter: the excerpt is only for reading."""
     places = [at for at in (text.casefold().find(word) for word in words) if at >= 0]
     first = max(0, min(places, default=0) - _BEFORE)
     return one_line(text[first : first + _LONGEST * 2], _LONGEST)

@@ -1,4 +1,4 @@
-"""One client over standard input and output, from its first message to the end of its input."""
+"""Serving one MCP client over standard input and output, until it closes its end."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hublet.mcp.offering import Offering
 from hublet.mcp.telling import Telling
 
 Follow = Callable[[Callable[[], None]], None]
-"""Calls what it is given whenever something happened, for ever. Blocks."""
+"""Blocks for ever; calls the function that it is given whenever an event has happened in the daemon."""
 
 
 async def serve(ask: Ask, follow: Follow) -> None:
-    """Serve until the client closes our input."""
+    """Serve until the client closes our standard input."""
     catalogue = Catalogue(ask)
     telling = Telling(catalogue)
     offering = Offering(catalogue, telling)
@@ -30,7 +30,7 @@ async def serve(ask: Ask, follow: Follow) -> None:
 
     async with stdio_server() as (incoming, outgoing), anyio.create_task_group() as tasks:
         tasks.start_soon(telling.run)
-        # A thread that nobody waits for: it may be in the middle of a wait for the daemon when the client goes.
+        # A daemon thread, which nobody joins: it may be waiting for an event when the client goes.
         threading.Thread(target=follow, args=(wake,), name="events", daemon=True).start()
         await offering.server.run(incoming, outgoing, offering.options())
         tasks.cancel_scope.cancel()

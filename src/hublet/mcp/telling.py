@@ -1,7 +1,7 @@
-"""Telling a client that something has changed, by looking again whenever the daemon says that anything happened.
+"""Notifying a client of changes: whenever the daemon reports an event, the lists are fetched again and compared.
 
-What is told follows from two looks compared, not from the events themselves: so it is the same after a restart of the
-daemon, after events that were missed, and for whatever else may come to change what is served.
+Notifications follow from the comparison, not from the events. So they are right after a restart of the daemon, after
+events that were missed, and for changes that have no event of their own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hublet.core.values import dataclass
 from hublet.mcp.catalogue import Catalogue
 
 _GATHERING = 0.2
-"""Seconds from a first event to the look, since a pass tells of everything at once."""
+"""Seconds to wait after a first event before looking, since a pass causes many events at once."""
 _MOST_SUBSCRIBED = 10_000
 
 log = logging.getLogger("hublet.mcp")
@@ -34,7 +34,8 @@ log = logging.getLogger("hublet.mcp")
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What lists held at one moment: each resource's revision, the rest of its entry, and every prompt's entry."""
+    """What the lists held at one moment: each resource's revision by its URI, the rest of its entry, and every
+    prompt."""
 
     revisions: Mapping[str, str] = field(default_factory=dict)
     entries: frozenset[tuple[object, ...]] = frozenset()
@@ -42,7 +43,8 @@ class Look:
 
 
 def differences(before: Look, after: Look) -> tuple[ServerEvent, ...]:
-    """What a client is told. A resource that is gone counts as changed: whoever reads it gets another answer."""
+    """The notifications for a client. A resource that is gone counts as changed, since reading it gives another
+    answer."""
     both = before.revisions.keys() | after.revisions.keys()
     changed = sorted(uri for uri in both if before.revisions.get(uri) != after.revisions.get(uri))
     found: list[ServerEvent] = [ResourceUpdated(uri) for uri in changed]
@@ -54,8 +56,11 @@ def differences(before: Look, after: Look) -> tuple[ServerEvent, ...]:
 
 
 class Telling:
-    """Belongs to one event loop. `session` is the client's that has shaken hands (up to 2025-11-25), which gets what it
-    subscribed to; later ones listen by a request of their own."""
+    """Belongs to one event loop.
+
+    `session` is set by a client of a protocol version up to 2025-11-25 after its handshake; it gets notifications of
+    the resources that it subscribed to. Clients of later versions listen by a request of their own (`listen`).
+    """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -66,7 +71,7 @@ class Telling:
         self.session: ServerSession | None = None
 
     def subscribe(self, uri: str) -> None:
-        """Raises OverflowError."""
+        """Raises OverflowError when the client has subscribed to too many resources."""
         if len(self._subscribed) >= _MOST_SUBSCRIBED and uri not in self._subscribed:
             raise OverflowError
         self._subscribed.add(uri)
@@ -75,11 +80,11 @@ class Telling:
         self._subscribed.discard(uri)
 
     def wake(self) -> None:
-        """Something may have changed."""
+        """Note that something may have changed."""
         self._news.set()
 
     async def run(self) -> None:
-        """Look and tell, until cancelled. While no daemon answers, what was last seen stands."""
+        """Look and notify until cancelled. While no daemon answers, the last lists that were seen count."""
         seen = await self._look() or Look()
         while True:
             await self._news.wait()
@@ -96,7 +101,7 @@ class Telling:
             listing = await self._catalogue.listing()
             prompts = await self._catalogue.instructions(listing)
         except HubletError:
-            return None  # each request says so itself
+            return None  # requests of the client are answered with this error
         places = (
             (one.uri, one.title, *(place["organization"] for place in one.places))
             for one in listing.assistants.values()

@@ -1,1 +1,1 @@
-"""The page of `hublet ui`: a process of its own that shows what the daemon knows, to one browser of the same user."""
+"""The web page of `hublet ui`: a separate process that shows what the daemon knows to one browser of the same user."""

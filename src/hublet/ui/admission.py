@@ -1,12 +1,13 @@
-"""Who gets to see the page: one browser, by a code that counts once and not for long.
+"""Who may see the page: one browser, which is admitted by a code that works once and for a short time.
 
-    the code     256 random bits, in the link's fragment: no request line and no Referer ever has it
-    the session  what the page's script gets for it, in two halves that count only together:
+    the code     256 random bits in the fragment of the link, which is never sent in a request line or a Referer
+    the session  what the page's script gets for the code, in two halves that are valid only together:
                  a cookie (HttpOnly, SameSite=Strict), which no script can read
                  a word that the script sends as a header, which no other site can send
 
-Two halves, since cookies do not know ports: a server at another port of this machine that the browser visits is sent
-the cookie too. The word is kept by the browser for this origin alone, which has the port in it.
+There are two halves because cookies are not separated by port (RFC 6265 section 8.5): a browser sends the cookie to a
+server on any other port of this machine too. The word is in the browser's storage for this origin alone, and the port
+is a part of an origin.
 """
 
 from __future__ import annotations
@@ -22,25 +23,25 @@ from hublet.core.messages import Head
 from hublet.core.values import dataclass
 
 CODE_LIFE = 300.0
-"""Seconds: time to copy a link, not to find it later."""
+"""Seconds for which the code works: long enough to copy a link, too short for somebody to find it later."""
 HEADER = "hublet-page"
 _AGAIN = "run `hublet ui` again"
 
 
 class NotAdmitted(HubletError):
-    """Why a code opens nothing."""
+    """The code is not accepted: it is wrong, used already or too old."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Both halves, in clear: for the one answer that tells them."""
+    """Both halves of the session in clear, for the one response that hands them out."""
 
     cookie: str = field(repr=False)
     word: str = field(repr=False)
 
 
 class Admission:
-    """Transitions: offered → taken (the code was used) | late (it was not, in its time). Times are `now`'s."""
+    """Transitions: offered → taken (the code was used) | late (it was not used in time). `now` gives seconds."""
 
     def __init__(self, port: int, now: Callable[[], float], *, life: float = CODE_LIFE) -> None:
         self.code = secrets.token_urlsafe(32)
@@ -51,11 +52,11 @@ class Admission:
 
     @property
     def late(self) -> bool:
-        """Whether nobody came, and nobody can come any more."""
+        """Whether the code was not used and no longer works."""
         return not self.taken and self._now() >= self._until
 
     def take(self, code: str) -> Session:
-        """Begin the session, once. Raises NotAdmitted."""
+        """Use the code and begin the session. Works once. Raises NotAdmitted."""
         if not compare_digest(_digest(code), _digest(self.code)):
             raise NotAdmitted("this link is not one of this page", hint=_AGAIN)
         if self.taken:
@@ -68,8 +69,8 @@ class Admission:
         return session
 
     def set_cookie(self, session: Session) -> str:
-        """The value of Set-Cookie (RFC 6265). Not `Secure`: this is http, to this machine itself. It ends with the
-        browser, and means nothing after this process has ended."""
+        """The value of Set-Cookie (RFC 6265). It is not `Secure`, since the page is served over http on this machine.
+        The browser drops it when it is closed, and it is worth nothing once this process has ended."""
         return f"{self.cookie_name}={session.cookie}; Path=/; HttpOnly; SameSite=Strict"
 
     def knows(self, head: Head) -> bool:
@@ -85,12 +86,12 @@ class Admission:
 
 
 def _digest(text: str) -> bytes:
-    """What is compared: of one length, whatever came."""
+    """The SHA-256 of a text: compared in its place, so that all lengths are equal."""
     return sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
 def _pairs(head: Head) -> list[tuple[str, str]]:
-    """The cookies of a request, by name."""
+    """The cookies of a request as (name, value)."""
     found = []
     for line in head.values("cookie"):
         for pair in line.split(";"):

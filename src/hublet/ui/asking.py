@@ -1,4 +1,4 @@
-"""How the page's process asks the daemon: over its admin socket, each question with a limit of time and of size."""
+"""The page's process as a client of the daemon's admin socket, on an event loop; with limits of time and size."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ _LINE = 64 * 1024
 
 
 class Daemon:
-    """The daemon behind an admin socket, there or not. Raises NotRunning when it can't be reached or breaks off, and
-    AdminError with its own sentence when it refuses."""
+    """The daemon behind an admin socket. Methods raise NotRunning when it can't be reached or breaks off the answer,
+    and AdminError with the daemon's own message when it refuses."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     async def call(self, method: str, target: str, value: object = None, *, patience: float = PATIENCE) -> Any:
-        """One question, one JSON object. `target` is quoted already; `patience` is for the whole answer, in seconds."""
+        """One request, answered by one JSON object. `target` is quoted already. `patience` is how many seconds the
+        whole answer may take."""
         try:
             async with asyncio.timeout(patience):
                 reader, writer, length = await self._ask(method, target, value)
@@ -39,7 +40,8 @@ class Daemon:
     async def lines(
         self, method: str, target: str, *, patience: float = _SILENCE
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """One question, an object for each line as it comes; `patience` is for each piece, in seconds."""
+        """One request, answered by JSON objects, one on each line, as they come. `patience` is how many seconds may
+        pass between two pieces."""
         try:
             async with asyncio.timeout(PATIENCE):
                 reader, writer, _ = await self._ask(method, target, None)
@@ -61,7 +63,8 @@ class Daemon:
     async def _ask(
         self, method: str, target: str, value: object
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, int | None]:
-        """The answer's body, still to be read, and its length (None: it comes in chunks)."""
+        """Send a request and read the head of a 200. The body is still to be read from the reader; its length is None
+        when it comes in chunks."""
         reader, writer = await asyncio.open_unix_connection(str(self.path), limit=_LINE)
         try:
             writer.write(request_of(method, target, value))

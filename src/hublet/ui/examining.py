@@ -1,8 +1,8 @@
-"""The checks of `hublet doctor` and what is in the audit log, for the page.
+"""The checks of `hublet doctor`, and the refusals of the audit log, for the page.
 
-The checks run as the command itself, in a child process: what they load is gone with it, one that hangs can be ended,
-and the page says word for word what the command says. Python's -P keeps the child from importing modules out of the
-current folder: `hublet ui` may have been started in one that holds somebody else's files.
+The checks are run by starting the command in a child process. So the modules that they load do not stay in memory, a
+check that hangs can be killed, and the page shows exactly what the command prints. Python's -P keeps the child from
+importing modules out of the current folder: `hublet ui` may have been started in one that holds somebody else's files.
 """
 
 from __future__ import annotations
@@ -23,18 +23,21 @@ from hublet.door.audit import AuditFile
 PATIENCE = 120.0
 MOST_REFUSALS = 200
 _FINDINGS_SAID = (0, 1)
-"""Exit codes of a `hublet doctor` that looked: fine, and not."""
+"""Exit codes of a `hublet doctor` that ran through: without problems, and with some."""
 
 
 class Doctor:
-    """`file` is the config that this page was started with, None where there is none. One examination at a time."""
+    """Runs one examination at a time. `file` is the config file that this page was started with, None for no file."""
 
     def __init__(self, file: Path | None, *, patience: float = PATIENCE) -> None:
         self._file, self._patience = file, patience
         self._one_at_a_time = asyncio.Lock()
 
     async def examine(self, *, sunset: bool) -> dict[str, Any]:
-        """What `hublet doctor --json` prints, or with `sunset` the other one. Raises HubletError."""
+        """What `hublet doctor --json` prints, or with `sunset` what `hublet doctor --sunset --json` prints.
+
+        Raises HubletError when it can't be run, does not end, or prints no JSON.
+        """
         words = (sys.executable, "-P", "-m", "hublet.cli.main", "doctor", "--json", *(["--sunset"] if sunset else []))
         environment = os.environ | ({"HUBLET_CONFIG": str(self._file)} if self._file is not None else {})
         async with self._one_at_a_time:
@@ -63,8 +66,8 @@ class Doctor:
 
 
 def refusals(path: Path) -> list[dict[str, Any]]:
-    """The newest refusals of the audit log, the last one first. Reads the whole log: not on an event loop. Raises
-    StoreError."""
+    """The newest refusals in the audit log, the last one first. Reads the whole log, so it must not be called on an
+    event loop. Raises StoreError."""
     found: list[dict[str, Any]] = []
     try:
         for line in AuditFile(path).read():

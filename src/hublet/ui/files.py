@@ -1,8 +1,8 @@
-"""The page's own files, read once: HTML, style and scripts as they lie in the package, nothing built.
+"""The files of the page, read once: HTML, style sheet and scripts, as they are in the package. There is no build step.
 
-The policy is the page's whole list of what a browser may do for it: our own scripts and style sheet, requests to this
-server. No inline script, no frame around it, no form, no text that becomes markup (Trusted Types; the scripts have no
-policy to make any).
+The Content-Security-Policy lists everything that a browser may do for the page: load its own scripts and style sheet,
+and send requests to this server. It forbids inline scripts, frames around the page, forms, and turning text into markup
+(Trusted Types: the scripts have no policy that could make any).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FIRST = "index.html"
 
 
 def read_files() -> dict[str, Response]:
-    """Every file by its path; the first is `/`."""
+    """The response for each file, by path; index.html is `/`."""
     found: dict[str, Response] = {}
     for file in files("hublet.ui").joinpath("static").iterdir():
         type_ = _TYPES.get(f".{file.name.rpartition('.')[2]}")

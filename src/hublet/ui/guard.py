@@ -1,8 +1,8 @@
-"""Refusals before routing: what the page itself never sends, but other sites, proxies and tunnels do.
+"""Refuses requests before routing: those that the page itself never sends, but other sites, proxies and tunnels do.
 
-The rules of the API's door that are not against browsers hold here too. Beyond them a browser says who asks: `Origin`
-(the Fetch standard, section 3.2) and `Sec-Fetch-Site` (Fetch Metadata Request Headers, section 2.4). Only the empty
-page may be opened from elsewhere, by a person who follows a link: it has nothing in it.
+The rules of the API's guard hold here too, except those against browsers. In addition a browser tells who asks, by
+`Origin` (the Fetch standard, section 3.2) and `Sec-Fetch-Site` (Fetch Metadata Request Headers, section 2.4). Only `/`
+may be opened from another site, by a person who follows a link: that page is empty until it is admitted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ _ELSEWHERE = "only the page itself is answered"
 
 
 def refusal(head: Head, hosts: frozenset[str]) -> Refused | None:
-    """The first rule that refuses a head, None when all let it pass. `hosts` is `door.guard.hosts_of` the port."""
+    """The first rule that refuses a request; None when none does. `hosts` is what `door.guard.hosts_of` gives for the
+    port."""
     refused = guard.refusal(head, hosts, browsers=True)
     if refused is not None:
         return refused
@@ -32,7 +33,7 @@ def refusal(head: Head, hosts: frozenset[str]) -> Refused | None:
 
 
 def _is_ours(head: Head) -> bool:
-    """Exactly our own Origin, which a browser says of every POST; or none, of a GET."""
+    """Whether Origin is exactly our own. A GET may have none; a browser sends one with every POST."""
     origins = head.values("origin")
     if not origins:
         return head.method in _READING
@@ -40,7 +41,8 @@ def _is_ours(head: Head) -> bool:
 
 
 def _is_from_here(head: Head) -> bool:
-    """What a browser says of where a request comes from; older ones say nothing."""
+    """Whether Sec-Fetch-Site says that the request comes from the page itself, or that a person opens `/` by a link.
+    Old browsers send no such header, which is accepted."""
     site = head.values("sec-fetch-site")
     if site in ([], ["same-origin"]):
         return True

@@ -1,7 +1,8 @@
-"""Opening the browser without telling anybody the code on the way.
+"""Opening the browser without giving the code away.
 
-A browser is started with what it is to open among its arguments, which every user of the machine can read. So it gets
-the name of a file (0600, in the runtime directory, which only we can enter), and the file leads to the page.
+A browser is started with the address as an argument, and every user of the machine can read the arguments of a process.
+So the browser is given the name of a file instead (mode 0600, in the runtime directory, which only we can enter). The
+file redirects to the page.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ _DOOR = """\
 
 
 class Doorway:
-    """The file. Transitions: (made) → write → remove; what a killed process leaves leads nowhere."""
+    """The file that redirects to the page. Transitions: (made) → write → remove. One that a killed process leaves
+    behind is harmless: its code works no more."""
 
     def __init__(self, runtime: Path, port: int) -> None:
         self.path = runtime / f"ui-{port}.html"
 
     def write(self, url: str) -> None:
-        """Raises OSError."""
+        """Write the file. Raises OSError."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.unlink(missing_ok=True)  # of a killed one that had this port
+        self.path.unlink(missing_ok=True)  # left by a killed process that had the same port
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(self.path, flags, 0o600), "w", encoding="utf-8") as file:
             file.write(_DOOR.format(url=html.escape(url)))
@@ -42,12 +44,13 @@ class Doorway:
 
 
 def has_screen(environment: Mapping[str, str]) -> bool:
-    """Whether a browser could be shown here: one of a terminal would take the terminal."""
+    """Whether there is a screen for a browser. A browser in text mode would take over the terminal."""
     return sys.platform == "darwin" or any(environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def open_browser(path: Path) -> bool:
-    """Have the person's browser open a file; whether one was found. May block: not on an event loop."""
+    """Have the user's browser open a file; False when no browser was found. May block, so it must not be called on an
+    event loop."""
     try:
         return webbrowser.open(path.as_uri())
     except webbrowser.Error:

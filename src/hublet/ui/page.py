@@ -1,9 +1,9 @@
-"""The application behind the page's port: admits, then hands out files, hands on questions and streams events.
+"""The application behind the page's port: admits requests, serves the files, passes questions on and streams events.
 
-GET  /, /*.js ...    the page's files: no session is needed, nothing is in them
-POST /session        the code of the link for a session
-GET  /api/...        what may be asked (routes.py), and what is put together here
-POST /api/...        what may be changed
+GET  /, /*.js ...    the page's files; no session is needed, since they hold no data
+POST /session        exchanges the code of the link for a session
+GET  /api/...        questions to the daemon (routes.py), and a few that are answered here
+POST /api/...        changes
 """
 
 from __future__ import annotations
@@ -35,17 +35,20 @@ from hublet.ui.trimming import trimmed
 log = logging.getLogger("hublet.ui")
 
 MOST_STREAMS = 4
-"""A browser opens six connections to one server: the others are for questions."""
+"""Event streams at a time. A browser opens six connections to one server; the others are needed for questions."""
 _PASS_PATIENCE = 900.0
 _OURS = (Verdict.SAME_USER, Verdict.CONTAINER, Verdict.UNKNOWN_CGROUP)
-"""A browser from Flatpak or Snap is in a container of its own, and has the link all the same."""
+"""Who may connect. A browser from Flatpak or Snap runs in a container of its own; it has the link all the same."""
 
 _FILE, _BEGIN, _API = "file", "session", "api"
 
 
 class Page:
-    """Belongs to one event loop. `peers` is None where the kernel does not tell who connects. `taken` is called when
-    the code was used, `changed` with the number of pages that are open whenever that is another."""
+    """Belongs to one event loop.
+
+    `peers` is None where the kernel can't tell who connects. `taken` is called when the code is used. `changed` is
+    called with the number of open pages whenever that number changes.
+    """
 
     def __init__(
         self,
@@ -83,7 +86,8 @@ class Page:
         return Admitted(_API)
 
     def _is_same_user(self, connection: Connection) -> bool:
-        """Asked of the kernel once for each connection: the owner of a connected socket does not change."""
+        """Whether the same user connects. The kernel is asked once for each connection: the owner of a connected socket
+        does not change."""
         if self._peers is None:
             return True
         if not isinstance(connection.scratch, Verdict):
@@ -165,7 +169,7 @@ class Page:
         return found
 
     async def _sync(self) -> dict[str, Any]:
-        """A pass now; its summary. What it meets on the way is told as events."""
+        """Make a pass now; its summary. Progress on the way reaches the page as events."""
         async with aclosing(self._daemon.lines("POST", "/sync", patience=_PASS_PATIENCE)) as lines:
             async for line in lines:
                 if isinstance(line.get("summary"), dict):
@@ -173,6 +177,6 @@ class Page:
         raise AdminError("the pass was ended", hint="see the daemon's log")
 
     def end(self, message: str) -> None:
-        """Tell every open page that this is the end."""
+        """Tell every open page that this process ends."""
         for stream in tuple(self._streams):
             stream.end(message)

@@ -1,7 +1,7 @@
-"""What the page may ask of the daemon, and nothing else: a row a route.
+"""The requests that the page may make of the daemon: a table with one row for each.
 
-No row reveals a secret value, a key, a token, a bundle or an export, or destroys anything. A request that has no row
-is not found; a body hands on only the words that its row names.
+No row reveals a secret value, a key, a token, a bundle or an export, and none destroys anything. A request without a
+row is answered with 404. Of a body only the members that its row names are passed on.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from hublet.core.messages import Malformed
 from hublet.core.values import dataclass
 
 ANY = "*"
-"""Stands for one segment of a path that is a name."""
+"""Stands for one segment of a path that may be any name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path` is below `/api`; `target` is the admin door's, with `{}` for each name of the path or of `fills`, words of
-    the body that go there. `takes` are the words of the body that are handed on."""
+    """A row. `method` and `path` (below `/api`) are the page's request; `admin` and `target` are the method and path of
+    the request to the daemon.
+
+    `target` has a `{}` for each `ANY` of the path, then for each of `fills`: members of the body whose values go into
+    the path. `takes` names the members of the body that are passed on. `patience` is in seconds.
+    """
 
     method: str
     path: tuple[str, ...]
@@ -38,7 +42,7 @@ class Route:
         )
 
     def question(self, path: tuple[str, ...], body: bytes) -> tuple[str, dict[str, object] | None]:
-        """The target and the body for the admin door. Raises Malformed."""
+        """The target and the body of the request to the daemon. Raises Malformed."""
         names = [given for mine, given in zip(self.path, path, strict=True) if mine == ANY]
         if self.method == "GET":
             return self.target.format(*(quote(name, safe="") for name in names)), None
@@ -67,7 +71,7 @@ def route_of(method: str, path: tuple[str, ...]) -> Route | None:
 
 
 def words_of(body: bytes, names: tuple[str, ...]) -> dict[str, object]:
-    """The words of a body, each a text; all of `names` and no other. Raises Malformed."""
+    """The members of a body, all strings: exactly those of `names`. Raises Malformed."""
     try:
         value = orjson.loads(body) if body else {}
     except orjson.JSONDecodeError:

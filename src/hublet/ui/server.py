@@ -1,8 +1,8 @@
-"""The life of the page's process: listens on a free port, ends when nobody has looked for a while.
+"""The life of the page's process: it listens on a free port, and ends when no page has been open for a while.
 
-start   bind a port of 127.0.0.1 and ::1, make the one code
-run     until Ctrl-C or SIGTERM, or `idle` seconds without an open page, or when nobody came with the code in its time
-end     tell the open pages, answer what is in work
+start   bind one free port on 127.0.0.1 and ::1, and make the code
+run     until Ctrl-C or SIGTERM, or `idle` seconds without an open page, or when the code was not used in time
+end     tell the open pages, and finish the requests in progress
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ class Server:
         self.port = 0
         self.admission: Admission | None = None
         self.on_taken: list[Callable[[], None]] = []
-        """Called when the code was used."""
+        """Called when the code is used."""
 
     @property
     def url(self) -> str:
-        """The link, with the code: a secret until it is used."""
+        """The link with the code in it: a secret until it is used."""
         assert self.admission is not None
         return f"http://localhost:{self.port}/#{self.admission.code}"
 
     async def start(self) -> None:
-        """Listen. Raises PortTaken where no port is free on both addresses."""
+        """Begin to listen. Raises PortTaken when no port is free on both addresses."""
         loop = asyncio.get_running_loop()
         self._ending = loop.create_future()
-        for number in _SIGNALS:  # from before the link is known: by themselves they would end the process at once
+        for number in _SIGNALS:  # before anybody knows the link: by default these signals would kill the process
             loop.add_signal_handler(number, self._end, ASKED)
         sockets = bind_loopback(0)
         self.port = sockets[0].getsockname()[1]
@@ -71,7 +71,7 @@ class Server:
         self._timer = loop.call_later(min(self._code_life, self._idle), self._unused)
 
     async def run(self) -> str:
-        """Until the end, and why it came: UNUSED, NOBODY or ASKED."""
+        """Serve until the end. Returns why it came: UNUSED, NOBODY or ASKED."""
         assert self._ending is not None
         assert self._page is not None
         try:
@@ -97,10 +97,10 @@ class Server:
     def _taken(self) -> None:
         for listener in self.on_taken:
             listener()
-        self._looked_at(0)  # the page is there, and is about to open its stream
+        self._looked_at(0)  # the page is loaded, and is about to open its stream of events
 
     def _looked_at(self, pages: int) -> None:
-        """A page was opened or closed: time runs while none is open."""
+        """Note how many pages are open. While none is, the idle time runs."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None if pages else asyncio.get_running_loop().call_later(self._idle, self._unused)

@@ -1,11 +1,11 @@
-"""What happens, handed on to the page as server-sent events (the HTML standard, section 9.2).
+"""The daemon's events, passed on to the page as server-sent events (the HTML standard, section 9.2).
 
-    up         the daemon is reached (again)
-    down       it is not: data has `message` and `hint`
+    up         the daemon is reached, or reached again
+    down       the daemon can't be reached: the data has `message` and `hint`
     happened   one of the daemon's own events (serve/events.py)
-    ended      the page's own process ends: data has `message`
+    ended      the page's own process ends: the data has `message`
 
-A stream outlives the daemon: it asks again until it is back, and goes on behind the last event that it has told.
+A stream outlives the daemon: it tries again until the daemon is back, and continues after the last event that it sent.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from hublet.ui.asking import Daemon
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between two tries to reach a daemon that is not there; the last of them from then on."""
 _MOST_WAITING = 512
-"""Of a page that takes nothing the oldest are dropped: it asks for the state anew at whatever comes."""
+"""Events that wait for a page that reads none. Of more the oldest are dropped, which is harmless: the page fetches the
+whole state at whatever event comes."""
 _FIRST = 0
-"""Behind this id is all that the daemon keeps."""
+"""Asking for events after this id gives all that the daemon keeps."""
 
 
 class Stream(AsyncIterator[bytes]):
-    """A streamed body. Transitions: open → ended (nothing more comes, what waits still goes out) → closed."""
+    """A streamed body. Transitions: open → ended (no new events; those that wait are still sent) → closed."""
 
     def __init__(self, daemon: Daemon, closed: Callable[[Stream], None]) -> None:
         self._daemon, self._closed = daemon, closed
@@ -52,7 +53,7 @@ class Stream(AsyncIterator[bytes]):
         return self._waiting.popleft()
 
     def end(self, message: str) -> None:
-        """Say that the page's process ends, and no more."""
+        """Send `ended` as the last event."""
         self._task.cancel()
         self._say("ended", {"message": message})
         self._ended = True
@@ -63,7 +64,7 @@ class Stream(AsyncIterator[bytes]):
         await asyncio.gather(self._task, return_exceptions=True)
         self._closed(self)
 
-    # Within
+    # The daemon's events
 
     def _say(self, kind: str, value: dict[str, Any]) -> None:
         self._put(b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(value)))
@@ -76,14 +77,14 @@ class Stream(AsyncIterator[bytes]):
         while True:
             problem = await self._listen()
             if self._tries and not self._down:
-                # Told at the second try: a daemon that is restarted with its socket held is not missed by anybody.
+                # Only at the second try: a restart is not worth a message when the service manager holds the socket.
                 self._down = True
                 self._say("down", problem)
             await asyncio.sleep(PAUSES[min(self._tries, len(PAUSES) - 1)])
             self._tries += 1
 
     async def _listen(self) -> dict[str, str]:
-        """Hand on what happens for as long as the daemon tells it; why it does not any more."""
+        """Pass events on until the daemon ends the stream or can't be reached. Returns the reason, for `down`."""
         try:
             async with aclosing(self._daemon.lines("GET", f"/events/{self._last}")) as lines:
                 async for line in lines:
@@ -93,7 +94,7 @@ class Stream(AsyncIterator[bytes]):
         return {"message": "the daemon has ended", "hint": ""}
 
     def _hear(self, line: dict[str, Any]) -> None:
-        """A line of the daemon's: the id to go on from, which comes first; an event; or a mere sign of life."""
+        """Take a line from the daemon: the last event's id, which comes first; an event; or `{}`, a sign of life."""
         self._tries, self._down = 0, False
         if "last" in line:
             self._say("up", {})

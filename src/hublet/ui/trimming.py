@@ -1,4 +1,4 @@
-"""What goes to the page is bounded, whatever the Hub once said: it is for reading, not for keeping."""
+"""Limits the length of what is sent to the page, since the Hub's texts can be of any length."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 LONGEST_TEXT = 2000
 LONGEST_LIST = 5000
 CUT = "cut"
-"""The key by which an answer says that something was left out."""
+"""The member of an answer that says that something was left out."""
 
 
 def trimmed(value: dict[str, Any]) -> dict[str, Any]:
-    """The same value with long texts and lists cut short, and `cut` true if any was."""
+    """The value with long texts and lists cut short. It has `cut: true` if any was."""
     cut: list[bool] = []
     found = _trimmed(value, cut)
     assert isinstance(found, dict)
