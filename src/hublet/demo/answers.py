@@ -1,4 +1,5 @@
-"""The Hub's operations: from a request that is let in to its answer. Letting in, faults and counting are in `hub`."""
+"""The Hub's operations: the answer to a request that is authorized. Authorization, faults and counting are in
+hub.py."""
 
 from __future__ import annotations
 
@@ -22,11 +23,11 @@ Json = Any
 
 
 class Answers:
-    """The state that answers are made of, and the operations on it. Not thread-safe by itself.
+    """The state of the Hub and the operations on it. Not thread-safe by itself.
 
-    `keys` maps each accepted bearer to the organization it is bound to, or None. `tokens` is what the model proxy says,
-    a token every `token_pace` seconds. `public_url` is the origin of icon URLs. Without `account_exists` everything
-    is 404 `User not found`, as a new account gets it for a while.
+    `keys` maps each accepted bearer to the organization that it is bound to, or None. The model proxy answers with
+    `tokens`, one every `token_pace` seconds. `public_url` is the origin of icon URLs. When `account_exists` is false
+    every answer is 404 `User not found`, as a new account gets it for a while.
     """
 
     def __init__(self, world: World, clock: Callable[[], float]) -> None:
@@ -44,7 +45,7 @@ class Answers:
         self._signer = Presigner(self.now)
 
     def now(self) -> float:
-        """The Hub's own idea of the time."""
+        """The time by the Hub's own clock, in seconds."""
         return self.clock() + self.clock_skew
 
     def answer(self, method: str, target: str, bearer: str, body: bytes) -> Reply:
@@ -148,8 +149,8 @@ class Answers:
         return message(404, "Not found") if picture is None else Reply(200, (("Content-Type", "image/png"),), picture)
 
     def _sync_secrets(self, body: bytes) -> Reply:
-        """Results aligned with `fqsns`, each echoing its own; the organization by id, else by slug. Whatever the
-        Content-Type says, the body is JSON."""
+        """One result for each of `fqsns`, in the same order, each with its `fqsn` repeated. The organization is found
+        by id, else by slug. The body is read as JSON whatever the Content-Type says."""
         asked = _object(body)
         if asked is None or not isinstance(asked.get("fqsns"), list):
             return message(400, "Invalid request body")
@@ -181,7 +182,7 @@ class Answers:
         return json_reply(200, {"accessToken": access, "refreshToken": fresh, "user": user})
 
     def _chat(self, body: bytes) -> Reply:
-        """OpenAI's shape: one object, or server-sent events, a token each."""
+        """A chat completion in OpenAI's format: one object, or server-sent events with one token each."""
         asked = _object(body)
         if asked is None or not isinstance(asked.get("messages"), list):
             return json_reply(400, {"error": {"message": "messages is required", "type": "invalid_request_error"}})
@@ -214,7 +215,7 @@ def _base64(data: bytes) -> str:
 
 
 def _zipped(package: str, text: str) -> Reply:
-    """A package as a zip of one markdown file, the same bytes every time."""
+    """A package as a zip archive of one markdown file; the same bytes every time."""
     content = text if text.startswith("---") else f"---\nname: {package}\n---\n{text}"
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -236,7 +236,7 @@ def _big_rulebook() -> str:
 
 
 def chat(name: str, llm_url: str) -> str:
-    """An assistant with one model, of the OpenAI kind, at `llm_url`."""
+    """An assistant with one model, at `llm_url`, which speaks OpenAI's API."""
     return f"""\
 name: {name}
 version: 1.0.0
@@ -252,7 +252,7 @@ models:
 
 
 def personal(llm_url: str) -> dict[str, str]:
-    """Slug to source, in the order of the personal list."""
+    """The YAML texts by slug, in the order of the personal list."""
     return {
         "dana/local-chat": chat("Local Chat", llm_url),
         "dana/night-owl": _NIGHT_OWL,

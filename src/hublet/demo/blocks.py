@@ -1,4 +1,4 @@
-"""The sample world's blocks: packages which assistants use, by version (the last one is `latest`)."""
+"""The sample world's blocks: packages that assistants use, by slug and version. The last version is `latest`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sample world: what a pretend Hub knows. Mutable; the Hub changes it under its lock."""
+"""The sample world: everything that a pretend Hub knows. It is mutable; the Hub changes it under its lock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ USER_SECRETS: dict[str, str] = {
     "UNICODE_TOKEN": "canary-user-schlüssel-鍵-🔑",
     "PIN": "9#k4",
 }
-"""Dana's own secrets: the Hub gives their values in clear. `PIN` is short on purpose."""
+"""Dana's own secrets, whose values the Hub serves in clear. `PIN` is short on purpose."""
 
 ORGANIZATION_SECRETS: dict[str, dict[str, str]] = {
     ACME: {
@@ -45,7 +45,7 @@ ORGANIZATION_SECRETS: dict[str, dict[str, str]] = {
     },
     INITECH: {"INITECH_AZURE_KEY": "canary-initech-azure-0f4e6b92"},
 }
-"""The organizations' secrets: their values never leave the Hub. Acme's ANTHROPIC_API_KEY hides Dana's in its scope."""
+"""The organizations' secrets, whose values never leave the Hub. In Acme's scope its ANTHROPIC_API_KEY hides Dana's."""
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Organization:
 
 @dataclass
 class World:
-    """`sources` are assistants by slug; a roster says which of them a list names, and in what order."""
+    """`sources` are the YAML texts of assistants by slug; a roster says which of them a list names, in which order."""
 
     user: str
     organizations: dict[str, Organization]
@@ -81,20 +81,21 @@ class World:
     credits: dict[str, object] = field(default_factory=dict)
 
     def organization(self, scope_id: str | None, slug: str | None = None) -> Organization | None:
-        """By id, which wins, or by slug; None for the personal scope and for an organization the user isn't in."""
+        """An organization by id, else by slug; None for the personal scope and for an organization the user is not
+        in."""
         if scope_id is not None:
             return self.organizations.get(scope_id)
         return next((each for each in self.organizations.values() if each.slug == slug), None)
 
     def visible(self, slug: str) -> bool:
-        """Whether the user may see the assistant at all: their own, Continue's, or an organization's they are in."""
+        """Whether the user may see an assistant: it is their own, Continue's, or one of their organizations'."""
         owner = slug.partition("/")[0]
         owners = {self.user, "continuedev", *(each.slug for each in self.organizations.values())}
         rosters = (self.roster, *(each.roster for each in self.organizations.values()))
         return slug in self.sources and (owner in owners or any(slug in roster for roster in rosters))
 
     def block(self, slug: str, version: str | None = None) -> str | None:
-        """A package's text at a version (`latest` and None: the newest), or an assistant's; None when there is none."""
+        """The text of a package or an assistant; None when there is none. `latest` and None mean the newest version."""
         versions = self.blocks.get(slug)
         if versions is None:
             return self.sources.get(slug) if version in (None, "latest") else None
@@ -102,7 +103,7 @@ class World:
 
 
 def sample_world(llm_url: str | None = None) -> World:
-    """A new world, the same every time. `llm_url` is where the two chat assistants find their model."""
+    """A new world, the same every time. `llm_url` is the address of the model of the two chat assistants."""
     url = llm_url or DEFAULT_LLM_URL
     mine, theirs = assistants.personal(url), team.acme(url)
     return World(

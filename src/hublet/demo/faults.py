@@ -1,11 +1,12 @@
-"""What can go wrong between a client and a Hub, as values to switch on with `Hub.inject`.
+"""What can go wrong between a client and a Hub: faults as values, which `Hub.inject` switches on.
 
     instead of the Hub   Status, Html, ErrorPage, RedirectTo, RedirectWithin, Reset, Disconnect
     a bad body           Empty, NullBody, EmptyList, Twice, WrongShape, NotUtf8, LoneSurrogate, NaN, DuplicateKeys,
                          DeepNesting, HugeBody, GzipBomb
     on the wire          Hang, SlowDrip, Truncated, WrongLength (and Reset, Disconnect)
 
-The first two are pure functions of the good answer; those of the wire mark the answer and the server carries them out.
+Faults that change an answer are pure functions of the good answer. Faults of the wire only mark the answer with
+themselves; the server carries them out.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _HTML = (("Content-Type", "text/html; charset=utf-8"),)
 
 
 class Instead(Fault):
-    """One that answers where the Hub would have."""
+    """A fault that answers in the Hub's place."""
 
     reaches_hub: ClassVar[bool] = False
 
@@ -37,7 +38,7 @@ class Instead(Fault):
 
 
 class Rewrite(Fault):
-    """One that changes the JSON of a 200; any other answer stays as it is."""
+    """A fault that changes the JSON of a 200. Any other answer stays as it is."""
 
     @abstractmethod
     def rewrite(self, good: Reply) -> Reply: ...
@@ -94,7 +95,7 @@ class RedirectTo(Instead):
 
 @dataclass(frozen=True)
 class RedirectWithin(Fault):
-    """A redirect to the same target below `/moved`, where the Hub answers as ever."""
+    """A redirect to the same target below `/moved`, where the Hub answers as usual."""
 
     code: int = 307
     reaches_hub: ClassVar[bool] = False
@@ -121,7 +122,7 @@ class NullBody(Fault):
 
 @dataclass(frozen=True)
 class EmptyList(Rewrite):
-    """Every list of the answer's top level without its members; an answer with none is `[]`."""
+    """Every list at the top level of the answer is emptied. An answer without such a list becomes `[]`."""
 
     def rewrite(self, good: Reply) -> Reply:
         value = good.json()
@@ -132,7 +133,7 @@ class EmptyList(Rewrite):
 
 @dataclass(frozen=True)
 class Twice(Rewrite):
-    """Every list of the answer's top level names its first member once more at its end."""
+    """Every list at the top level of the answer repeats its first member at its end."""
 
     def rewrite(self, good: Reply) -> Reply:
         value = good.json()
@@ -180,7 +181,8 @@ class NotUtf8(Rewrite):
 
 @dataclass(frozen=True)
 class LoneSurrogate(Rewrite):
-    """An extra string with half a character: an escape that JSON's grammar allows and no UTF-8 can hold."""
+    """An extra string with a lone surrogate: JSON's grammar allows the escape (RFC 8259 section 8.2), UTF-8 can't
+    encode it."""
 
     def rewrite(self, good: Reply) -> Reply:
         return good.with_body(_with_extra(good.read(), b'"\\ud83d"'))
@@ -188,7 +190,7 @@ class LoneSurrogate(Rewrite):
 
 @dataclass(frozen=True)
 class NaN(Rewrite):
-    """An extra NaN, which JSON does not have; or Infinity, which it does not have either."""
+    """An extra value NaN or Infinity, neither of which is JSON."""
 
     word: bytes = b"NaN"
 
@@ -207,7 +209,7 @@ class DeepNesting(Rewrite):
 
 
 def _with_extra(body: bytes, raw: bytes) -> bytes:
-    """The body with `"extra": raw` first in its first object; an array of it where there is no object."""
+    """The body with `"extra": raw` as the first member of its first object; `[raw]` when there is no object."""
     start = body.find(b"{") + 1
     if not start:
         return b"[" + raw + b"]"
@@ -217,7 +219,7 @@ def _with_extra(body: bytes, raw: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class DuplicateKeys(Rewrite):
-    """Every object says its first key once more at its end, with null."""
+    """Every object repeats its first key at its end, with the value null."""
 
     def rewrite(self, good: Reply) -> Reply:
         return good.with_body(_doubled(good.json()).encode())
@@ -234,7 +236,8 @@ def _doubled(value: Any) -> str:
 
 @dataclass(frozen=True)
 class HugeBody(Fault):
-    """The good JSON after so many blanks that the body has `size` bytes; `declared` tells it in Content-Length."""
+    """The good JSON, preceded by as many blanks as make the body `size` bytes long. With `declared` Content-Length says
+    so; else the body comes in chunks."""
 
     size: int = 64 * 1024 * 1024
     declared: bool = True
@@ -258,8 +261,8 @@ class _Padded:
 
 @dataclass(frozen=True)
 class GzipBomb(Fault):
-    """The good JSON after `size` blanks, gzipped: less than a two-hundredth of that on the wire. With more `layers`
-    what is gzipped is gzipped again: of two only a few kilobytes are left."""
+    """The good JSON after `size` blanks, gzipped to less than 1/200 of that. With more `layers` the result is gzipped
+    again: with two of them a few kilobytes are left."""
 
     size: int = 256 * 1024 * 1024
     layers: int = 1
@@ -279,7 +282,7 @@ def _bomb(body: bytes, size: int, layers: int) -> bytes:
 
 
 class WireFault(Fault):
-    """One that the server carries out."""
+    """A fault that the server carries out."""
 
     def apply(self, good: Reply) -> Reply:
         return replace(good, fault=self)
@@ -287,14 +290,14 @@ class WireFault(Fault):
 
 @dataclass(frozen=True)
 class Hang(WireFault):
-    """No byte ever comes, or none of the body after the head, until the client goes or the server stops."""
+    """No byte comes until the client goes or the server stops; with `after_head` the head comes, but no body."""
 
     after_head: bool = False
 
 
 @dataclass(frozen=True)
 class SlowDrip(WireFault):
-    """The body comes byte by byte; with `head` the whole answer does."""
+    """The body comes byte by byte; with `head` the head does too."""
 
     bytes_per_second: float = 10.0
     head: bool = False
@@ -302,7 +305,7 @@ class SlowDrip(WireFault):
 
 @dataclass(frozen=True)
 class Truncated(WireFault):
-    """Content-Length is true, but only `sent` of the body comes before the connection is closed."""
+    """Content-Length is right, but the connection is closed after the fraction `sent` of the body."""
 
     sent: float = 0.5
 
@@ -316,13 +319,13 @@ class WrongLength(WireFault):
 
 @dataclass(frozen=True)
 class Reset(WireFault):
-    """The connection is reset (RST) where the answer should come."""
+    """The connection is reset (RST) instead of an answer."""
 
     reaches_hub: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
 class Disconnect(WireFault):
-    """The connection is closed where the answer should come."""
+    """The connection is closed instead of an answer."""
 
     reaches_hub: ClassVar[bool] = False

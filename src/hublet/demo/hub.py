@@ -1,8 +1,8 @@
-"""The pretend Hub: its answers, what is wrong with them today, and one synchronous function that answers requests.
+"""The pretend Hub: one synchronous function that answers requests, and the faults that are switched on.
 
     respond(method, target, headers, body) -> Reply
 
-No sockets here; `server.HubServer` puts it on a port. Every public method may be called from any thread.
+It uses no sockets; `server.HubServer` puts it on a port. Every public method may be called from any thread.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from hublet.demo.faults import RedirectWithin
 from hublet.demo.reply import Fault, Headers, Reply, Seen, message
 
 _OPEN = ("/registry/", "/v0/", "/icons/", "/auth/refresh")
-"""What the Hub answers whatever the Authorization is."""
+"""Prefixes of targets that the Hub answers whatever the Authorization is."""
 _ANONYMOUS = "/ide/get-assistant/continuedev/default-"
-"""What it answers also when there is none at all: the CLI asks so before anybody has signed in."""
+"""What it answers also without any Authorization: the CLI asks for these before anybody has signed in."""
 
 _SIGNATURE = re.compile(rb'\?X-Amz-Signature=[^"]*')
 
 
 @dataclass(eq=False)
 class Injection:
-    """A fault that is switched on: for targets with this prefix (and `containing` that text), `times` more requests."""
+    """A fault that is switched on for targets that begin with `prefix` and contain `containing`. `times` is for how
+    many more requests; None means until it is switched off."""
 
     fault: Fault
     prefix: str = ""
@@ -42,8 +43,9 @@ class Injection:
 class Hub(Answers):
     """A pretend Hub. Change it by its methods, or by `with hub.changing() as world`.
 
-    `clock` gives the time; `clock_skew` is how far the Hub's own clock is off, seen in Date and in icon URLs. With
-    `validators` every 200 has an ETag and If-None-Match is heeded. `llm_url` is where the two chat assistants go.
+    `clock` gives the time in seconds. `clock_skew` is by how many seconds the Hub's own clock is off, which shows in
+    Date and in icon URLs. With `validators` every 200 has an ETag, and If-None-Match is answered with 304 where it
+    fits. `llm_url` is the address of the model of the two chat assistants.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class Hub(Answers):
         self._lock = RLock()
 
     def respond(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Reply:
-        """What the Hub says. `target` is path and query as sent, header names are lower-case."""
+        """The Hub's answer. `target` is path and query as they were sent; header names are in lower case."""
         with self._lock:
             target = "/" + target.lstrip("/")
             kind = self._authorization_kind(headers)
@@ -79,7 +81,7 @@ class Hub(Answers):
     # Faults
 
     def inject(self, fault: Fault, prefix: str = "", *, containing: str = "", times: int | None = None) -> Injection:
-        """Switch a fault on. The one switched on last wins where several fit."""
+        """Switch a fault on. Where several fit a request, the one that was switched on last counts."""
         injection = Injection(fault, prefix, containing, times)
         with self._lock:
             self._injections.append(injection)
@@ -92,7 +94,7 @@ class Hub(Answers):
 
     @contextmanager
     def failing(self, fault: Fault, prefix: str = "", *, containing: str = "") -> Iterator[None]:
-        """A fault for as long as a with block."""
+        """A fault that is on during a with block."""
         injection = self.inject(fault, prefix, containing=containing)
         try:
             yield
@@ -102,7 +104,7 @@ class Hub(Answers):
     # What was asked
 
     def count(self, path_prefix: str = "") -> int:
-        """How many requests there were whose target starts so."""
+        """How many requests there were whose target begins with a prefix."""
         with self._lock:
             return sum(seen.target.startswith(path_prefix) for seen in self.requests)
 
@@ -114,7 +116,7 @@ class Hub(Answers):
 
     @contextmanager
     def changing(self) -> Iterator[World]:
-        """The world, held still for any change that has no method of its own."""
+        """The world, under the Hub's lock, for any change that has no method of its own."""
         with self._lock:
             yield self.world
 
@@ -134,8 +136,8 @@ class Hub(Answers):
     def put_assistant(
         self, slug: str, source: str, *, scopes: tuple[str | None, ...] | None = None, icon: bytes | None = None
     ) -> None:
-        """Add or edit an assistant. `scopes` are the lists to be in (None: personal); without them, where it is, and a
-        new one in the personal list."""
+        """Add or edit an assistant. `scopes` are the lists that name it (None stands for the personal one). Without
+        `scopes` a known assistant stays in its lists, and a new one is added to the personal list."""
         with self._lock:
             if scopes is None:
                 scopes = () if slug in self.world.sources else (None,)
@@ -148,14 +150,14 @@ class Hub(Answers):
                 self.world.icons[slug] = icon
 
     def edit_assistant(self, slug: str, old: str, new: str) -> None:
-        """Replace a text in an assistant's source; KeyError where it isn't."""
+        """Replace a text in an assistant's source. Raises KeyError when the text is not in it."""
         with self._lock:
             if old not in self.world.sources[slug]:
                 raise KeyError(old)
             self.world.sources[slug] = self.world.sources[slug].replace(old, new)
 
     def remove_assistant(self, slug: str) -> None:
-        """Delete an assistant: it is in no list and nobody can get it."""
+        """Delete an assistant: no list names it and nobody can get it."""
         with self._lock:
             self.world.sources.pop(slug, None)
             for roster in (self.world.roster, *(each.roster for each in self.world.organizations.values())):
@@ -163,7 +165,7 @@ class Hub(Answers):
                     roster.remove(slug)
 
     def unlist_assistant(self, slug: str, scope: str | None = None) -> None:
-        """Take an assistant off one scope's list; it can still be asked for."""
+        """Take an assistant off the list of one scope. Clients can still ask for it by name."""
         with self._lock:
             self._roster(scope).remove(slug)
 
@@ -176,7 +178,8 @@ class Hub(Answers):
             del self.world.organizations[organization]
 
     def set_policy(self, policy: dict[str, object] | None, slug: str | None = None) -> None:
-        """The policy that the account gets, and of which organization; None: no organization has one."""
+        """Set the policy that the account gets, and the organization that has it. None: no organization has a
+        policy."""
         with self._lock:
             self.world.policy, self.world.policy_slug = policy, slug if policy is not None else None
 
@@ -228,7 +231,8 @@ def _bearer(headers: Mapping[str, str]) -> str:
 
 
 def _validated(reply: Reply, asked: str | None) -> Reply:
-    """With an ETag, weak where the body has signatures in it: those are new each time, and what they sign is not."""
+    """A 200 with an ETag, or a 304. The ETag is weak (RFC 9110 section 8.8.1) when the body has signed URLs in it,
+    whose signatures are new each time although nothing else changes."""
     body = reply.read()
     plain = _SIGNATURE.sub(b"", body)
     opaque = f'"{sha256(plain).hexdigest()[:32]}"'

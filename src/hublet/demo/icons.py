@@ -1,4 +1,4 @@
-"""Small real PNG pictures, made here."""
+"""Makes small PNG pictures for icons."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import zlib
 
 
 def png(colour: tuple[int, int, int], size: int = 16) -> bytes:
-    """A square RGB picture: `colour` with a lighter diagonal."""
+    """A square PNG of `size` pixels: `colour` (red, green, blue) with a lighter diagonal."""
     light = bytes(min(255, part + 80) for part in colour)
     rows = b"".join(
         b"\0" + b"".join(light if x == y else bytes(colour) for x in range(size)) for y in range(size)

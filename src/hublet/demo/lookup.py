@@ -1,4 +1,4 @@
-"""Where the Hub finds a secret, and how it writes that place down."""
+"""Where the Hub finds a secret, and how it writes that location."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ Json = Any
 
 
 def resolve(world: World, packages: list[tuple[str, str]], name: str, org: Organization | None) -> dict[str, Json]:
-    """Where a secret is found, without `fqsn`: models add-on, package (block, assistant), organization, user, free
-    trial. Only a user secret comes with its value."""
+    """The result for one secret name, without the member `fqsn`. The Hub looks in this order: models add-on, the
+    block's package, the assistant's package, organization, user, free trial. Only a user secret comes with its
+    value."""
     slugs = ["/".join(package) for package in packages]
     block = slugs[1] if len(slugs) > 1 else None
 
@@ -39,7 +40,7 @@ def resolve(world: World, packages: list[tuple[str, str]], name: str, org: Organ
 
 
 def location(place: Mapping[str, Json]) -> str:
-    """A secret's place as one word: `user:dana/NAME`, `package:owner/package/NAME`, `not_found:NAME`."""
+    """A secret's location as one word: `user:dana/NAME`, `package:owner/package/NAME`, `not_found:NAME`."""
     slug = place.get("packageSlug") or place.get("blockSlug")
     owner = f"{slug['ownerSlug']}/{slug['packageSlug']}" if slug else place.get("orgSlug") or place.get("userSlug")
     return f"{place['secretType']}:{owner}/{place['secretName']}" if owner else f"not_found:{place['secretName']}"

@@ -1,4 +1,4 @@
-"""Pre-signed icon URLs: whoever has one may fetch that icon until it expires. No two are the same."""
+"""Pre-signed icon URLs: whoever has one may fetch the icon until the URL expires. No two URLs are the same."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _KEY = b"only for pretend URLs"
 
 
 class Presigner:
-    """Signs and checks; `clock` says when a URL expires."""
+    """Makes signed URLs and checks them. `clock` gives the time in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._made = 0
 
     def url(self, origin: str, path: str) -> str:
-        """`path` at `origin` with a signature that was never given before."""
+        """The URL of `path` at `origin`, with a new signature each time."""
         self._made += 1
         now = int(self._clock())
         expires, date = now + _LIFETIME, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
@@ -27,7 +27,7 @@ class Presigner:
         return f"{origin}{quote(path)}?X-Amz-Signature={_sign(quote(path), asked)}&{asked}"
 
     def fits(self, path: str, query: str) -> bool:
-        """Whether the query (as sent) was signed for the path (as sent) and has not expired."""
+        """Whether a query was signed for a path and has not expired. Both are as the client sent them, still quoted."""
         signature, _, asked = query.removeprefix("X-Amz-Signature=").partition("&")
         expires = parse_qs(asked).get("Expires", ["0"])[0]
         fresh = expires.isascii() and expires.isdigit() and int(expires) > self._clock()

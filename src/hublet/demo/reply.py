@@ -1,4 +1,4 @@
-"""What the pretend Hub was asked and what it answers, as values; no socket is known here."""
+"""Requests to the pretend Hub and its answers, as values without any socket."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Headers = tuple[tuple[str, str], ...]
 class Fault(ABC):
     """Something that goes wrong with an answer.
 
-    `apply` takes the good answer and gives the bad one. Faults of the wire (hanging, cutting
-    off) only mark the answer with themselves; the server carries them out.
-    `reaches_hub` is False where the request never gets as far as the Hub, so that it changes nothing there.
+    `apply` takes the good answer and returns the bad one. Faults of the wire (hanging, cutting off) only mark the
+    answer with themselves; the server carries them out. `reaches_hub` is False when the request does not get as far as
+    the Hub, so that it changes nothing there.
     """
 
     reaches_hub: ClassVar[bool] = True
@@ -27,10 +27,10 @@ class Fault(ABC):
 
 @dataclass(frozen=True)
 class Reply:
-    """A status, headers without framing, and a body: bytes, or pieces sent as they come, `pace` seconds apart.
+    """A status, headers without those of framing, and a body: bytes, or pieces that are sent `pace` seconds apart.
 
-    Pieces are sent chunked, unless the headers have a Content-Length. `fault` is what the server does to the wire,
-    `target` what was asked.
+    Pieces are sent in chunks, unless the headers have a Content-Length. `fault` is a fault of the wire for the server
+    to carry out. `target` is the target of the request.
     """
 
     status: int
@@ -51,15 +51,15 @@ class Reply:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def with_body(self, body: bytes | Iterable[bytes], *headers: tuple[str, str]) -> Reply:
-        """The same with another body, more headers, and no validators, which would no longer fit."""
+        """The same with another body and more headers, and without its ETag, which would no longer fit."""
         kept = tuple((k, v) for k, v in self.headers if k.lower() != "etag")
         return replace(self, body=body, headers=(*kept, *headers))
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One request as the Hub saw it (leading slashes made one). Of the Authorization only its kind is kept:
-    `none`, `key` or `session` (accepted), `unknown-key` (con_..., not accepted), `undefined` (`Bearer undefined`),
+    """A request as the Hub saw it; several leading slashes are made one. Of the Authorization only its kind is kept:
+    `none`, `key` or `session` (accepted), `unknown-key` (con_..., not accepted), `undefined` (`Bearer undefined`), or
     `other`."""
 
     method: str
@@ -71,11 +71,11 @@ class Seen:
 
 
 def json_reply(status: int, value: object) -> Reply:
-    """A JSON answer as Express writes it: no blanks, UTF-8 unescaped."""
+    """A JSON answer as Express writes it: without blanks, and with non-ASCII characters unescaped."""
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode()
     return Reply(status, (("Content-Type", "application/json; charset=utf-8"),), body)
 
 
 def message(status: int, text: str) -> Reply:
-    """The Hub's error shape."""
+    """An error as the Hub sends it: `{"message": ...}`."""
     return json_reply(status, {"message": text})

@@ -1,4 +1,4 @@
-"""A pretend Hub on a real loopback port, with the faults that only a wire can have."""
+"""A pretend Hub on a real loopback port. Carries out the faults of the wire."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _GZIP_FROM = 256
 class HubServer:
     """Runs a Hub. Transitions: stopped → start() → running → stop() → stopped; restart() takes the same port again.
 
-    `stop` frees the port at once and ends every open connection, those that hang too. With `tls` it speaks https.
-    `crashes` has what went wrong in the Hub itself: nothing, unless the Hub has a bug.
+    `stop` frees the port at once and ends every open connection, also those that hang. With `tls` the server speaks
+    https. `crashes` has the exceptions that the Hub raised: none, unless it has a bug.
     """
 
     def __init__(self, hub: Hub | None = None, *, tls: ssl.SSLContext | None = None) -> None:
@@ -51,7 +51,7 @@ class HubServer:
         return 0 if self._listener is None else len(self._listener.open)
 
     def start(self, port: int = 0) -> HubServer:
-        """Listen on a loopback port (0: a free one). OSError when it is taken."""
+        """Listen on a loopback port; 0 means a free one. Raises OSError when the port is taken."""
         if self._listener is not None:
             raise RuntimeError("already running")
         self._listener = _Listener(self, port)
@@ -62,7 +62,7 @@ class HubServer:
         return self
 
     def stop(self) -> None:
-        """End everything and free the port; does nothing when stopped."""
+        """End all connections and free the port. Does nothing when the server is stopped."""
         listener, thread = self._listener, self._thread
         if listener is None or thread is None:
             return
@@ -73,7 +73,7 @@ class HubServer:
         thread.join()
 
     def restart(self) -> HubServer:
-        """Stop if running, and listen on the same port again."""
+        """Stop the server if it is running, and listen on the same port again."""
         self.stop()
         return self.start(self.port)
 
@@ -97,7 +97,7 @@ class _Listener(http.server.ThreadingHTTPServer):
         super().__init__((_HOST, port), _Connection)
 
     def server_bind(self) -> None:
-        # HTTPServer's own looks up the host's name, which may ask a name server.
+        # HTTPServer.server_bind looks up the host's name, which may ask a name server.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -113,7 +113,7 @@ class _Listener(http.server.ThreadingHTTPServer):
 
     def shutdown_request(self, request: Any) -> None:
         with contextlib.suppress(OSError):
-            # Not SSLSocket.shutdown: it forgets its TLS state under the feet of a thread that reads.
+            # Not SSLSocket.shutdown: it drops the TLS state while another thread may be reading.
             socket.socket.shutdown(request, socket.SHUT_WR)
         request.close()
         with self._gone:
@@ -130,7 +130,7 @@ class _Listener(http.server.ThreadingHTTPServer):
             self._gone.wait_for(lambda: not self.open, timeout=5)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Nothing to say: clients may go whenever they like."""
+        """Print nothing: a client may go at any time."""
 
 
 class _Connection(http.server.BaseHTTPRequestHandler):
@@ -139,7 +139,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     server: _Listener
 
     def log_message(self, format: str, *args: Any) -> None:  # the base class's name
-        """Never to stderr."""
+        """Print nothing to standard error."""
 
     def _answer(self) -> None:
         body = self._body()
@@ -149,7 +149,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             headers[key] = f"{headers[key]}, {value}" if key in headers else value
         try:
             reply = self.server.owner.hub.respond(self.command, self.path, headers, body)
-        except Exception as error:  # noqa: BLE001  # a bug of the Hub's is kept for whoever looks, and is a 500
+        except Exception as error:  # noqa: BLE001  # a bug of the Hub is kept in `crashes` and answered with 500
             self.server.owner.crashes.append(error)
             reply = Reply(500, (("Content-Type", "text/plain"),), b"the pretend Hub has a bug")
         if "gzip" in headers.get("accept-encoding", ""):
@@ -172,7 +172,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     def _send(self, reply: Reply) -> None:
         match reply.fault:
             case Reset():
-                # With a linger of no seconds, closing sends RST.
+                # With SO_LINGER at zero seconds closing the socket sends RST.
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.close_connection = True
                 self.connection.close()
@@ -236,7 +236,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def _hang(self) -> None:
-        """Until the client has gone or the server stops: both end this read."""
+        """Wait until the client goes or the server stops: both end this read."""
         with contextlib.suppress(OSError):
             while self.connection.recv(65536):
                 pass
@@ -248,13 +248,13 @@ def _paced(reply: Reply, stopping: threading.Event) -> Iterator[bytes]:
         return
     for number, piece in enumerate(reply.body):
         if number and reply.pace and stopping.wait(reply.pace):
-            # Not a return: the body must not look complete.
+            # An exception and not a return: the body must not look complete.
             raise ConnectionAbortedError
         yield piece
 
 
 def _gzipped(reply: Reply) -> Reply:
-    """As a client that accepts it gets it; only whole bodies worth it, the same bytes every time."""
+    """The reply compressed with gzip, the same bytes every time. Short bodies and streams stay as they are."""
     if not isinstance(reply.body, bytes) or len(reply.body) < _GZIP_FROM or reply.header("content-encoding"):
         return reply
     packed = gzip.compress(reply.body, 6, mtime=0)

@@ -126,7 +126,7 @@ rules:
 
 
 def acme(llm_url: str) -> dict[str, str]:
-    """Slug to source, in the order of acme's list; `dana/night-owl` is listed there too."""
+    """The YAML texts by slug, in the order of Acme's list, which also names `dana/night-owl`."""
     return {
         "acme/team-chat": chat("Team Chat", llm_url),
         "acme/backend-reviewer": _BACKEND_REVIEWER,

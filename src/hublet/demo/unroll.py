@@ -1,6 +1,7 @@
-"""What the Hub does to an author's YAML before it gives it out: unrolls blocks, names secrets in full, renders them.
+"""What the Hub does to an author's YAML before it serves it: unroll the blocks, name secrets in full, render them.
 
-Secrets are filled into the tree, not into YAML text as the Hub does, so a value can't break out of its string.
+Unlike the real Hub, which fills secrets into YAML text, this fills them into the parsed tree. So a value can't break
+out of its string.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Json = Any
 
 
 class Unusable(Exception):
-    """The author's text is no assistant: a fatal error."""
+    """The author's text is not an assistant, which is a fatal error."""
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Unrolled:
 
 
 def unroll(world: World, slug: str, source: str, org: Organization | None, *, proxied: bool) -> Unrolled:
-    """The config that clients get of an assistant in a scope. Raises Unusable where the text is no assistant."""
+    """The config of an assistant as clients in a scope get it. Raises Unusable when the text is not an assistant."""
     found = _unroll_blocks(world, _parse(source))
     found.names = list(dict.fromkeys(f"{slug}/{name}" for name in _secret_names(found.config)))
     rendered = {name: _rendered(world, name, org, proxied) for name in found.names}
@@ -116,7 +117,7 @@ def _block(world: World, section: str, item: dict[str, Json]) -> Json:
 
 
 def _parse_block(text: str, slug: str) -> dict[str, Json]:
-    """A block with exactly one item in one section; any other text is one rule, in markdown with front matter."""
+    """The sections of a block: one section with one item, as YAML; any other text is a rule in markdown."""
     if not text.startswith("---"):
         parsed = yaml.load(text, Loader=_LOADER)  # noqa: S506  # a safe loader
         sections = [parsed[key] for key in _SECTIONS if key in parsed] if isinstance(parsed, dict) else []
@@ -176,14 +177,14 @@ def _rendered(world: World, full_name: str, org: Organization | None, proxied: b
 
 
 def _place(value: Json) -> str | None:
-    """The location that a string's only variable names, if it is one."""
+    """The location that the only variable of a string names; None when it names none."""
     names = list(dict.fromkeys(_secret_names(value))) if isinstance(value, str) else []
     kind = names[0].partition(":")[0] if len(names) == 1 and ":" in names[0] else ""
     return names[0] if kind in _NAMED_BY_OWNER or kind == "not_found" else None
 
 
 def _use_proxy(model: dict[str, Json], slug: str, org: Organization | None) -> None:
-    """A model whose key the client must not hold is reached through the Hub."""
+    """Change a model whose key the client must not have, so that it is reached through the Hub's proxy."""
     key = _place(model.get("apiKey"))
     given = model.get("env")
     env = {k: place for k, value in given.items() if (place := _place(value))} if isinstance(given, dict) else {}
