@@ -12,7 +12,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tests.running import Answer, Home, RunningDaemon, as_user
+from hublet.demo.assistants import chat
+from hublet.demo.hub import Hub
+from tests.running import Answer, Home, RunningDaemon, as_user, eventually
 
 Question = tuple[str, str, bytes | None]
 
@@ -170,3 +172,17 @@ def files_below(*places: Path) -> dict[Path, bytes]:
                 if path.is_file() and not path.is_symlink():
                     found[path] = path.read_bytes()
     return found
+
+
+UNLISTED = "acme/wanderer"
+
+
+def unlisted(hub: Hub) -> str:
+    """An assistant that is in no list, and the path to ask for it."""
+    with hub.changing() as world:
+        world.sources[UNLISTED] = chat("Wanderer", "http://localhost:1/v1")
+    return f"/ide/get-assistant/{UNLISTED}"
+
+
+def wait_for_pass(daemon: RunningDaemon) -> None:
+    eventually(lambda: " hublet: pass: " in daemon.log.read_text())

@@ -25,7 +25,7 @@ from hublet.serve.noticing import noticed
 from hublet.serve.status import one_line, status
 from hublet.serve.telling import Stream
 from tests.in_process import READER, InProcess, in_process
-from tests.serve.test_api import EVERY, Story, told
+from tests.serve.synced import EVERY, Story, told
 
 SLOW = 8 * EVERY
 

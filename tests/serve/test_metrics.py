@@ -18,7 +18,7 @@ from hublet.demo.data import ACME, USER_SECRETS
 from hublet.demo.faults import ErrorPage
 from hublet.serve.metrics import ASKED, CONTENT_TYPE, Family, write
 from tests.in_process import READER, InProcess, text, value
-from tests.serve.test_api import EVERY, ONE, fqsn, told
+from tests.serve.synced import EVERY, ONE, fqsn, told
 
 STATUS = "/hublet/v1/status"
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

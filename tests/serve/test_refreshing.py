@@ -14,7 +14,7 @@ from hublet.core.passthrough import RULES, rule_for
 from hublet.demo.data import ACME, DEMO_KEY
 from hublet.serve.admission import SAME_USER
 from tests.in_process import READER, InProcess, in_process
-from tests.serve.test_api import fqsn
+from tests.serve.synced import fqsn
 
 TRIAL, CREDITS = "/ide/free-trial-status", "/ide/credits"
 CHAT = {"model": "acme/house", "messages": [], "stream": True}
