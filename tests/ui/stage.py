@@ -19,6 +19,8 @@ IN_A_BROWSER = [
 ]
 
 
+EVIL = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>\u202egnp.exe\u2066'
+"""A name from the Hub that would be markup, and turns the writing round."""
 PARTS = ("overview", "assistants", "held", "history", "secrets", "refused", "checks")
 
 
@@ -48,11 +50,35 @@ class Stage:
         self.tab.until(f"document.querySelector('nav a[aria-current]')?.hash === '#{part}'")
         self.tab.until("document.querySelector('#view .panel:not([hidden])') !== null")
 
+    def fit(self, width: int) -> None:
+        """Give the window a width, and wait until the page has taken it: the browser answers before the page has."""
+        self.tab.show()
+        self.tab.resize(width)
+        self.tab.until(f"innerWidth === {width}")
+
+    def settle(self) -> None:
+        """Wait until what is shown stays as it is for longer than the page waits before it draws anew."""
+        self.tab.run(_SETTLED)
+
     def press(self, name: str) -> None:
         """Press the button that a screen reader calls so."""
         self.tab.until(f"({BUTTON})({json.dumps(name)}) !== null")
         self.tab.run(f"({BUTTON})({json.dumps(name)}).click()")
 
+
+_SETTLED = """new Promise((done) => {
+  let before = '', since = performance.now();
+  const look = (now) => {
+    const { scrollWidth, scrollHeight } = document.documentElement;
+    const plots = [...document.querySelectorAll('.plot')].map((one) => one.getAttribute('viewBox'));
+    const shown = JSON.stringify([innerWidth, scrollWidth, scrollHeight, plots]);
+    if (shown !== before) [before, since] = [shown, now];
+    if (now - since > 200) done(true);
+    else requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+})"""
+"""app.js draws anew 150 ms after a change of the window's width. Frames only come when the page is really drawn."""
 
 BUTTON = """(name) => [...document.querySelectorAll('button:not(:disabled)')]
   .find(one => (one.getAttribute('aria-label') ?? one.textContent) === name && one.checkVisibility()) ?? null"""

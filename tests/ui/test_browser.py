@@ -15,12 +15,9 @@ from hublet.demo.server import HubServer
 from tests.running import Home, eventually
 from tests.ui.devtools import chromium
 from tests.ui.showing import page
-from tests.ui.stage import BUTTON, IN_A_BROWSER, Stage, violations
+from tests.ui.stage import BUTTON, EVIL, IN_A_BROWSER, Stage, violations
 
 pytestmark = IN_A_BROWSER
-
-
-EVIL = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>\u202egnp.exe\u2066'
 
 
 def test_the_page_shows_the_assistants_and_keeps_no_code(stage: Stage) -> None:

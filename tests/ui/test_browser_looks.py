@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zlib
 from pathlib import Path
 
 import pytest
 
-from tests.ui.stage import IN_A_BROWSER, PARTS, Stage, violations
+from tests.ui.stage import EVIL, IN_A_BROWSER, PARTS, Stage, violations
 
 pytestmark = IN_A_BROWSER
 
@@ -78,28 +79,43 @@ def test_it_is_walked_through_by_keyboard(stage: Stage) -> None:
     assert stage.tab.run("['header','nav','main'].every(name => document.querySelectorAll(name).length === 1)")
 
 
+_TOO_WIDE = """(() => {
+  const { scrollWidth } = document.documentElement;
+  if (scrollWidth <= innerWidth) return [];
+  const out = [...document.querySelectorAll('*')].filter((one) => one.getBoundingClientRect().right > innerWidth);
+  return [scrollWidth, innerWidth, ...out.slice(0, 9).map((one) => one.outerHTML.slice(0, 150))];
+})()"""
+"""What makes the page wider than its window, if anything does."""
+
+
 def test_it_looks_well_at_every_width(stage: Stage, tmp_path: Path) -> None:
     """Pictures of every part in light and dark: none blank, none wider than its window; and nothing moves where a
     person wants no motion."""
     folder = Path(os.environ.get(PICTURES) or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
+    stage.hub.put_assistant("dana/evil", f"name: {json.dumps(EVIL)}\nversion: 1.0.0\nschema: v1\nrules: []\n")
+    with stage.hub.changing() as world:
+        world.organizations["org_acme"].name = EVIL
+    stage.sync()
     for dark in (False, True):
         stage.tab.scheme(dark=dark)
         for width in WIDTHS:
-            stage.tab.resize(width)
+            stage.fit(width)
             for part in PARTS:
                 stage.look(part)
+                stage.settle()
                 picture = stage.tab.screenshot()
                 (folder / f"{part}-{width}-{'dark' if dark else 'light'}.png").write_bytes(picture)
                 assert is_drawn(picture), f"{part} at {width}"
-                assert stage.tab.run("document.documentElement.scrollWidth") <= width, f"{part} at {width}"
+                assert stage.tab.run(_TOO_WIDE) == [], f"{part} at {width}"
                 ground = stage.tab.run("getComputedStyle(document.body).backgroundColor")
                 assert (sum(map(int, ground[4:-1].split(","))) < 200) == dark
     for width in BETWEEN:
-        stage.tab.resize(width)
+        stage.fit(width)
         for part in PARTS:
             stage.look(part)
-            assert stage.tab.run("document.documentElement.scrollWidth") <= width, f"{part} at {width}"
+            stage.settle()
+            assert stage.tab.run(_TOO_WIDE) == [], f"{part} at {width}"
     stage.tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
     assert stage.tab.run("getComputedStyle(document.querySelector('button')).transitionDuration") == "0s"
     stage.tab.scheme(dark=False)
