@@ -13,13 +13,13 @@ from hublet.core.errors import UsageError
 
 
 @click.command()
-@click.option("--fresh", is_flag=True, help="Another account: drop everything that is cached of the last one.")
+@click.option("--fresh", is_flag=True, help="For another account: drop everything that is cached for the last one.")
 @click.pass_context
 def login(ctx: click.Context, fresh: bool) -> None:
     """Store your Hub key, sealed, for the Hub that hub.url names.
 
     The key is asked for, or read from standard input when that is not a terminal. Keys begin with con_ and are made in
-    the Hub's account settings; a browser sign-in alone has none.
+    the account settings of the Hub; signing in with a browser alone does not give you one.
     """
     from hublet.core.account import check_key
 
@@ -42,17 +42,17 @@ def first_sync(client: Client) -> None:
 @click.command()
 @click.pass_context
 def lock(ctx: click.Context) -> None:
-    """Stop serving secret values now; configs are served with references in their place."""
+    """Stop serving secret values now. Configs are served with references in place of the values."""
     with connected(config_of(ctx)) as client:
         client.call("POST", "/lock")
     click.echo("Locked: no secret value is served until `hublet unlock --offline`.")
 
 
 @click.command()
-@click.option("--offline", is_flag=True, help="Unlock without the Hub's word, on your own.")
+@click.option("--offline", is_flag=True, help="Unlock on your own authority, without asking the Hub.")
 @click.pass_context
 def unlock(ctx: click.Context, offline: bool) -> None:
-    """Serve secret values again. Without --offline the Hub is asked first."""
+    """Serve secret values again. Without --offline the Hub is asked whether it still takes the key."""
     with connected(config_of(ctx)) as client:
         if not offline:
             from hublet.cli.sync import report

@@ -1,4 +1,4 @@
-"""`hublet audit`: who asked for what."""
+"""`hublet audit`: shows the audit log, which says who asked for what."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from hublet.cli.printing import json_of, printable
 from hublet.core.errors import StoreError, UsageError
 
 _KNOWN_NAMES = 3
-"""So many names are written out in a line for people."""
+"""How many names a line for people spells out; it counts the others."""
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-@click.option("--since", metavar="DURATION", help="Only what was asked in this time up to now, such as 1h or 7d.")
+@click.option("--since", metavar="DURATION", help="Only what was asked in this time until now, such as 1h or 7d.")
 @click.pass_context
 def audit(ctx: click.Context, as_json: bool, since: str | None) -> None:
     """Show who asked for what, and whether it was answered.
 
-    The log itself holds no names of assistants or secrets, only ids; this command looks them up in the open cache. An
-    id stays an id when its name is no longer cached, or when the cache has got another key since.
+    The log itself holds no names of assistants or secrets, only ids; this command looks the names up in the open cache.
+    An id is shown as it is when its name is no longer cached, or when the cache has been given another key since.
     """
     from hublet.core.units import parse_duration
 
@@ -45,7 +45,7 @@ def audit(ctx: click.Context, as_json: bool, since: str | None) -> None:
 
 
 def _lines(path: Path, start: float) -> Iterator[dict[str, Any]]:
-    """What was asked from `start` on. Raises StoreError."""
+    """The lines of the log from `start` on, in seconds of the wall clock. Raises StoreError."""
     from hublet.door.audit import AuditFile
 
     try:
@@ -54,7 +54,7 @@ def _lines(path: Path, start: float) -> Iterator[dict[str, Any]]:
             try:
                 at = datetime.fromisoformat(str(last)).timestamp()
             except ValueError:
-                continue  # not a line of ours
+                continue  # not a line that hublet wrote
             if at >= start:
                 yield line
     except OSError as error:

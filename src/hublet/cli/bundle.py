@@ -1,4 +1,4 @@
-"""`hublet bundle` and `hublet import`: the whole cache, for another machine or one without a network."""
+"""`hublet bundle` and `hublet import`: take the whole cache to another machine, also one without a network."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ _PATIENCE = 900.0
 )
 @click.pass_context
 def bundle(ctx: click.Context, file: Path, passphrase_file: Path | None) -> None:
-    """Write the whole cache to FILE, sealed with a passphrase: assistants, secrets and earlier revisions.
+    """Write the whole cache to FILE, for another machine.
 
-    Your Hub key and local tokens are not in it. `hublet import FILE` takes it over on the other machine. Whoever has
-    the file may guess at the passphrase for as long as he likes: choose a long one.
+    The file is sealed with a passphrase and holds assistants, secrets and earlier revisions. Your Hub key and local
+    tokens are not in it. `hublet import FILE` takes it over on the other machine. Whoever has the file can try
+    passphrases for as long as they like: choose a long one.
     """
     if os.path.lexists(file):
         raise UsageError(f"{file} is there already", hint="name a new file, or move it away")
@@ -50,10 +51,11 @@ def bundle(ctx: click.Context, file: Path, passphrase_file: Path | None) -> None
 )
 @click.pass_context
 def import_(ctx: click.Context, source: Path, passphrase_file: Path | None) -> None:
-    """Take over a bundle that `hublet bundle` made, or a folder of YAML files OWNER/PACKAGE.yaml.
+    """Take over a bundle, or a folder of YAML files.
 
-    What the cache knows from a later time stays, and so does a policy. A folder is read once, and its assistants are
-    served as if the Hub had sent them; `hub.url: file:///...` makes a folder the Hub instead.
+    `hublet bundle` makes a bundle; in a folder the files are named OWNER/PACKAGE.yaml. Whatever is newer in the cache
+    stays, and so does its policy. A folder is read once, and its assistants are served as if the Hub had sent them. To
+    use a folder in place of a Hub, set `hub.url: file:///...` in the config instead.
     """
     if source.is_dir():
         with connected(config_of(ctx)) as client:
@@ -73,7 +75,7 @@ def import_(ctx: click.Context, source: Path, passphrase_file: Path | None) -> N
     passphrase = _passphrase(passphrase_file, new=False)
     config = config_of(ctx)
     with connected(config) as client:
-        # Beside the store, where a daemon in its sandbox may open it as one.
+        # In the data directory, where a daemon in its sandbox can open the copy as a store.
         folder = Path(tempfile.mkdtemp(prefix=INCOMING, dir=config.locate().data))
         try:
             _copy(source, folder / database_name)
@@ -95,7 +97,7 @@ def _passphrase(file: Path | None, *, new: bool) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A whole file, private from its first byte and on disk, or none. Raises HubletError."""
+    """Copy a file with mode 0600 and flush it to disk; no part of it is left after an error. Raises HubletError."""
     import shutil
 
     try:
@@ -105,7 +107,7 @@ def _copy(source: Path, target: Path) -> None:
                 shutil.copyfileobj(read, write)
                 write.flush()
                 os.fsync(write.fileno())
-        except BaseException:  # Ctrl-C too: half a file must not look like a bundle
+        except BaseException:  # also for Ctrl-C: half a file must not look like a bundle
             target.unlink(missing_ok=True)
             raise
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How a command reaches hublet: over the admin socket of a running daemon, else by opening the store itself.
+"""How a command reaches hublet: over the admin socket of a running daemon, else by opening the store in this process.
 
 Both ways lead to the same code (serve/admin.py), so a command works the same with and without a daemon.
 """
@@ -18,24 +18,25 @@ if TYPE_CHECKING:
 
 
 class Client(Protocol):
-    """`running` tells whether a daemon answered. Errors are AdminError with the daemon's own sentence."""
+    """`running` says whether a daemon answers. An error is raised as AdminError, with the daemon's own message."""
 
     running: bool
 
     def call(self, method: str, path: str, value: object = None, *, patience: float = PATIENCE) -> dict[str, object]:
-        """One request, one JSON object; `patience` is how long a daemon may take for it, in seconds."""
+        """One request, answered by one JSON object. `patience` is how many seconds a daemon may take."""
 
     def stream(self, method: str, path: str) -> Iterator[dict[str, object]]:
-        """One request, an object for each line as it comes."""
+        """One request, answered by JSON objects, which are yielded as they come."""
 
 
 @contextmanager
 def connected(config: Config, *, opening: bool = True) -> Iterator[Client]:
-    """The daemon's admin door, or the store opened in this process when no daemon runs.
+    """A client of the running daemon; when none runs, one that opens the store in this process.
 
-    Without `opening` the store is left shut, for the commands that look after its key.
+    Commands that look after the store's key pass `opening=False`: the store is then not opened.
 
-    Raises StoreLocked when a daemon has the store but its socket can't be reached.
+    Raises StoreLocked when a daemon holds the store but nobody listens on its socket, NotRunning when the socket can't
+    be reached for another reason.
     """
     path = config.locate().admin_socket
     try:
@@ -50,7 +51,7 @@ def connected(config: Config, *, opening: bool = True) -> Iterator[Client]:
 
 
 class LocalClient:
-    """Opens the store in this process for one command."""
+    """Opens the store in this process, for one command."""
 
     running = False
 
@@ -74,7 +75,7 @@ class LocalClient:
         path: str,
         value: object = None,
         *,
-        patience: float = PATIENCE,  # noqa: ARG002  the protocol's; here nothing is waited for
+        patience: float = PATIENCE,  # noqa: ARG002  the protocol's parameter; here there is no daemon to wait for
     ) -> dict[str, object]:
         body = self._handle(method, path, value)
         assert isinstance(body, bytes)

@@ -1,4 +1,4 @@
-"""`hublet completion`: the script by which a shell completes hublet's commands."""
+"""`hublet completion`: prints the script with which a shell completes hublet's commands."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import click
 def completion(shell: str) -> None:
     """Print the completion script for a shell.
 
-    It belongs into a file of its own: for bash ~/.local/share/bash-completion/completions/hublet, for zsh a file
-    _hublet in a directory of your $fpath, for fish ~/.config/fish/completions/hublet.fish.
+    Save it in a file of its own: for bash ~/.local/share/bash-completion/completions/hublet, for zsh a file _hublet in
+    a directory of your $fpath, for fish ~/.config/fish/completions/hublet.fish.
     """
     click.echo(script(shell), nl=False)
 
 
 def script(shell: str) -> str:
-    """The script, which completes `hublet` wherever on the PATH it is."""
+    """The script. It completes `hublet` wherever that is on the PATH."""
     from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
     from hublet.cli.main import COMPLETE_VARIABLE, cli
 
     kinds = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
     kind = kinds[shell]
-    # Filled in here, and not by `source()`: that would run a bash to see how old it is.
+    # The template is filled in here, because click's `source()` would start a bash to find out its version.
     comp = kind(cli, {}, "hublet", COMPLETE_VARIABLE)
     return kind.source_template % comp.source_vars()

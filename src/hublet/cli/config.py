@@ -1,4 +1,4 @@
-"""`hublet config`: look at the config file before a daemon does."""
+"""`hublet config`: checks the config file before a daemon uses it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def config() -> None:
 @config.command()
 @click.pass_context
 def check(ctx: click.Context) -> None:
-    """Read the config file and say every problem, or that there is none."""
+    """Read the config file and report every problem in it, or that there is none."""
     from hublet.config import find_config
     from hublet.managed import load_managed
 

@@ -1,4 +1,4 @@
-"""`hublet demo`: the main job on a pretend Hub, in a throwaway directory, with the Hub stopped half-way."""
+"""`hublet demo`: shows the main job with a pretend Hub, which is stopped half-way, in a throwaway directory."""
 
 from __future__ import annotations
 
@@ -33,12 +33,17 @@ class _Said(NamedTuple):
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Check everything, say so, and end: exit code 0 when all held, else 13.")
+@click.option(
+    "--once",
+    is_flag=True,
+    help="Check everything, say what came of it, and end: exit code 0 when all is well, else 13.",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port to serve on; a free one by default.")
 def demo(once: bool, port: int) -> None:
-    """Show what hublet does, without an account: sync from a pretend Hub, stop that Hub, go on answering.
+    """Show what hublet does, without an account.
 
-    Uses a throwaway directory and never touches your cache. Stays up until Ctrl-C.
+    hublet syncs from a pretend Hub, the Hub is stopped, and hublet goes on answering. The demo uses a throwaway
+    directory and never touches your cache. It runs until Ctrl-C.
     """
     import asyncio
     import shutil
@@ -98,7 +103,7 @@ async def _demo(directory: Path, *, once: bool, port: int) -> None:
 
 
 async def _token(daemon: Daemon) -> str:
-    """Where the kernel can't vouch for a client (as root, under WSL), a local token does."""
+    """A local token, for machines where the kernel can't tell who a client is (as root, under WSL)."""
     from hublet.serve.admin import Admin
 
     assert daemon.service is not None

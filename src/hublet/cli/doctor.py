@@ -1,4 +1,4 @@
-"""`hublet doctor`: what is right and what is wrong, each with what to do about it."""
+"""`hublet doctor`: reports what is right and what is wrong, with what to do about each problem."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
     "--bundle",
     type=click.Path(path_type=Path, readable=False),
     metavar="FILE",
-    help="Also write an archive (.tar.gz) for a bug report: without secrets, names and paths of yours.",
+    help="Also write an archive (.tar.gz) for a bug report, without your secrets, names and paths.",
 )
-@click.option("--sunset", is_flag=True, help="How each assistant and client stands when the Hub is gone for good.")
+@click.option(
+    "--sunset", is_flag=True, help="Instead, show what each assistant and client can do once the Hub is gone for good."
+)
 @click.pass_context
 def doctor(ctx: click.Context, *, as_json: bool, bundle: Path | None, sunset: bool) -> None:
-    """Look at everything that hublet needs and say what is wrong with it, and what to do. Nothing is changed.
+    """Check everything that hublet needs.
 
-    Exit code 1 when something is a problem; warnings are no problems. With --sunset: when anything would break.
+    Says what is wrong and what to do about it. Nothing is changed. The exit code is 1 when there is a problem; warnings
+    do not count. With --sunset it is 1 when something would break.
     """
     if sunset:
         from hublet.cli.sunset import tell
@@ -70,7 +73,7 @@ def _examined(flag: Path | None, checks: Sequence[Check]) -> tuple[Scene, list[F
     from hublet.doctor.findings import run
     from hublet.doctor.scene import gather
 
-    logging.disable(logging.CRITICAL)  # what the modules below would log is told by the findings
+    logging.disable(logging.CRITICAL)  # the findings say what these modules would log
     scene = gather(flag, os.environ)
     return scene, run(checks, scene)
 
@@ -80,7 +83,7 @@ def _count(findings: list[Finding], grade: str) -> int:
 
 
 def _print(findings: list[Finding]) -> None:
-    """Three columns, what is to be done below what it is about. Names from elsewhere are shown as text."""
+    """Print the findings in three columns, each fix below its message. Control characters in names are made visible."""
     problems, warnings = _count(findings, "problem"), _count(findings, "warning")
     if sys.stdout.isatty():
         _draw(findings)

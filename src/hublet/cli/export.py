@@ -1,4 +1,4 @@
-"""`hublet export`: your assistants as files that a client without Hub code reads."""
+"""`hublet export`: writes your assistants to files, for clients that do not talk to a Hub."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from hublet.core.errors import UsageError
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--layout", type=click.Choice(["agents", "single", "skills"]), default="agents", show_default=True,
-              help="A file an assistant and config.yaml, config.yaml alone, or Agent Skills.")  # fmt: skip
+              help="agents: a file for each one, and config.yaml; single: config.yaml alone; "
+              "skills: Agent Skills.")  # fmt: skip
 @click.option("--default", metavar="OWNER/PACKAGE",
-              help="The assistant in config.yaml; the first of your list if left out.")  # fmt: skip
+              help="The assistant to put into config.yaml; the first of your list if left out.")  # fmt: skip
 @click.option("--env", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write the values of your secrets to FILE, in clear, mode 600.")  # fmt: skip
 @click.option("--secrets", type=click.Choice(["none", "inline"]), default="none", show_default=True,
-              help="References to secrets, or their values in the files themselves.")  # fmt: skip
-@click.option("--withdrawn", is_flag=True, help="Also your own assistants that the Hub no longer has.")
+              help="none: references to secrets; inline: the values, in the files themselves.")  # fmt: skip
+@click.option("--withdrawn", is_flag=True, help="Also write those of your own assistants that the Hub no longer has.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @click.pass_context
 def export(
@@ -36,13 +37,15 @@ def export(
     withdrawn: bool,
     as_json: bool,
 ) -> None:
-    """Write your assistants to DIRECTORY as files that need no Hub: fully unrolled YAML, one an assistant.
+    """Write your assistants to files that need no Hub.
 
-    Models that only the Hub could answer become direct ones again; which keys you have to get for them is said here and
-    in the files. The same assistants give the same bytes. A file that you have edited is left as it is, and the new one
-    is put beside it as NAME.hublet. ~/.continue is where Continue's clients look.
+    DIRECTORY gets fully unrolled YAML, a file for each assistant. Models that go through the Hub's proxy are changed
+    back to call their provider directly; the keys that you need for them are named in the output and in the files. The
+    same assistants always give the same bytes. A file that you have edited is left as it is, and the new one is written
+    beside it as NAME.hublet. Continue's clients read ~/.continue.
 
-    As Agent Skills: a folder an assistant, its rules and prompts in SKILL.md, and one on how to ask hublet itself.
+    As Agent Skills, each assistant gets a folder with its rules and prompts in SKILL.md; one more skill tells how to
+    ask hublet itself.
     """
     if env is not None and secrets == "inline":
         raise UsageError("the values are either in the files or in --env FILE, not both")
@@ -65,7 +68,7 @@ def export(
     click.echo(f"{len(done.written)} written, {len(done.unchanged)} unchanged, {len(done.removed)} removed")
     for name, beside in done.kept.items():
         click.echo(printable(f"{name} was edited: left as it is, the new one is {beside}"))
-        if secrets != "inline":  # its lines would be values
+        if secrets != "inline":  # else the lines would show secret values
             click.echo(printable(_difference(directory, name, beside)), nl=False)
     for name in answer["left"]:
         click.echo(printable(f"{name}: its value can't be written to an env file"), err=True)
@@ -79,7 +82,7 @@ def _add(done: Any, folder: Path, more: Any) -> None:
 
 
 def _report(report: list[dict[str, Any]]) -> None:
-    """A line for each thing that does not work by itself."""
+    """Print a line for each part that does not work without the Hub as it is."""
     for one in report:
         name = one["slug"] + (f" ({one['place']})" if one["place"] else "")
         if one["standing"] == "can't work" and not one["parts"]:
@@ -90,7 +93,7 @@ def _report(report: list[dict[str, Any]]) -> None:
 
 
 def _difference(directory: Path, name: str, beside: str) -> str:
-    """How an edited file and the new one differ; nothing of an env file, whose lines are values."""
+    """How an edited file and the new one differ. Empty for an env file, since its lines hold secret values."""
     from difflib import unified_diff
 
     if Path(name).is_absolute():

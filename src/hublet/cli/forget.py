@@ -1,4 +1,4 @@
-"""`hublet forget`: the cache and its key are gone for good."""
+"""`hublet forget`: deletes the cache and its key for good."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from hublet.cli.printing import printable
 from hublet.core.errors import UsageError
 
 _PATIENCE = 300.0
-"""Seconds that it may take: somebody may have to unlock a keyring for it."""
+"""Seconds. It may take long, since somebody may have to unlock a keyring."""
 
 
 @click.command()
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @click.pass_context
 def forget(ctx: click.Context, yes: bool) -> None:
-    """Destroy the cache's key, then delete the cache, what lies aside of it, its key and the audit log. For good.
+    """Delete the cache and its key for good.
 
-    The account, the local tokens and everything cached are gone. Your config, what `hublet point` has set up and the
-    service stay; so do backups that you made, and they open as long as there is a copy of their key. A running hublet
-    goes on without a cache until `hublet login`.
+    The key is destroyed first. Caches that were moved aside and the audit log are deleted too. The account, the local
+    tokens and everything in the cache are lost. Your config, what `hublet point` has set up and the service stay. So do
+    backups that you made: they can be opened as long as there is a copy of their key. A running hublet goes on without
+    a cache until `hublet login`.
     """
     with connected(config_of(ctx), opening=False) as client:
         shown: dict[str, Any] = client.call("GET", "/forget")

@@ -1,4 +1,4 @@
-"""`hublet log`, `show`, `diff`, `pin` and `unpin`: what the Hub said before, and which of it is served."""
+"""`hublet log`, `show`, `diff`, `pin` and `unpin`: earlier revisions, and which one is served."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ _SLUG = "OWNER/PACKAGE"
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.pass_context
 def log(ctx: click.Context, what: str | None, as_json: bool) -> None:
-    """List the revisions of an assistant, a block, the policy or the organizations, the last one first.
+    """List revisions, the newest first.
 
-    Without an argument, the latest of all. A revision holds no secret value; that a value changed is told by its name.
-    history.keep and history.max_age say how much is kept.
+    Those of an assistant, a block, the policy or the organizations; without an argument the newest of all. A revision
+    holds no secret value: only the name of a secret tells that its value changed. The settings history.keep and
+    history.max_age say how much is kept.
     """
     with connected(config_of(ctx)) as client:
         path = f"/history/{quote(what, safe='')}" if what else "/history"
@@ -42,14 +43,14 @@ def log(ctx: click.Context, what: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("revision", metavar=f"{_SLUG}[@REVISION]", shell_complete=known.slugs)
-@click.option("--json", "as_json", is_flag=True, help="Print what the Hub's answer was, as JSON.")
-@click.option("--raw", is_flag=True, help="Print the YAML as its author wrote it, with its `uses:`.")
+@click.option("--json", "as_json", is_flag=True, help="Print the Hub's answer as JSON.")
+@click.option("--raw", is_flag=True, help="Print the YAML as its author wrote it, not unrolled.")
 @click.pass_context
 def show(ctx: click.Context, revision: str, as_json: bool, raw: bool) -> None:
-    """Print a revision as unrolled YAML, with references in place of secret values.
+    """Print a revision as unrolled YAML.
 
-    REVISION is its name or the beginning of it, `previous`, or nothing for the present one. Also of an assistant that
-    the Hub has withdrawn.
+    References stand in place of secret values. REVISION is the name of a revision or the beginning of it, or
+    `previous`; without it the present one is printed. This works also for an assistant that the Hub has withdrawn.
     """
     what, _, name = revision.partition("@")
     with connected(config_of(ctx)) as client:
@@ -67,9 +68,10 @@ def show(ctx: click.Context, revision: str, as_json: bool, raw: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.pass_context
 def diff(ctx: click.Context, old: str, new: str | None, as_json: bool) -> None:
-    """Show how two revisions differ: models, rules and tools that were added, removed or changed.
+    """Show how two revisions differ.
 
-    With one argument it is compared with the present revision; when that is the present one, the one before with it.
+    Lists models, rules and tools that were added, removed or changed. With one argument, that revision is compared with
+    the present one. Without a REVISION in it, the previous revision is compared with the present one.
     """
     if new is None:
         what, _, revision = old.partition("@")
@@ -98,10 +100,11 @@ def diff(ctx: click.Context, old: str, new: str | None, as_json: bool) -> None:
 )
 @click.pass_context
 def pin(ctx: click.Context, revision: str, duration: str | None) -> None:
-    """Serve this revision of an assistant, whatever the Hub says, until it is unpinned.
+    """Serve this revision of an assistant until it is unpinned.
 
-    `@previous` goes back by one, `@now` stays with the present one. Secrets keep their present values. An assistant
-    that the Hub withdraws is no longer served, pinned or not.
+    It is served whatever the Hub says meanwhile. `@previous` goes back by one revision, `@now` keeps the present one.
+    Secrets have their present values all the same. An assistant that the Hub withdraws is no longer served, even if it
+    is pinned.
     """
     from hublet.core.units import parse_duration
 
@@ -126,7 +129,7 @@ def pin(ctx: click.Context, revision: str, duration: str | None) -> None:
 @click.argument("what", metavar=_SLUG, shell_complete=known.slugs)
 @click.pass_context
 def unpin(ctx: click.Context, what: str) -> None:
-    """Serve what the Hub says of an assistant again."""
+    """Serve an assistant as the Hub sends it again."""
     with connected(config_of(ctx)) as client:
         client.call("DELETE", f"/pins/{quote(what, safe='')}")
     click.echo(f"{what} is not pinned any more.")
@@ -141,7 +144,7 @@ def _when(at: float) -> str:
 
 
 def _text(content: Any, *, raw: bool) -> str:
-    """A revision as its reader wants it."""
+    """A revision as text: unrolled YAML, or with `raw` as its author wrote it."""
     from hublet.core import yamlwrite
 
     match content:

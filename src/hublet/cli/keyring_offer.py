@@ -1,7 +1,8 @@
-"""Offering the session's keyring for the key of a cache that is yet to be made, where there is one.
+"""Offers to keep the key of a new cache in the session's keyring, if there is a keyring.
 
-The choice is written down as `keys.source: keyring` in a config file that was not there; one that is there is the
-user's, and the line to add is told instead. Nothing is chosen without being asked for, and nothing falls back later.
+If the user agrees, `keys.source: keyring` is written to a new config file. A config file that exists already is never
+changed: the line to add is printed instead. The keyring is never chosen without the user's consent, and hublet never
+falls back to another source later.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _TEXT = "keys:\n  source: keyring\n"
 
 
 def offer(ctx: click.Context, config: Config) -> Config:
-    """The config to go on with: another one when a person wants the keyring. Raises KeySourceError, ConfigError."""
+    """The config to go on with: a new one if the user wants the keyring. Raises KeySourceError, ConfigError."""
     from hublet.config import find_config, load_config, usual_config
     from hublet.core.errors import HubletError
     from hublet.store.unlocking import peek
@@ -30,7 +31,7 @@ def offer(ctx: click.Context, config: Config) -> Config:
     try:
         header = peek(config.locate().data)
     except HubletError:
-        return config  # one that can't be read is there; whoever opens it says so
+        return config  # there is a cache, which can't be read; whoever opens it reports that
     if header is not None and header.source != "file":
         return config
     from hublet.keys.keyring import KeyringSource
@@ -53,7 +54,7 @@ def offer(ctx: click.Context, config: Config) -> Config:
 
 
 def _may_answer() -> bool:
-    """Without asking anybody: whether there can be a keyring at all."""
+    """Whether there can be a keyring at all, found out without asking it."""
     from importlib.util import find_spec
 
     if find_spec("keyring") is None:
@@ -70,7 +71,7 @@ def _hint(line: str) -> None:
 
 
 def _write(path: Path) -> None:
-    """Raises ConfigError. Never over a file that appeared meanwhile."""
+    """Write a new config file; one that has appeared meanwhile is not overwritten. Raises ConfigError."""
     from hublet.core.errors import ConfigError
 
     try:

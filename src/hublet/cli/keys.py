@@ -1,4 +1,4 @@
-"""`hublet keys`: where the key of the sealed cache is, and giving it another one."""
+"""`hublet keys`: shows where the key of the sealed cache is, and replaces it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 _ANEW = "sealing everything anew"
 _PATIENCE = 300.0
-"""Seconds that a change of key may take: somebody may have to unlock a keyring for it."""
+"""Seconds. A change of the key may take long, since somebody may have to unlock a keyring."""
 
 
 @click.group()
 def keys() -> None:
     """Look after the key that the cache is sealed with.
 
-    The records are sealed with a data key of the cache's own. A key-encryption key, kept by the source that keys.source
-    names (file, keyring, passphrase or credential), seals that one.
+    The records in the cache are sealed with its data key, and that is sealed with a key-encryption key. The setting
+    keys.source says where the key-encryption key is kept: file, keyring, passphrase or credential.
     """
 
 
@@ -75,10 +75,10 @@ def described(value: dict[str, object]) -> list[str]:
 @click.argument("source", type=click.Choice(["file", "keyring", "passphrase", "credential"]))
 @click.pass_context
 def move(ctx: click.Context, source: str) -> None:
-    """Have SOURCE keep the key from now on: a new key, everything sealed anew, the old source forgets its own.
+    """Keep the key in SOURCE from now on: make a new key there, seal everything anew, and delete the old key.
 
-    Copies of the cache from before go on opening with their old key, and with nothing that comes later. Naming the
-    source that keeps the key already gives it a new key there; for passphrase that is how to change it.
+    Copies that were made of the cache before can be opened with their old key only. If SOURCE keeps the key already, it
+    is replaced by a new one; this is how to change the passphrase.
     """
     _replace(config_of(ctx), source)
 
@@ -86,10 +86,10 @@ def move(ctx: click.Context, source: str) -> None:
 @keys.command()
 @click.pass_context
 def rotate(ctx: click.Context) -> None:
-    """Make a new key at the same source and seal everything anew. Icons get new addresses.
+    """Make a new key in the same source and seal everything anew. Icons get new addresses.
 
-    What only the old key opens can't be opened any more: a backup without its key, a cache that was moved aside,
-    another cache that shares the key file.
+    Whatever needs the old key can't be opened any more: a backup without a copy of its key, a cache that was moved
+    aside, another cache with the same key file.
     """
     _replace(config_of(ctx), None)
 
@@ -97,10 +97,10 @@ def rotate(ctx: click.Context) -> None:
 @keys.command()
 @click.pass_context
 def escrow(ctx: click.Context) -> None:
-    """Print a recovery code, once: with it `hublet keys recover` opens the cache when its key is lost.
+    """Print a recovery code, with which `hublet keys recover` opens the cache when its key is lost.
 
-    Keep it on paper or in a password manager, away from this machine. It replaces the code before, and is void when
-    the key is moved or rotated.
+    It is shown only once. Keep it on paper or in a password manager, away from this machine. It replaces an earlier
+    code, and becomes void when the key is moved or rotated.
     """
     config = config_of(ctx)
     with connected(config, opening=False) as client:
@@ -114,7 +114,7 @@ def escrow(ctx: click.Context) -> None:
 @keys.command()
 @click.pass_context
 def recover(ctx: click.Context) -> None:
-    """Open the cache with its recovery code and make a new key at the source that the config names.
+    """Open the cache with its recovery code, and make a new key in the source that the config names.
 
     The code is asked for, or read from standard input when that is not a terminal. It is void afterwards.
     """
@@ -145,14 +145,14 @@ def _replace(config: Config, source: str | None) -> None:
 def _old_passphrase(
     config: Config, shown: dict[str, object], *, rotating: bool = False, changing: bool = False
 ) -> dict[str, object]:
-    """The passphrase in force, where it is needed and hublet can't read it from its file."""
+    """The present passphrase, if it is needed and the daemon can't read it from its file."""
     needed = shown["source"] == "passphrase" and (rotating or not shown["open"])
     file = config.keys.passphrase_file
     if not needed or (file is not None and not changing):
         return {}
     from hublet.keys.asking import Asker
 
-    # While it is being changed the file holds the new one already.
+    # While the passphrase is being changed its file already holds the new one.
     return {"passphrase": Asker(descriptor=config.keys.passphrase_fd if file is None else None).ask().reveal()}
 
 
@@ -161,7 +161,7 @@ def _new_passphrase(config: Config, source: str, body: dict[str, object]) -> dic
         return {}
     from hublet.keys.asking import Asker
 
-    descriptor = None if "passphrase" in body else config.keys.passphrase_fd  # which can be read once
+    descriptor = None if "passphrase" in body else config.keys.passphrase_fd  # a descriptor can be read only once
     return {"new_passphrase": Asker(descriptor=descriptor).ask(new=True).reveal()}
 
 
@@ -190,7 +190,7 @@ def _report(answer: dict[str, object]) -> None:
 
 
 def _noticed(value: dict[str, object]) -> str:
-    """Whether an older copy of the whole cache would be noticed when it is put back."""
+    """Whether hublet would notice that an older copy of the whole cache was put back."""
     if not value["counted"]:
         return "not noticed when one is put back: this source can't hold a count of the commits"
     if value["count_problem"]:

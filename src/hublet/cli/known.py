@@ -1,4 +1,4 @@
-"""Names that a shell can complete, asked of a running daemon: quickly or not at all, and nothing is ever said of it."""
+"""Names for shell completion, asked of a running daemon. A slow or missing daemon gives no names, and no error."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def _held(ctx: click.Context) -> list[object]:
 def _completer(names: Callable[[click.Context], list[object]]) -> Completer:
     def complete(ctx: click.Context, _: click.Parameter, begun: str) -> list[str]:
         found: list[object] = []
-        with suppress(Exception):  # a shell waits: whatever is wrong, a command that is really run says it better
+        with suppress(Exception):  # the shell waits: whatever is wrong, the command itself reports it better
             found = names(ctx)
-        # A shell takes what it gets for words: names that would be more than one, or something else, are left to type.
+        # The shell takes each completion for a word. Names that would be several words, or be quoted, are left out.
         plain = {name for name in found if isinstance(name, str) and name and _PLAIN.issuperset(name)}
         return sorted(name for name in plain if name.startswith(begun))
 
@@ -48,7 +48,7 @@ def _completer(names: Callable[[click.Context], list[object]]) -> Completer:
 
 
 slugs, tokens, secrets, held = map(_completer, (_slugs, _tokens, _secrets, _held))
-"""Assistants that are cached; local tokens; secrets; what is in quarantine."""
+"""Completers for cached assistants, local tokens, secrets, and whatever is in quarantine."""
 
 
 def _asked(ctx: click.Context, target: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`hublet`: the group of commands, how it finds its config, and how it says what went wrong."""
+"""`hublet`: the group of all commands, how a command finds its config, and how errors are printed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hublet.config import Config
 
 COMPLETE_VARIABLE = "_HUBLET_COMPLETE"
-"""Set by the shells' scripts (`hublet completion`): hublet then answers with completions and does nothing else."""
+"""Set by the scripts of `hublet completion`: hublet then prints completions and does nothing else."""
 
 _COMMANDS = {
     "audit": ("hublet.cli.audit", "audit"),
@@ -56,7 +56,7 @@ _COMMANDS = {
 
 
 class _Group(click.Group):
-    """Imports a command's module only when that command is called: `hublet status` has to be quick."""
+    """Imports the module of a command only when that command is called, so that `hublet status` is quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's own signature
         return sorted(_COMMANDS)
@@ -86,21 +86,21 @@ def cli(ctx: click.Context, file: Path | None) -> None:
     """
     from hublet.host.hardening import harden
 
-    harden()  # most commands get to see a key, a secret, or the cache itself
+    harden()  # most commands handle a key, a secret, or the cache itself
     ctx.obj = file
     if os.environ.get("NO_COLOR"):
         ctx.color = False
 
 
 def config_of(ctx: click.Context) -> Config:
-    """The config that a command works with. Raises ConfigError."""
+    """The config for a command. Raises ConfigError."""
     from hublet.config import find_config, load_config
 
     return load_config(find_config(ctx.find_root().obj, os.environ))
 
 
 def fail(error: HubletError) -> NoReturn:
-    """Say what went wrong and end with its exit code."""
+    """Print an error and its hint, and end with its exit code."""
     from hublet.cli.printing import printable  # a sentence may quote the Hub
 
     click.echo(printable(f"hublet: {error.message}"), err=True)
@@ -110,7 +110,7 @@ def fail(error: HubletError) -> NoReturn:
 
 
 def main() -> None:
-    """Run a command; an error is one sentence and a hint on standard error, and its own exit code."""
+    """Run a command. An error prints a sentence and a hint to standard error, and sets the exit code."""
     try:
         cli.main(prog_name="hublet", complete_var=COMPLETE_VARIABLE, standalone_mode=False)
     except click.exceptions.Abort:
@@ -124,7 +124,7 @@ def main() -> None:
     except HubletError as error:
         fail(error)
     except BrokenPipeError:
-        # Whoever read our output has gone; writing to it again at exit would only say so twice.
+        # Whoever read our output has gone. Flushing at exit would fail with the same error once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
 

@@ -1,4 +1,4 @@
-"""`hublet man`: the manual page hublet(1), made from the commands' own help, the settings and the errors."""
+"""`hublet man`: makes the manual page hublet(1) from the help of the commands, the settings and the errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from hublet import __version__
 
 @click.command()
 def man() -> None:
-    """Print the manual page hublet(1) as roff, for `man -l` or a file hublet.1 in ~/.local/share/man/man1."""
+    """Print the manual page hublet(1).
+
+    It is roff, for `man -l` or for a file hublet.1 in ~/.local/share/man/man1.
+    """
     from hublet.cli.main import cli
 
     with click.Context(cli, info_name="hublet") as ctx:
@@ -20,11 +23,11 @@ def man() -> None:
 
 
 def page(ctx: click.Context) -> str:
-    """The page of the command that a context is of, by man(7)."""
+    """The manual page of a context's command, in the format of man(7)."""
     command = ctx.command
     first, *more = _paragraphs(command.help)
     lines = [
-        # Without a date: the version is what the page is of, and the same version prints the same page.
+        # Without a date, so that the same version always prints the same page.
         f'.TH HUBLET 1 "" "hublet {__version__}" "User Commands"',
         ".SH NAME",
         rf"hublet \- {_text(first.rstrip('.')[0].lower() + first.rstrip('.')[1:])}",
@@ -59,7 +62,7 @@ _FILES = (
 
 
 def _commands(ctx: click.Context) -> Iterator[click.Context]:
-    """The contexts of all commands below, groups before their members."""
+    """The contexts of all commands of a group, each group before its members."""
     group = ctx.command
     if not isinstance(group, click.Group):
         return
@@ -93,7 +96,7 @@ def _settings() -> Iterator[str]:
 
 
 def _exit_codes() -> Iterator[str]:
-    """As the tree at the top of core/errors.py has them, one term for a code."""
+    """The exit codes, taken from the tree in the docstring of core/errors.py; one entry for each code."""
     from hublet.core import errors
 
     codes: dict[int, list[str]] = {0: ["All went well."]}
@@ -115,19 +118,19 @@ def _body(paragraphs: Iterable[str]) -> Iterator[str]:
 
 
 def _paragraphs(text: str | None) -> list[str]:
-    """A help text's paragraphs, each one line; click's mark that keeps lines apart is left out."""
+    """The paragraphs of a help text, each as one line. click's mark for a paragraph without wrapping is left out."""
     parts = re.split(r"\n\s*\n", (text or "").replace("\b", "").strip())
     return [" ".join(part.split()) for part in parts if part.strip()]
 
 
 def _lines(text: str) -> Iterator[str]:
-    """A sentence a line, as roff wants it to space them."""
+    """One line for each sentence: so roff sets the space between sentences."""
     for sentence in re.split(r"(?<=[.?!]) +(?=[A-Z])", " ".join(text.split())):
         yield _text(sentence)
 
 
 def _text(text: str) -> str:
-    """As roff takes it for text: no escape, hyphens that can be copied, no request at a line's beginning."""
+    """Escaped for roff: backslashes, hyphens that can be copied, and a dot at the beginning of a line."""
     found = text.replace("\\", r"\e").replace("-", r"\-").replace("'", r"\(aq").replace("`", r"\(ga")
     named = {"·": r"\(bu", "…": "...", "’": r"\(cq", "→": r"\(->", "–": r"\(en", "×": r"\(mu"}
     for plain, escape in named.items():

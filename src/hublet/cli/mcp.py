@@ -1,4 +1,4 @@
-"""`hublet mcp`: what is cached, for programs that speak the Model Context Protocol."""
+"""`hublet mcp`: serves the cache to programs that speak the Model Context Protocol."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from hublet.core.errors import AdminError, MissingExtra, NotRunning
 
 _PATIENCE = 30.0
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 15.0)
-"""Seconds between two tries to hear of events; the last of them from then on."""
+"""Seconds before each new try to listen to events. The last value is repeated."""
 
 
 @click.command()
 @click.pass_context
 def mcp(ctx: click.Context) -> None:
-    """Serve your assistants to an MCP client on standard input and output, until that is closed.
+    """Serve your assistants to an MCP client.
 
-    Read-only, and without secret values: assistants as resources, their rules and prompts as prompts, tools to list and
-    search them and to read policy and status. A client starts this command itself; it asks the daemon that runs.
+    It speaks on standard input and output until the client closes them. Everything is read-only and without secret
+    values: assistants as resources, their rules and prompts as prompts, and tools to list and search them and to read
+    policy and status. The MCP client starts this command itself. A hublet has to be running.
     """
     try:
         from hublet.mcp.serving import serve
@@ -40,14 +41,14 @@ def mcp(ctx: click.Context) -> None:
 
     path = config_of(ctx).locate().admin_socket
     _quieten()
-    # Nothing has to be put in order at the end, and a thread that waits for input would hold it up.
+    # Ctrl-C ends the process at once: there is nothing to clean up, and a thread that waits for input can't be ended.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.stdin.isatty():
         click.echo("hublet mcp speaks with a program that starts it, see the README; Ctrl-C ends it", err=True)
     try:
         asyncio.run(serve(_asking(path), _following(path)))
     except* BrokenPipeError:
-        pass  # the client has gone, and with it whoever would read of it
+        pass  # the client has gone, so nobody would read an error
 
 
 def _asking(path: Path) -> Callable[[str], Mapping[str, Any]]:
@@ -74,10 +75,10 @@ def _following(path: Path) -> Callable[[Callable[[], None]], None]:
             try:
                 for line in SocketClient(path).stream("GET", "/events"):
                     tries = 0
-                    if line:  # the first one says that the daemon is there; an empty one is a sign of life
+                    if line:  # the first line means that the daemon is there; an empty object is a sign of life
                         wake()
             except (NotRunning, AdminError):
-                pass  # it has ended, has not come back yet, or has too many who listen
+                pass  # the daemon has ended, is not back yet, or has too many listeners
             time.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
             tries += 1
 
@@ -85,11 +86,11 @@ def _following(path: Path) -> Callable[[Callable[[], None]], None]:
 
 
 def _quieten() -> None:
-    """Warnings to standard error, without contents; standard output is the protocol's."""
+    """Log warnings to standard error, without their contents. Standard output is for the protocol."""
     import logging
 
     class Bare(logging.Formatter):
-        """Who has something to say, and of which kind. What is said can quote the client, or the Hub."""
+        """The level, the logger and the kind of exception only: a message may quote the client or the Hub."""
 
         def format(self, record: logging.LogRecord) -> str:
             kind = record.exc_info[0] if record.exc_info else None

@@ -1,4 +1,4 @@
-"""`hublet point` and `unpoint`: make clients ask localhost, and undo it exactly."""
+"""`hublet point` and `unpoint`: make clients ask hublet in place of the Hub, and undo that exactly."""
 
 from __future__ import annotations
 
@@ -27,18 +27,25 @@ _JETBRAINS = "JetBrains: the sign-in stays, but tokens go on being refreshed at 
 
 @click.command()
 @click.argument("clients", nargs=-1, type=click.Choice(get_args(pointing.Client)))
-@click.option("--shell", type=click.Choice(pointing.SHELLS), help="Only print the line for this shell's start-up file.")
+@click.option(
+    "--shell", type=click.Choice(pointing.SHELLS), help="Only print the line to add to the start-up file of this shell."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done and do nothing.")
-@click.option("--check", is_flag=True, help="Ask each client's first questions here and say what works offline now.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Send the first requests of each client to hublet, and say which would work offline now.",
+)
 @click.pass_context
 def point(
     ctx: click.Context, clients: tuple[pointing.Client, ...], shell: str | None, dry_run: bool, check: bool
 ) -> None:
-    """Point CLIENTS (cn, jetbrains, vscode; cn when none is named) at this hublet.
+    """Point clients at this hublet.
 
-    cn and the SDKs read CONTINUE_API_BASE: a file in environment.d sets it for your whole session from the next login
-    on (systemd), --shell prints the line to paste instead. The IDEs read an empty file ~/.continue/.local. Nothing is
-    changed that is there already; `hublet unpoint` undoes it exactly.
+    CLIENTS are cn, jetbrains and vscode; cn when none is named. cn and the SDKs read the variable CONTINUE_API_BASE. A
+    file in environment.d sets it for your whole session from the next login on (systemd); --shell prints a line to add
+    to a start-up file instead. For the IDEs an empty file ~/.continue/.local is made. Existing files are never changed;
+    `hublet unpoint` undoes exactly what was done.
     """
     config = config_of(ctx)
     with connected(config) as client:
@@ -68,7 +75,7 @@ def point(
 @click.option("--dry-run", is_flag=True, help="Say what would be done and do nothing.")
 @click.pass_context
 def unpoint(ctx: click.Context, dry_run: bool) -> None:
-    """Undo what `hublet point` did. A file that you have changed since is left alone and named."""
+    """Undo what `hublet point` did. A file that you have changed since is named and left alone."""
     with _told():
         done = pointing.unpoint(config_of(ctx).locate().data, dry_run=dry_run)
     _say(done)
@@ -78,7 +85,7 @@ def unpoint(ctx: click.Context, dry_run: bool) -> None:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """What keeps a file from being written or removed, as a sentence."""
+    """Turns an OSError into a UsageError that names the file."""
     try:
         yield
     except OSError as error:
@@ -92,9 +99,9 @@ def _say(done: list[pointing.Done]) -> None:
 
 
 def prove_ours(client: Client, config: Config) -> int:
-    """The daemon's port, once whoever listens on both loopback addresses has shown to be that daemon.
+    """The daemon's port, after checking that the daemon itself listens on both loopback addresses.
 
-    Raises NotRunning.
+    Raises NotRunning when no daemon runs, or when another program listens on one of the addresses.
     """
     import secrets
 
@@ -120,7 +127,7 @@ class _Line(NamedTuple):
 
 
 def _check(port: int) -> list[_Line]:
-    """Each client's first requests, asked for real; only what is cached counts, since that is what works offline."""
+    """Send each client's first requests. A line works when it was answered; the text says if the answer was cached."""
     import http.client
     import urllib.error
     import urllib.request

@@ -1,4 +1,4 @@
-"""Showing what came from elsewhere on a terminal: as text, whatever it is; and times in one unit."""
+"""Printing texts from elsewhere safely on a terminal, and in columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ESCAPED = {ord(c): f"\\u{ord(c):04x}" for c in (*map(chr, range(0x7F, 0xA0)), *
 
 
 def printable(text: str) -> str:
-    """Text for a terminal: whatever could move the cursor or turn the writing round is shown as a mark."""
+    """The text with U+FFFD in place of control characters and of those that change the direction of writing."""
 
     def hostile(c: str) -> bool:
         return (ord(c) < 0x20 and c != "\n") or 0x7F <= ord(c) < 0xA0 or c in _TURNING
@@ -30,7 +30,8 @@ def json_of(value: object, *, indented: bool = True) -> str:
 
 
 def together(lines: list[tuple[str, str]], *, most: int = 3) -> list[str]:
-    """`what: reason` for each pair, in order; more than `most` with one reason become one line that counts them."""
+    """Lines `what: reason` for the pairs. More than `most` of them with the same reason share a line that counts
+    them."""
     whats: dict[str, list[str]] = {}
     for what, reason in lines:
         whats.setdefault(reason, []).append(what)
@@ -46,9 +47,9 @@ def together(lines: list[tuple[str, str]], *, most: int = 3) -> list[str]:
 
 
 def in_columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Rows of one length as lines, each column as wide as its widest cell; every cell is made printable and one line.
+    """Rows of the same length as lines, each column as wide as its widest cell. Cells are made printable and one line.
 
-    For a terminal and a pipe alike, and quicker than loading what draws frames.
+    Used for terminals and pipes alike, where loading rich would take too long.
     """
     cells = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
@@ -59,7 +60,8 @@ def in_columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _width(text: str) -> int:
-    """How many cells of a terminal a text takes: none for what combines, two for what is wide (UAX 11)."""
+    """How many cells of a terminal a text takes: none for a combining character, two for a wide one (Unicode UAX
+    11)."""
     if text.isascii():
         return len(text)
     return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)

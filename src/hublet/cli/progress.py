@@ -1,4 +1,4 @@
-"""Showing on a terminal that something is going on; a pipe or a log file sees nothing of it."""
+"""A progress display on a terminal. Pipes and log files get none."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Tell = Callable[[str], None]
-"""Takes a line on what was done last; each call is a step."""
+"""Takes a line about the last step; each call advances the display."""
 
 
 @contextmanager
 def busy(what: str) -> Iterator[Tell]:
-    """A bar on standard error, with `what` and the time so far, which is gone at the end.
+    """A progress bar on standard error with `what` and the time so far; it is removed at the end.
 
-    Nothing where that is no terminal, or one that can't move its cursor. Colours are rich's, which knows NO_COLOR.
+    Shows nothing when standard error is not a terminal, or is one that can't move its cursor. rich chooses the colours
+    and respects NO_COLOR.
     """
     if not sys.stderr.isatty() or os.environ.get("TERM", "") in ("", "dumb", "unknown"):
         yield lambda _: None

@@ -1,4 +1,4 @@
-"""`hublet quarantine`: what the Hub says is gone or changed, and only you can agree with."""
+"""`hublet quarantine`: changes by the Hub that take effect only when the user accepts them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from hublet.cli.printing import json_of, printable
 
 
 @click.group(invoke_without_command=True)
-@click.option("--all", "every", is_flag=True, help="List what you have rejected, too.")
+@click.option("--all", "every", is_flag=True, help="Also list what you have rejected.")
 @click.pass_context
 def quarantine(ctx: click.Context, every: bool) -> None:
-    """List what the Hub no longer names and hublet goes on serving until you accept.
+    """List changes by the Hub that need your consent.
 
-    A whole scope that is suddenly empty, many assistants or an organization gone at once, an account that is refused
-    everything: it may be meant, it may be a fault of the Hub. Time alone never decides it. With sync.hold_commands,
-    also the assistants that change what they run or where they send things; until then the last good one is served.
+    These are mostly things that the Hub no longer names, and that hublet goes on serving until you accept it. This
+    happens when a whole scope is suddenly empty, when many assistants or an organization are gone at once, or when the
+    Hub refuses the account everything. It may be intended, or a fault of the Hub, so you have to decide; it never takes
+    effect by time alone. With the setting sync.hold_commands, assistants that change which programs they run or where
+    they send data are held too; until you accept, the last revision before the change is served.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -57,7 +59,7 @@ def _tell(one: dict[str, Any]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.pass_context
 def show(ctx: click.Context, what: str, as_json: bool) -> None:
-    """Show what would no longer be served, or be another, if you accepted WHAT. Secrets are shown as references."""
+    """Show what accepting WHAT would remove or change. Secrets are shown as references."""
     with connected(config_of(ctx)) as client:
         held: Any = client.call("POST", "/quarantine/show", {"what": what}, patience=120.0)["held"]
     if as_json:
@@ -84,7 +86,7 @@ def show(ctx: click.Context, what: str, as_json: bool) -> None:
 @click.argument("what", shell_complete=known.held)
 @click.pass_context
 def accept(ctx: click.Context, what: str) -> None:
-    """Agree with WHAT is held: gone, it is withdrawn at once; changed, it is served from now on."""
+    """Accept WHAT is held: what is gone is withdrawn at once, what has changed is served from now on."""
     with connected(config_of(ctx)) as client:
         client.call("POST", "/quarantine/accept", {"what": what})
     click.echo("Accepted.")
@@ -94,7 +96,7 @@ def accept(ctx: click.Context, what: str) -> None:
 @click.argument("what", shell_complete=known.held)
 @click.pass_context
 def reject(ctx: click.Context, what: str) -> None:
-    """Keep what there is of WHAT. The same is not held up to you again; what else the Hub says of it is."""
+    """Reject WHAT is held and keep serving what there is. You are asked again only when the Hub says something else."""
     with connected(config_of(ctx)) as client:
         client.call("POST", "/quarantine/reject", {"what": what})
     click.echo("Rejected: what there is, is kept.")

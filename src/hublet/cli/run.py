@@ -1,4 +1,4 @@
-"""`hublet run`: the daemon in the foreground, as a service manager starts it."""
+"""`hublet run`: runs the daemon in the foreground, as a service manager does."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import click
 
 
 @click.command()
-@click.option("--debug", is_flag=True, help="Log everything, whatever log.level says. No secret is in it.")
+@click.option("--debug", is_flag=True, help="Log everything, whatever log.level says. Secrets are never logged.")
 @click.pass_context
 def run(ctx: click.Context, debug: bool) -> None:
     """Run the daemon in the foreground.
 
-    Logs go to standard error; where that is systemd's journal, with levels and fields. SIGTERM and Ctrl-C end it:
-    requests in work are answered first. SIGHUP, or a change of the config file, makes it take over what has changed.
+    The log goes to standard error; if that is systemd's journal, with levels and fields. SIGTERM and Ctrl-C end the
+    daemon, after requests in progress are answered. SIGHUP, or a change of the config file, makes it use the new
+    config.
     """
     from hublet.running import run as run_daemon
 

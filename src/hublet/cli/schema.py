@@ -1,4 +1,4 @@
-"""`hublet schema`: what hublet serves, for programs that read schemas."""
+"""`hublet schema`: prints the JSON Schemas and the OpenAPI document of what hublet serves."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[Compl
 
 @click.command()
 @click.argument("name", required=False, shell_complete=_names)
-@click.option("--sample", is_flag=True, help="Print a sample of it in place of the schema.")
+@click.option("--sample", is_flag=True, help="Print a sample in place of the schema.")
 def schema(name: str | None, sample: bool) -> None:
-    """Print the JSON Schema (2020-12) of a body that hublet serves, or what there is.
+    """Print the schemas of hublet's API.
 
-    Without NAME the names are listed. `openapi` is the OpenAPI 3.1 document of everything, which a running hublet also
-    serves at /hublet/v1/openapi.json. No daemon is needed.
+    NAME is a request or an answer, which is printed as JSON Schema (2020-12); without it the names are listed. The name
+    `openapi` prints the OpenAPI 3.1 document of the whole API, which a running hublet also serves at
+    /hublet/v1/openapi.json. This command needs no running hublet.
     """
     from hublet.describe import document
 

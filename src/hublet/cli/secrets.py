@@ -1,4 +1,4 @@
-"""`hublet secrets`: every cached secret and its state; a value only at a terminal, one by one, and written down."""
+"""`hublet secrets`: lists cached secrets with their state. A value is shown only at a terminal, and that is audited."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from hublet.core.errors import UsageError
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.pass_context
 def secrets(ctx: click.Context, as_json: bool) -> None:
-    """Show each cached secret: its state, where the Hub found it, who refers to it, when it was last confirmed.
+    """List the cached secrets.
 
-    A secret is fresh, stale, expired, locked, location-only (an organization's or a package's: the Hub gives no value),
-    missing, or overridden (secrets.override answers first). Values are never shown here.
+    Each with its state, where the Hub found it, who refers to it, and when it was last confirmed. The state is fresh,
+    stale, expired, locked, location-only (a secret of an organization or a package, whose value the Hub keeps),
+    missing, or overridden (the setting secrets.override gives its value). No values are shown.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -38,10 +39,10 @@ def secrets(ctx: click.Context, as_json: bool) -> None:
 
 @secrets.command()
 @click.argument("name", shell_complete=known.secrets)
-@click.option("--scope", help="The organization in which to look, by its slug or id; the personal scope when left out.")
+@click.option("--scope", help="The organization in which to look, by its slug or id; the personal scope if left out.")
 @click.pass_context
 def get(ctx: click.Context, name: str, scope: str | None) -> None:
-    """Print the value of the secret NAME. Only at a terminal; each time is written to the audit log."""
+    """Print the value of the secret NAME. This works only at a terminal, and is written to the audit log."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "a secret's value is told to a person at a terminal only",

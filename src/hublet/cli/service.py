@@ -1,4 +1,4 @@
-"""`hublet service`: hublet as a service of the user's own, on systemd and launchd in the same words."""
+"""`hublet service`: hublet as a background service of the user, on systemd and launchd."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSPHRASE")
 
 
 class Manager(Protocol):
-    """What host/systemd.py and host/launchd.py both are."""
+    """What host/systemd.py and host/launchd.py have in common."""
 
     def check(self) -> None: ...
     @property
@@ -41,7 +41,7 @@ class Manager(Protocol):
 
 
 def _manager() -> Manager:
-    """The one of this system. Raises NoServiceManager when it does not answer."""
+    """The service manager of this system. Raises NoServiceManager when it does not answer."""
     manager: Manager
     if sys.platform == "darwin":
         from hublet.host.launchd import Launchd
@@ -64,23 +64,32 @@ def _installed() -> Manager:
 
 
 _dry = click.option("--dry-run", is_flag=True, help="Only show the files and commands.")
-_force = click.option("--force", is_flag=True, help="Also where a unit was edited by hand.")
+_force = click.option("--force", is_flag=True, help="Also replace or remove units that were edited by hand.")
 
 
 @click.group()
 def service() -> None:
-    """Run hublet in the background, as a service of your own user (systemd or launchd)."""
+    """Run hublet as a background service of your user.
+
+    systemd runs it on Linux, launchd on macOS.
+    """
 
 
 @service.command()
-@click.option("--no-socket", is_flag=True, help="Let hublet open the port itself instead of the service manager.")
-@click.option("--linger", is_flag=True, help="Keep it running while you are not logged in (systemd).")
-@click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="Give it this variable, such as a proxy.")
+@click.option("--no-socket", is_flag=True, help="Let hublet open the port itself, not the service manager.")
+@click.option("--linger", is_flag=True, help="Keep hublet running while you are not logged in (systemd).")
+@click.option(
+    "--env",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set this environment variable for hublet, such as a proxy.",
+)
 @click.option(
     "--credential",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="The key for `keys.source: credential` (systemd). Costs a part of the sandbox.",
+    help="The file with the key for `keys.source: credential` (systemd). Weakens the sandbox.",
 )
 @_force
 @_dry
@@ -95,7 +104,7 @@ def install(
     force: bool,
     dry_run: bool,
 ) -> None:
-    """Install it, or bring what is installed up to date; your first request starts it, and so does your next login."""
+    """Install the service, or bring it up to date. Your first request starts it, and so does your next login."""
     from hublet.host.steps import refuse_edited
 
     config, manager = config_of(ctx), _manager()
@@ -119,7 +128,8 @@ def install(
 @_dry
 @click.pass_context
 def uninstall(ctx: click.Context, *, purge: bool, yes: bool, force: bool, dry_run: bool) -> None:
-    """Stop it and remove what install has written. Your cache stays, unless --purge; your config stays."""
+    """Stop the service and remove the files of install. Your config stays, and your cache too, unless you add
+    --purge."""
     from hublet.host.steps import refuse_edited
 
     config = config_of(ctx) if purge else None
@@ -141,27 +151,27 @@ def uninstall(ctx: click.Context, *, purge: bool, yes: bool, force: bool, dry_ru
 @service.command()
 @_dry
 def start(*, dry_run: bool) -> None:
-    """Start it now."""
+    """Start the service now."""
     _do(_installed().start(), dry_run=dry_run)
 
 
 @service.command()
 @_dry
 def stop(*, dry_run: bool) -> None:
-    """Stop it until your next login or `hublet service start`; requests in work are answered."""
+    """Stop the service until your next login or `hublet service start`. Requests in progress are answered."""
     _do(_installed().stop(), dry_run=dry_run)
 
 
 @service.command()
 @_dry
 def restart(*, dry_run: bool) -> None:
-    """Stop and start it; what is asked meanwhile waits and is answered."""
+    """Stop and start the service. Requests that come meanwhile wait and are answered."""
     _do(_installed().restart(), dry_run=dry_run)
 
 
 @service.command()
 def status() -> None:
-    """What the service manager says of it; exit code 9 when it neither runs nor listens."""
+    """Show what the service manager says of the service. The exit code is 9 when it neither runs nor listens."""
     up, lines = _installed().state()
     for line in lines:
         click.echo(line)
@@ -170,14 +180,14 @@ def status() -> None:
 
 
 @service.command()
-@click.option("-f", "--follow", is_flag=True, help="Go on as new lines come.")
+@click.option("-f", "--follow", is_flag=True, help="Print new lines as they come.")
 @click.option("-n", "--lines", type=click.IntRange(1), default=100, show_default=True, help="How many lines.")
 def logs(*, follow: bool, lines: int) -> None:
-    """Show its log."""
+    """Show the log of the service."""
     words = _installed().logs(follow=follow, lines=lines)
     sys.stdout.flush()
     try:
-        os.execvp(words[0], words)  # noqa: S606  its output and its signals are its own
+        os.execvp(words[0], words)  # noqa: S606  the program takes over this process, with its output and signals
     except OSError as error:
         raise ServiceError(f"{words[0]} can't be run: {error.strerror}") from error
 
@@ -185,7 +195,7 @@ def logs(*, follow: bool, lines: int) -> None:
 def _plan(
     ctx: click.Context, config: Config, *, socket: bool, variables: tuple[str, ...], credential: Path | None
 ) -> Plan:
-    """What the service needs to see the same files as this shell, wherever they are configured to be."""
+    """The service to install: it must use the same config, directories and variables as this shell."""
     from hublet.config import find_config
     from hublet.host.program import find_program
     from hublet.host.proving import has_ipv6
@@ -238,7 +248,7 @@ def _variable(text: str) -> tuple[str, str]:
 
 
 def _free(port: int) -> None:
-    """Raises PortTaken when somebody else listens: the service manager would only say that it failed."""
+    """Raises PortTaken when another program listens on the port: the service manager would not say why it failed."""
     from hublet.door.binding import bind_loopback
 
     for each in bind_loopback(port):
@@ -261,7 +271,7 @@ def _do(steps: Iterable[Step], *, dry_run: bool) -> None:
 
 
 def _judge_purge(config: Config) -> None:
-    """Raises UsageError for a data directory that is not plainly ours to delete."""
+    """Raises UsageError when the data directory should not be deleted: clients still point here, or it is not ours."""
     from hublet.store.lock import lock_name
 
     places = config.locate()
@@ -302,7 +312,7 @@ def _purge(config: Config, *, dry_run: bool) -> None:
 
 
 def _remove_key_folder(folder: Path) -> None:
-    """Only when nothing but our own mark is left in it."""
+    """Remove the folder of the key, if nothing but the tag that excludes it from backups is left in it."""
     from hublet.keys.file import tag_name
 
     if folder.is_dir() and {entry.name for entry in folder.iterdir()} <= {tag_name}:

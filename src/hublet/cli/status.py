@@ -1,4 +1,4 @@
-"""`hublet status`: what is cached, how old it is, what is wrong."""
+"""`hublet status`: shows what is cached, how old it is, and what is wrong."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> None:
-    """Show each scope with its assistants, their age and grade, the last error and the next sync."""
+    """Show what is cached, how old it is, and what is wrong.
+
+    Each scope is listed with its assistants, their age and grade, and the last error; above it the next sync.
+    """
     with _reached(ctx) as client:
         value: dict[str, Any] = client.call("GET", "/status") | {"running_daemon": client.running}
     if as_json:
@@ -41,7 +44,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
 
 @contextmanager
 def _reached(ctx: click.Context) -> Iterator[Client]:
-    """The daemon at its usual place, which is quick; else whatever the config leads to."""
+    """A client of the daemon at its usual socket, which is quick; else as the config says."""
     place = usual_socket(ctx.find_root().obj, os.environ)
     if place is not None and is_listening(place):
         yield SocketClient(place)
@@ -51,8 +54,8 @@ def _reached(ctx: click.Context) -> Iterator[Client]:
 
 
 def _config(ctx: click.Context) -> Config:
-    """The config; the defaults when the file can't be used but a daemon that took an earlier one is at its usual place:
-    it says what is wrong with the file. Raises ConfigError."""
+    """The config. If the file can't be used, but a daemon that started with an earlier one has its usual socket, the
+    defaults: that daemon's status says what is wrong with the file. Raises ConfigError."""
     from hublet.config import load_config
 
     try:
@@ -89,7 +92,7 @@ def headline(value: dict[str, Any]) -> list[str]:
             f"{requests['asked_of_hub']} asked of the Hub, {requests['passed_through']} passed through"
         )
     if value.get("lock"):
-        # One that the user asked for stays whatever the Hub says; the other ends when it takes a key again.
+        # A lock that the user asked for stays whatever the Hub says; another one ends when the Hub takes a key again.
         why = value["lock"]["why"]
         how = "" if why == "asked" else "`hublet login`, or "
         lines.append(
@@ -108,7 +111,7 @@ def headline(value: dict[str, Any]) -> list[str]:
 
 
 def troubles(value: dict[str, Any]) -> list[str]:
-    """The lines below the table: what the last asking did not bring, and what waits for the user."""
+    """The lines below the table: what could not be refreshed, and what needs the user's decision or attention."""
     lines = together([(trouble["what"], trouble["detail"]) for trouble in value.get("troubles", [])])
     lines += [
         f"in quarantine: {held['what']} ({_held(held)}); see `hublet quarantine`"

@@ -1,4 +1,4 @@
-"""`hublet store`: the sealed cache as a file."""
+"""`hublet store`: checks, repairs, copies and resets the file of the sealed cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hublet.cli.main import config_of
 from hublet.cli.progress import busy
 
 _PATIENCE = 300.0
-"""Seconds that looking through or copying a cache may take."""
+"""Seconds that checking or copying a cache may take."""
 
 
 @click.group()
@@ -25,7 +25,8 @@ def store() -> None:
 @click.confirmation_option(prompt="Move the cache aside and begin with an empty one?")
 @click.pass_context
 def reset(ctx: click.Context) -> None:
-    """Move a cache that can't be opened aside and begin anew. Nothing is deleted; you have to log in again."""
+    """Move a cache that can't be opened aside, and begin with an empty one. Nothing is deleted; you have to log in
+    again."""
     from hublet.reaching import is_listening
     from hublet.store.reset import reset as move_aside
 
@@ -41,9 +42,9 @@ def reset(ctx: click.Context) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_context
 def check(ctx: click.Context, as_json: bool) -> None:
-    """Look the whole cache through: the file, the manifest, every record. Changes nothing.
+    """Check the whole cache for damage: the file, the manifest and every record. Nothing is changed.
 
-    Ends with 0 when all is well and with 5 when something is damaged.
+    The exit code is 0 when all is well and 5 when something is damaged.
     """
     from hublet.cli.client import connected
     from hublet.cli.printing import printable
@@ -71,13 +72,13 @@ def check(ctx: click.Context, as_json: bool) -> None:
 
 
 @store.command()
-@click.option("--accept-missing", is_flag=True, help="Go on with what is there when records may be missing or old.")
+@click.option("--accept-missing", is_flag=True, help="Go on even if records may be missing or old.")
 @click.pass_context
 def repair(ctx: click.Context, accept_missing: bool) -> None:
-    """Make a whole cache of what can be read of a damaged one, which is copied aside first.
+    """Repair a damaged cache from the records that can still be read. The damaged one is copied aside first.
 
-    Records that can't be read are left out; the next sync brings back what the Hub still has. When the manifest no
-    longer vouches for the rest, that needs your word: --accept-missing.
+    Records that can't be read are left out; the next sync brings back what the Hub still has. The manifest lists all
+    records; when it can't prove any more that none is missing or old, you have to add --accept-missing.
     """
     from hublet.cli.client import connected
     from hublet.cli.printing import printable
@@ -99,9 +100,10 @@ def repair(ctx: click.Context, accept_missing: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, readable=False))
 @click.pass_context
 def backup(ctx: click.Context, file: Path) -> None:
-    """Copy the cache to FILE, as it is at one moment, sealed, while hublet runs or not.
+    """Copy the sealed cache to FILE. This works also while hublet runs.
 
-    The copy opens with the cache's present key only: keep that too (`hublet keys show`), elsewhere.
+    The copy can be opened with the present key of the cache only. Keep a copy of that key too, in another place;
+    `hublet keys show` says where it is.
     """
     from hublet.cli.client import connected
     from hublet.core.errors import UsageError
@@ -124,10 +126,10 @@ def backup(ctx: click.Context, file: Path) -> None:
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @click.pass_context
 def restore(ctx: click.Context, file: Path, yes: bool) -> None:
-    """Put a backup in the cache's place, if the cache's key opens it and nothing in it is damaged.
+    """Replace the cache by a backup, if the key of the cache opens it and nothing in it is damaged.
 
-    The cache of before is copied aside. What is older than it was is served without secret values until
-    `hublet store accept`.
+    The present cache is copied aside first. A backup that is older than the cache is served without secret values until
+    you run `hublet store accept`.
     """
     from hublet.cli.client import connected
     from hublet.cli.printing import printable
@@ -157,10 +159,11 @@ def restore(ctx: click.Context, file: Path, yes: bool) -> None:
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @click.pass_context
 def accept(ctx: click.Context, yes: bool) -> None:
-    """Agree with an older copy of the cache that was put back: serve its secrets, and let its tokens in, again.
+    """Accept an older copy of the cache that was put back: serve its secret values and honour its tokens again.
 
-    hublet counts the commits beside the key. A cache that is behind that count is served without its secret values: it
-    may hold a token that you had revoked, or a value that you had replaced. Written to the audit log.
+    hublet counts the commits to the cache, and keeps the count beside the key. A cache that is behind the count is
+    served without secret values: it may hold a token that you have revoked, or a value that you have replaced.
+    Accepting is written to the audit log.
     """
     from hublet.cli.client import connected
     from hublet.core.errors import UsageError

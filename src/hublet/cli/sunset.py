@@ -1,4 +1,4 @@
-"""`hublet doctor --sunset`: what works when the Hub is gone for good, and what to switch until then."""
+"""`hublet doctor --sunset`: shows what works when the Hub is gone for good, and what to change before."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SAID = {
 
 
 def tell(ctx: click.Context, *, as_json: bool) -> None:
-    """Print it; ends with exit code 1 when anything would break."""
+    """Print the report. Ends with exit code 1 when anything would break."""
     from hublet.doctor.scene import Scene
     from hublet.doctor.sunset import lines, look
     from hublet.managed import load_managed

@@ -1,4 +1,4 @@
-"""`hublet sync`: one pass over the Hub now, with what it changed."""
+"""`hublet sync`: makes a pass over the Hub now and prints what it changed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hublet.core.errors import SyncFailed
 def sync(ctx: click.Context) -> None:
     """Refresh everything from the Hub now.
 
-    A background refresh that is running is waited for first; another `hublet sync` that is running is joined. Ends
-    with an error when the Hub answered nothing that only your account may see.
+    A background refresh that is running is waited for first; another `hublet sync` that is running is joined. Ends with
+    an error when the Hub answered nothing that only your account may see.
     """
     with connected(config_of(ctx)) as client:
         summary = report(client)
@@ -27,7 +27,7 @@ def sync(ctx: click.Context) -> None:
 
 
 def report(client: Client) -> dict[str, object]:
-    """Run a pass with a progress display (on a terminal only) and print its summary, which is returned."""
+    """Make a pass, with a progress display on a terminal; print its summary and return it."""
     summary: dict[str, object] = {}
     with busy("asking the Hub") as tell:
         for line in client.stream("POST", "/sync"):

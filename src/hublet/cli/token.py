@@ -1,4 +1,4 @@
-"""`hublet token`: local tokens, for clients that the kernel can't vouch for."""
+"""`hublet token`: local tokens, for clients of which the kernel can't tell who they are."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from hublet.core.errors import UsageError
 
 
 @click.group(invoke_without_command=True)
-@click.option("--name", help="What the token is for; it is listed and revoked by this name.")
+@click.option("--name", help="A name that says what the token is for; it is listed and revoked by it.")
 @click.option(
     "--scope", type=click.Choice(["read", "secrets"]), default="secrets", show_default=True,
     help="read: configs with references in place of secret values; secrets: everything.",
 )  # fmt: skip
-@click.option("--expires", metavar="DURATION", help="When it ends by itself, such as 30d; never when left out.")
+@click.option("--expires", metavar="DURATION", help="How long the token is valid, such as 30d; for ever if left out.")
 @click.pass_context
 def token(ctx: click.Context, name: str | None, scope: str, expires: str | None) -> None:
     """Make a local token and print it, once.
 
     A client sends it as `Authorization: Bearer hublet_...`. It is needed where the kernel can't tell that a client is
-    you: in a container, as root, under WSL, or with serve.access: token. It is of no use at the Hub.
+    yours (in a container, as root, under WSL), and with `serve.access: token`. The Hub does not know it.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -44,7 +44,7 @@ def token(ctx: click.Context, name: str | None, scope: str, expires: str | None)
 @token.command("list")
 @click.pass_context
 def list_(ctx: click.Context) -> None:
-    """List the tokens: names, scopes, when they end. Never the tokens themselves."""
+    """List the tokens by name, with scope and end. The tokens themselves are not shown."""
     with connected(config_of(ctx)) as client:
         found = client.call("GET", "/tokens")["tokens"]
     for one in found if isinstance(found, list) else []:
@@ -57,7 +57,7 @@ def list_(ctx: click.Context) -> None:
 @click.argument("name", shell_complete=known.tokens)
 @click.pass_context
 def revoke(ctx: click.Context, name: str) -> None:
-    """Take a token back; it is refused from now on."""
+    """Revoke a token: it is refused from now on."""
     from urllib.parse import quote
 
     with connected(config_of(ctx)) as client:

@@ -1,4 +1,4 @@
-"""`hublet ui`: the page, served until nobody looks at it any more."""
+"""`hublet ui`: serves the web page until nobody has it open any more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--no-browser", is_flag=True, help="Print the link only, and open it yourself.")
+@click.option("--no-browser", is_flag=True, help="Only print the link; open it yourself.")
 @click.option(
     "--idle",
     metavar="DURATION",
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 )
 @click.pass_context
 def ui(ctx: click.Context, no_browser: bool, idle: str) -> None:
-    """Show on a page of your browser what is cached, what changes and what is held back.
+    """Show the cache and its changes in your browser.
 
-    The page is served by this command, on a free port of this machine, until Ctrl-C or until nobody has it open. The
-    link opens it once and within five minutes: it is a secret until then. A daemon that is not running is waited for.
+    This command serves the page on a free port of this machine, until Ctrl-C or until nobody has the page open. The
+    link works once and within five minutes; until then it is a secret. If no hublet is running the page waits for one.
     """
     import asyncio
 
@@ -64,7 +64,7 @@ def ui(ctx: click.Context, no_browser: bool, idle: str) -> None:
 
 
 async def _open(doorway: Doorway, url: str) -> None:
-    """Have it opened; where that does not work the printed link is left."""
+    """Have the browser open the page. If that does not work the user still has the printed link."""
     import asyncio
 
     from hublet.ui.opening import open_browser

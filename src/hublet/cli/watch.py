@@ -1,4 +1,4 @@
-"""`hublet watch`: what happens, as it happens."""
+"""`hublet watch`: prints events as they happen."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from hublet.cli.printing import json_of, printable
 from hublet.core.errors import NotRunning
 
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Seconds between two tries to reach a daemon that has ended; the last of them from then on."""
+"""Seconds before each new try to reach a daemon that has ended. The last value is repeated."""
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.pass_context
 def watch(ctx: click.Context, as_json: bool) -> None:
-    """Print what happens, as it happens, until Ctrl-C.
+    """Print events as they happen, until Ctrl-C.
 
-    A revision has changed, something went stale, the cache is locked, the Hub came back: the README lists the kinds.
-    When the daemon is restarted, its events are waited for, and what happened meanwhile comes first.
+    There are events for a changed revision, for something that went stale, for a locked cache, for a Hub that is back
+    and so on: the README lists all kinds. When the daemon is restarted this command waits for it, and then first prints
+    what happened meanwhile.
     """
     from hublet.reaching import is_listening
 
@@ -38,13 +39,13 @@ def watch(ctx: click.Context, as_json: bool) -> None:
         for event in following(path, say=lambda text: click.echo(text, err=True)):
             click.echo(show(event))
     except KeyboardInterrupt:
-        return  # how it is meant to end
+        return  # Ctrl-C is the usual end
 
 
 def following(
     path: Path, *, say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[dict[str, Any]]:
-    """All events from now on, over restarts of the daemon. Raises AdminError when it does not let us listen."""
+    """All events from now on, across restarts of the daemon. Raises AdminError when too many listen already."""
     from hublet.reaching import SocketClient
 
     last: int | None = None
@@ -61,7 +62,7 @@ def following(
                     last = line["id"]
                     yield line
         except NotRunning:
-            pass  # it has ended, or has not come back yet
+            pass  # the daemon has ended, or is not back yet
         if not tries:
             say("the daemon has ended; waiting for it")
         sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
