@@ -9,7 +9,7 @@ from hublet.core.units import duration as duration
 
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _ESCAPED = {ord(c): f"\\u{ord(c):04x}" for c in (*map(chr, range(0x7F, 0xA0)), *_TURNING)}
-"""How JSON writes what `printable` marks, as far as it is free to write it otherwise (RFC 8259, section 7)."""
+"""JSON's escapes (RFC 8259 section 7) of the characters that `printable` replaces, except those that orjson escapes."""
 
 
 def printable(text: str) -> str:
@@ -22,8 +22,8 @@ def printable(text: str) -> str:
 
 
 def json_of(value: object, *, indented: bool = True) -> str:
-    """A value as JSON that a terminal shows as text, too: what could move its cursor or turn the writing round is
-    escaped, so that a program still reads the same value."""
+    """A value as JSON that is safe on a terminal: control characters, and those that change the direction of writing,
+    are escaped. A program reads the same value from it."""
     import orjson
 
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else None).decode().translate(_ESCAPED)

@@ -185,8 +185,8 @@ class _Folder:
         self.replace(LIST, json.dumps(lists, indent=1, sort_keys=True).encode() + b"\n")
 
     def _lists(self) -> dict[str, dict[str, list[str]]]:
-        """The list, without the paths that no export can have written: the folder may have come with its list from
-        somebody else, and what is listed may be removed."""
+        """The list, without paths that no export can have written. The folder may have come from somebody else together
+        with its list, and files in the list may be removed."""
         data = self._read(LIST)
         try:
             value = json.loads(data) if data is not None else {}

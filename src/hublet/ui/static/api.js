@@ -1,4 +1,4 @@
-// How the page asks its server: with the cookie that the browser keeps, and the word that only this origin knows.
+// Requests to the page's server: with the cookie, which the browser sends, and the word, which only this origin knows.
 
 const WORD = "hublet-page";
 
@@ -43,7 +43,7 @@ async function value(answer) {
 export const get = async (...parts) => value(await send("GET", path(parts)));
 export const post = async (parts, body = {}) => value(await send("POST", path(parts), body));
 
-// The link's code for a session. The fragment is gone from the address and the history before anything else.
+// Exchange the code of the link for a session. First the fragment is removed from the address and the history.
 export async function admit() {
   const given = location.hash.slice(1);
   if (!/^[\w-]{43}$/.test(given)) return sessionStorage.getItem(WORD) !== null;
@@ -53,7 +53,7 @@ export async function admit() {
   return true;
 }
 
-// Server-sent events (the HTML standard, section 9.2), read from a fetch: an EventSource could not send the word.
+// Server-sent events (the HTML standard, section 9.2), read by fetch, since an EventSource can't send the word.
 export async function listen(heard) {
   const answer = await send("GET", "/api/events");
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();

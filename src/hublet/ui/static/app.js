@@ -1,5 +1,5 @@
-// The page's life: admitted once, then live. What it shows is fetched anew whenever the daemon says that something
-// happened, and only while somebody looks.
+// The life of the page: it is admitted once and then kept up to date. What it shows is fetched anew whenever the daemon
+// reports an event, and only while the page is visible.
 
 import { Problem, admit, get, listen, post } from "./api.js";
 import { ago, count, h, tick } from "./dom.js";
@@ -13,8 +13,8 @@ const MOST_EVENTS = 200;
 const began = Date.now(); // what happened before is not said aloud
 const TONES = { ok: "good", starting: "calm" };
 
-// The part that is shown and where it draws: another one for each change of parts, so that one that is late draws into
-// what nobody sees any more.
+// The part that is shown, and the element that it draws into. Each change of parts makes a new element, so that a part
+// whose answer comes late draws into one that is no longer visible.
 let shown = null,
   place = null;
 let drawing = null,
@@ -43,7 +43,7 @@ function head() {
   }
 }
 
-// One drawing at a time; what is asked for meanwhile is one more.
+// Draws one at a time; all requests to draw that come meanwhile make one more drawing.
 function draw() {
   due = true;
   if (!document.hidden)
@@ -65,7 +65,7 @@ async function drawn() {
       complained = false;
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      // That the daemon is away is told by the stream; what else went wrong is told here.
+      // The stream reports that the daemon is away (503); other errors are shown here.
       if (error.status === 503) continue;
       banner(error.message, error.hint);
       complained = true;

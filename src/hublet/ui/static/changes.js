@@ -1,4 +1,4 @@
-// What is held back, what there was before, how two revisions differ: and the buttons that change what is served.
+// What is in quarantine, the history, how two revisions differ; and the buttons that change what is served.
 
 import { get, post } from "./api.js";
 import { ago, badge, button, card, code, count, h, name, said, table, when } from "./dom.js";
@@ -7,7 +7,7 @@ import { keep, panel } from "./panel.js";
 
 const MOST_LINES = 300;
 
-// Lines with + and - get a colour and keep their sign; who listens hears "added" and "removed".
+// Lines with + and - get a colour and keep their sign; a screen reader says "added" and "removed".
 function lines(all) {
   const shown = all.slice(0, MOST_LINES).map((line) => {
     const kind = { "+": "added", "-": "removed" }[line[0]];
@@ -15,7 +15,7 @@ function lines(all) {
   });
   if (all.length > MOST_LINES)
     shown.push(h("div", { class: "line quiet" }, `… and ${all.length - MOST_LINES} more lines`));
-  // Long ones scroll by themselves, and so have to take the focus.
+  // A long one scrolls on its own, so it has to be reachable by keyboard.
   return h(
     "div",
     shown.length > 24 ? { class: "diff long", tabindex: "0", role: "group", "aria-label": "lines" } : { class: "diff" },

@@ -1,4 +1,4 @@
-// What `hublet doctor` says, and what would be without the Hub: when somebody asks, since it takes a while.
+// The reports of `hublet doctor` and `hublet doctor --sunset`. They run only on request, since they take a while.
 
 import { get } from "./api.js";
 import { badge, button, card, code, count, h, name, said, table } from "./dom.js";

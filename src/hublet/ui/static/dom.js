@@ -1,9 +1,10 @@
-// Elements out of values. Whatever comes from elsewhere gets here as a text and stays one.
+// Makes elements from values. Texts from elsewhere only ever become text nodes and attributes, never markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// What could turn writing round, hide it or move a cursor is shown by its number: C0 and C1 controls but tab and line
-// end, marks of direction, zero-width characters, the tag block. Spaces and joiners that scripts need stay.
+// Characters that could change the direction of writing, hide text or move a cursor are shown as numbers: C0 and C1
+// controls except tab and line end, direction marks, zero-width characters, the tag block. Spaces and joiners stay, since
+// some scripts need them.
 const HIDDEN =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
 
@@ -11,7 +12,7 @@ export function visible(text) {
   return String(text).replace(HIDDEN, (c) => `[U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`);
 }
 
-// A node for each child: texts are isolated from the direction of what stands around them by style (`unicode-bidi`).
+// Adds a node for each child. The style (`unicode-bidi`) isolates the direction of a text from its surroundings.
 function put(element, children) {
   for (const child of children.flat(Infinity)) {
     if (child === null || child === undefined || child === false) continue;
@@ -32,10 +33,10 @@ function make(element, attributes, children) {
 export const h = (name, attributes, ...children) => make(document.createElement(name), attributes, children);
 export const svg = (name, attributes, ...children) => make(document.createElementNS(SVG, name), attributes, children);
 
-// A word that came from the Hub: isolated in its direction, and it may break anywhere.
+// A text from the Hub: its direction is isolated, and it may be broken anywhere.
 export const said = (text) => h("bdi", { class: "said" }, text);
 export const code = (text) => h("code", { class: "said", dir: "ltr" }, text);
-// A short name of hublet's own, which stays on its line.
+// A short name of hublet's own, which is not broken.
 export const name = (text) => h("code", { class: "whole" }, text);
 
 export function button(label, press, attributes) {
@@ -44,8 +45,8 @@ export function button(label, press, attributes) {
 
 const FEW = 5;
 
-// heads: texts; rows: arrays of cells, the first of which names its row. Where there is no room for columns each cell
-// says its head; many columns need more room.
+// `heads` are texts; `rows` are arrays of cells, of which the first names the row. Where there is no room for columns,
+// each cell shows its head; this begins at a greater width for tables of many columns.
 export function table(caption, heads, rows, { most = 100, none = "None." } = {}) {
   const body = h("tbody");
   const fill = (from, to) => {
@@ -126,7 +127,7 @@ export function when(at) {
 
 export const hours = (at) => HOURS.format(new Date(at * 1000));
 
-// How long ago, counted up while it is looked at (see `tick`).
+// How long ago a moment was; kept up to date while the page is visible (see `tick`).
 export function ago(at) {
   return h("time", { datetime: new Date(at * 1000).toISOString(), "data-at": at }, since(at));
 }

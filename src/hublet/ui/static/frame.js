@@ -1,18 +1,18 @@
-// What stands around the parts: what is known, what is said aloud, the banner, the question before something is done.
+// What all parts share: the last known state, messages for screen readers, the banner, the question before a change.
 
 import { Problem } from "./api.js";
 import { h, visible } from "./dom.js";
 
 const at = (id) => document.getElementById(id);
 
-// The daemon's status, its tally, what has happened (newest first), and why it can't be asked.
+// The daemon's status and tally, its events (newest first), and why the daemon can't be asked (null when it can).
 export const known = { status: null, tally: null, events: [], down: null };
 
 export function say(text) {
   at("said").textContent = visible(text);
 }
 
-// Texts of hublet's own name commands between backticks.
+// hublet's own texts have commands between backticks: these become code elements.
 export function marked(text) {
   return text.split("`").map((piece, n) => (n % 2 ? h("code", null, piece) : piece));
 }
@@ -33,7 +33,7 @@ export function banner(message, hint, ...more) {
   );
 }
 
-// Ask before something is done that changes what is served.
+// Ask before a change of what is served; whether the answer was yes.
 export function confirm(what, why, yes) {
   at("ask-what").textContent = visible(what);
   at("ask-why").textContent = visible(why);
@@ -47,7 +47,7 @@ export function confirm(what, why, yes) {
   );
 }
 
-// Do something that the daemon may refuse; whether it was done. Whoever draws is told by a `changed` event.
+// Do something that the daemon may refuse; whether it was done. A `changed` event then has the page drawn anew.
 export async function act(work, done) {
   try {
     await work();

@@ -1,4 +1,4 @@
-// The first part: whether it works, what was saved, what the passes brought and what happened.
+// The first part: whether hublet works, what it has saved, what the passes brought, and what has happened.
 
 import { ago, card, code, count, h, name, said, table } from "./dom.js";
 import { known, marked } from "./frame.js";

@@ -1,4 +1,4 @@
-// A panel is drawn again only when what it shows is another, and keeps its focus and what was unfolded in it.
+// A panel is drawn again only when its data has changed. The focus in it, and what was unfolded in it, are kept.
 
 const drawn = new WeakMap();
 
@@ -27,7 +27,7 @@ export function panel(root, id, data, build) {
   return place;
 }
 
-// Panels whose things are gone: those of the same kind whose id is not among these.
+// Removes the panels of a kind (by the prefix of their ids) whose ids are not among these.
 export function keep(root, prefix, ids) {
   for (const one of [...root.children]) {
     if (one.dataset.panel?.startsWith(prefix) && !ids.includes(one.dataset.panel)) one.remove();

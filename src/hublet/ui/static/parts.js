@@ -1,4 +1,4 @@
-// The parts of the page, in their order: an id for the address, a title, and how each is drawn from what is known.
+// The parts of the page in order: an id for the address, a title, and a function that draws it from the known state.
 
 import { get } from "./api.js";
 import { held, history } from "./changes.js";
@@ -19,7 +19,7 @@ const TONES = {
 };
 const grade = (word) => (word ? badge(word, TONES[word] ?? "calm") : "");
 
-// Ages as moments, so that a panel is the same as long as nothing was confirmed anew.
+// Ages are turned into moments, so that the data of a panel stays equal until something is confirmed anew.
 const moment = (age) => (age === null || age === undefined ? null : Math.round((Date.now() / 1000 - age) / 5) * 5);
 
 async function assistants(root) {

@@ -1,4 +1,5 @@
-// The passes over the Hub on a line of time: one bar a pass, as high as what it asked, what was not answered on top.
+// The passes over the Hub on a time line: one bar for each pass, as high as the number of its questions. Those that were
+// not answered are on top.
 
 import { h, svg, hours, when, count, duration, table, visible } from "./dom.js";
 
@@ -21,7 +22,7 @@ export function changes(one) {
   return told.join(", ") || "nothing new";
 }
 
-// `width` in CSS pixels, so that the words on it are as large as others.
+// `width` is in CSS pixels, so that words in the plot are as large as elsewhere.
 export function plot(all, now, width) {
   const WIDTH = Math.max(240, Math.min(1400, width)),
     ticks = Math.max(1, Math.min(8, Math.floor(WIDTH / TICK)));
