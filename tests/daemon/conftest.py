@@ -1,4 +1,4 @@
-"""Fixtures for the tests of pass-through: one daemon for each module, before the demo Hub or before raw bytes."""
+"""Fixtures that several modules share: the demo Hub, and daemons for the tests of pass-through, one for each module."""
 
 from __future__ import annotations
 
@@ -12,6 +12,33 @@ from hublet.demo.server import HubServer
 from tests.daemon.passing import Place, quiet
 from tests.daemon.visitor import RawHub, raw_hub
 from tests.running import Home, RunningDaemon
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[HubServer]:
+    """The demo Hub on a real port, for all tests of a module."""
+    with HubServer(Hub()) as server:
+        yield server
+    assert server.crashes == []
+
+
+@pytest.fixture
+def online(hub: HubServer) -> Iterator[HubServer]:
+    """The module's Hub, up and healed before and after, with all requests so far forgotten."""
+    hub.hub.forget_requests()
+    yield hub
+    hub.hub.heal()
+    if not hub.running:
+        hub.start(hub.port)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory, hub: HubServer) -> Home:
+    """A home that is logged in and synced, to be copied: quicker than a login for each test."""
+    home = Home.make(tmp_path_factory.mktemp("template") / "home", hub.url)
+    home.path.parent.chmod(0o755)
+    home.login(DEMO_KEY)
+    return home
 
 
 @pytest.fixture(scope="module")

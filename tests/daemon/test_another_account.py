@@ -14,7 +14,7 @@ from hublet.core.account import Account, origin_of
 from hublet.core.errors import StoreError
 from hublet.core.secretstr import SecretStr
 from hublet.serve.admin import Admin
-from tests.daemon.test_when_to_try import MINUTE, Scheduled, scheduled
+from tests.daemon.scheduled import MINUTE, Scheduled, scheduled
 from tests.in_process import text
 
 OTHER = "con_other_0123456789"

@@ -16,7 +16,7 @@ from hublet.demo.data import ACME
 from hublet.demo.faults import Status
 from hublet.upstream.order import Ordered, Word
 from tests.daemon.scheduled import HOUR, MINUTE, scheduled
-from tests.serve.test_api import fqsn
+from tests.serve.synced import fqsn
 
 SLOW: dict[str, dict[str, object]] = {"sync": {"unasked": "slow"}}
 LIST = "/ide/list-assistants"

@@ -19,12 +19,13 @@ from hublet.core.account import Account
 from hublet.core.messages import Head, Response
 from hublet.core.secretstr import SecretStr
 from hublet.door import tokens
+from hublet.door import tokens as local_tokens
 from hublet.door.application import Admitted, Connection
 from hublet.door.audit import AuditFile
 from hublet.door.peer import Peers, Verdict
 from hublet.serve.admission import Admission, Identity
 from hublet.serve.auditing import Audit
-from hublet.serve.service import Service, token_to_plain, tokens_from_plain
+from hublet.serve.service import Service
 
 NOW = 1_767_323_045.0
 HOST = ("host", "localhost:3001")
@@ -274,5 +275,5 @@ def test_who_is_known_may_send_a_body_anywhere_but_with_an_icon() -> None:
 
 def test_a_token_of_a_scope_that_is_gone_is_still_read() -> None:
     """`admin` could be chosen once and allowed what `secrets` allows. A scope that never was is no token."""
-    kept = [token_to_plain(TOKEN) | {"scope": scope} for scope in ("read", "secrets", "admin", "write")]
-    assert tokens_from_plain(kept) == (replace(TOKEN, scope="read"), TOKEN, TOKEN)
+    kept = [local_tokens.to_plain(TOKEN) | {"scope": scope} for scope in ("read", "secrets", "admin", "write")]
+    assert local_tokens.all_from_plain(kept) == (replace(TOKEN, scope="read"), TOKEN, TOKEN)
