@@ -20,7 +20,7 @@ from pathlib import Path
 
 import httpx
 
-from hublet.config import load_config
+from hublet.config.loading import load_config
 from hublet.core import operations as ops
 from hublet.core.account import Account, origin_of
 from hublet.core.messages import Head, Headers, Request, Response
@@ -32,11 +32,11 @@ from hublet.demo.faults import Hang, WireFault
 from hublet.demo.hub import Hub
 from hublet.door.application import Admitted
 from hublet.opening import open_service, plan_of
+from hublet.passes.summary import Summary
+from hublet.passes.sync import Sync
 from hublet.serve.admission import SAME_USER, Admission, Identity
 from hublet.serve.api import Api
 from hublet.serve.service import Service
-from hublet.summary import Summary
-from hublet.sync import Sync
 from hublet.upstream.folder import FolderHub
 from hublet.upstream.forward import Forwarder
 from hublet.upstream.http import HubClient

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hublet.config import Config, find_config, judge_file, load_config, parse_config
+from hublet.config.loading import Config, find_config, judge_file, load_config, parse_config
+from hublet.config.locating import user_place
+from hublet.config.settings import settings
 from hublet.core.errors import ConfigError
-from hublet.locating import user_place
-from hublet.settings import settings
 
 example = Path(__file__).parents[1] / "config.example.yaml"
 defaults = load_config(None)
@@ -364,7 +364,7 @@ def test_a_place_is_the_same_with_and_without_the_library(
 def test_the_defaults_need_no_yaml() -> None:
     """Importing the config and having no file loads neither YAML nor cryptography nor SQLite."""
     code = (
-        "import sys; from hublet.config import load_config; load_config(None);"
+        "import sys; from hublet.config.loading import load_config; load_config(None);"
         "print(sorted({'yaml', 'cryptography', 'sqlite3', 'platformdirs', 'difflib'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "[]\n"

@@ -41,7 +41,7 @@ class Module:
 
     @property
     def folder(self) -> str:
-        """`core` of hublet.core.errors, `sync` of hublet.sync, "" of hublet itself."""
+        """`core` of hublet.core.errors, `sync` of hublet.passes.sync, "" of hublet itself."""
         return self.name.split(".")[1] if "." in self.name else ""
 
 
@@ -116,7 +116,7 @@ def test_no_module_leads_back_to_itself() -> None:
     refuse_cycles({name: set(own(module)) & set(MODULES) - {name} for name, module in MODULES.items()})
 
 
-BACK_FOR_TYPES = {("hublet.serve.service", "hublet.serve.exporting")}
+BACK_FOR_TYPES = {("hublet.serve.service", "hublet.serve.exporter")}
 """An import for type checkers only that leads back. There should be none."""
 
 
@@ -215,7 +215,7 @@ def test_the_page_is_no_part_of_the_daemon() -> None:
     found = loaded("hublet.ui.server")
     assert not found & set(NOT_AT_START)
     assert not {
-        name for name in found if name.startswith(("hublet.store", "hublet.keys", "hublet.serve", "hublet.sync"))
+        name for name in found if name.startswith(("hublet.store", "hublet.keys", "hublet.serve", "hublet.passes.sync"))
     }
 
 

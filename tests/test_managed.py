@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from hublet.config import Config, load_config, parse_config
+from hublet.config.loading import Config, load_config, parse_config
+from hublet.config.managed import MANAGED_FILE, Managed, load_managed
 from hublet.core.errors import ConfigError, HubletError
-from hublet.managed import MANAGED_FILE, Managed, load_managed
 from hublet.serve.admin import Admin
 from hublet.serve.service import Service
 from tests.in_process import in_process
@@ -193,7 +193,7 @@ def test_a_lock_of_ones_own_is_lifted_by_the_hub_where_the_hub_must_agree(tmp_pa
 COMMAND = """
 import sys
 from pathlib import Path
-from hublet import config, managed
+from hublet.config import loading as config, managed
 from hublet.cli.main import main
 path = Path(sys.argv.pop(1))
 def load(_=None, *, owner=0):

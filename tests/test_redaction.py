@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from hublet.config import load_config
+from hublet.config.loading import load_config
+from hublet.config.managed import Managed
 from hublet.core.account import Account
 from hublet.core.secretstr import SecretStr
-from hublet.managed import Managed
 from hublet.redaction import STARS, Redactor, watch
 from hublet.serve.service import Service, Unavailable
 

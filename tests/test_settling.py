@@ -15,7 +15,7 @@ from hublet.core.questions import Assistant, Slug
 from hublet.core.records import Fact, Record
 from hublet.core.secretstr import SecretStr
 from hublet.core.state import State, Verdict
-from hublet.settling import let_go
+from hublet.passes.settling import let_go
 from tests.in_process import InProcess, in_process, text
 
 

@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hublet.config import Config
+from hublet.config.loading import Config
 from hublet.door.application import Limits
 from hublet.door.binding import adopt_loopback
 from hublet.door.listeners import Listener, bind_loopback, bind_unix
@@ -27,12 +27,12 @@ from hublet.host.descriptors import Exhausted, connections_allowed
 from hublet.host.notify import Notifier
 from hublet.host.signature import Signature, signature
 from hublet.opening import open_service, plan_of
+from hublet.passes.sync import Run
 from hublet.serve.admission import Admission
 from hublet.serve.api import Api
 from hublet.serve.front import Front
 from hublet.serve.service import Service
 from hublet.serve.status import one_line
-from hublet.sync import Run
 from hublet.upstream.child import run_in_child
 from hublet.upstream.forward import Forwarder
 from hublet.upstream.order import Hub

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import TYPE_CHECKING
 
-from hublet.config import Config
+from hublet.config.loading import Config
 from hublet.core.account import Account, check_key, origin_of
 from hublet.core.errors import CredentialError, KeySourceError, StoreError, StoreLocked
 from hublet.core.history import Retention
@@ -24,14 +24,14 @@ from hublet.door import tokens
 from hublet.door.audit import AuditFile, Syslog
 from hublet.door.audit import file_name as audit_name
 from hublet.keys.asking import Asker
-from hublet.plan import Plan
+from hublet.passes.plan import Plan
+from hublet.passes.sync import Run, Sync
 from hublet.serve.auditing import Audit, id_of
 from hublet.serve.keysource import open_archive
 from hublet.serve.noticing import Observer
 from hublet.serve.overrides import Overrides
 from hublet.serve.service import Service, Unavailable, unavailable_by
 from hublet.store.archive import Archive
-from hublet.sync import Run, Sync
 from hublet.upstream.child import run_in_child
 from hublet.upstream.order import Hub
 

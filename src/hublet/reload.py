@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import fields, replace
 from pathlib import Path
 
-from hublet.config import Config, load_config
+from hublet.config.loading import Config, load_config
 from hublet.core.errors import ConfigError, HubletError
 from hublet.host.calm import Calm
 from hublet.host.notify import Notifier

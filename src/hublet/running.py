@@ -37,7 +37,7 @@ def run(file: Path | None, *, debug: bool = False) -> None:
     load_libraries()
     import asyncio
 
-    from hublet.config import find_config, load_config, usual_config
+    from hublet.config.loading import find_config, load_config, usual_config
     from hublet.daemon import Daemon
     from hublet.host.activation import handed_over
     from hublet.host.notify import Notifier

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hublet.config import Config
+from hublet.config.loading import Config
 from hublet.core.account import Account, origin_of
 from hublet.core.address import folder_of
 from hublet.core.history import Retention
@@ -24,8 +24,8 @@ from hublet.host.notify import Notifier
 from hublet.host.signature import Signature
 from hublet.host.wake import WakeDetector
 from hublet.opening import account_of, exporter_of, plan_of, terms_of
-from hublet.passes import Passes
 from hublet.reload import Reloader
+from hublet.schedule import Passes
 from hublet.serve.front import Front
 from hublet.serve.reopening import Reopening
 from hublet.serve.service import Service

@@ -16,7 +16,7 @@ WORLD = World(number=100, size=20_000)
 CLIENT = """
 import http.client, json, os, socket, sys, threading, time
 from pathlib import Path
-from hublet.config import load_config
+from hublet.config.loading import load_config
 
 port, hub_port, rounds = map(int, sys.argv[1:])
 admin = str(load_config(Path(os.environ["HUBLET_CONFIG"])).locate().admin_socket)

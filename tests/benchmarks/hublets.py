@@ -97,7 +97,7 @@ def filled(place: Path, world: World, settings: Settings | None = None) -> Itera
 _SYNC = """
 import http.client, json, os, socket, time
 from pathlib import Path
-from hublet.config import load_config
+from hublet.config.loading import load_config
 
 connection = http.client.HTTPConnection("localhost", timeout=600)
 connection.sock = socket.socket(socket.AF_UNIX)

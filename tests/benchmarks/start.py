@@ -46,7 +46,7 @@ uvicorn.run(Starlette(routes=[Route("/", hello)]), port=int(sys.argv[1]), log_le
 LOAD = """
 import json, os, sys, time
 from pathlib import Path
-from hublet.config import load_config
+from hublet.config.loading import load_config
 from hublet.keys.asking import Asker
 from hublet.serve.keysource import open_archive
 

@@ -23,7 +23,7 @@ from hublet.core.secretstr import SecretStr
 from hublet.demo.data import DEMO_KEY
 from hublet.demo.hub import Hub
 from hublet.demo.reply import Reply
-from hublet.passes import Passes
+from hublet.schedule import Passes
 from tests.benchmarks import hublets
 from tests.benchmarks.table import Report
 from tests.daemon.test_a_day import MOMENTS, Request, is_passed

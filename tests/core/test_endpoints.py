@@ -18,7 +18,7 @@ from hublet.core.records import Content, Record
 from hublet.core.snapshot import Answer, Snapshot, Terms, Unknown
 from hublet.core.split import split
 from hublet.core.state import State, apply
-from hublet.summary import summarise
+from hublet.passes.summary import summarise
 
 MARK = "@mark:0123456789abcdef:"
 DEV = Slug("dana", "dev")

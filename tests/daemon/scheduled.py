@@ -12,7 +12,7 @@ from pathlib import Path
 from hublet.core import operations as ops
 from hublet.core.outcomes import PassReport, Unreachable
 from hublet.core.pace import Surroundings
-from hublet.passes import Passes
+from hublet.schedule import Passes
 from hublet.upstream.order import Ordered, Word, made
 from tests.in_process import InProcess, in_process
 

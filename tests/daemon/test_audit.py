@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import hublet.opening
-from hublet.config import parse_config
+from hublet.config.loading import parse_config
 from hublet.demo.data import DEMO_KEY, USER_SECRETS
 from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
@@ -88,7 +88,7 @@ def test_admin_actions_are_on_the_disk_when_they_are_answered(home: Home) -> Non
 _GET = """
 import os, sys
 from hublet.cli.client import connected
-from hublet.config import find_config, load_config
+from hublet.config.loading import find_config, load_config
 with connected(load_config(find_config(None, os.environ))) as client:
     print(client.call("POST", "/secrets/get", {"name": sys.argv[1]})["value"])
 """

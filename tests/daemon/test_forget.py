@@ -81,7 +81,7 @@ _PURGE = """
 import sys
 from pathlib import Path
 from hublet.cli.service import _purge
-from hublet.config import load_config
+from hublet.config.loading import load_config
 _purge(load_config(Path(sys.argv[1])), dry_run=len(sys.argv) > 2)
 """
 

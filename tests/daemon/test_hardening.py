@@ -144,7 +144,7 @@ def test_the_log_has_no_secret_at_debug_level(home: Home, hub: HubServer) -> Non
 _RAISES = """
 import logging, sys
 from hublet.cli.main import main
-from hublet.sync import Sync
+from hublet.passes.sync import Sync
 
 async def broken(self, *_, **__):
     value = next(v.reveal() for k in self.state.records.values() for v in k.content.bindings.values())

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hublet import reload
-from hublet.config import load_config
+from hublet.config.loading import load_config
 from hublet.core.outcomes import PassReport
 from hublet.daemon import Daemon
 

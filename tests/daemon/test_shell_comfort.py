@@ -15,10 +15,10 @@ import click
 import pytest
 
 from hublet.cli.main import cli
+from hublet.config.settings import settings
 from hublet.demo.data import DEMO_KEY
 from hublet.demo.faults import SlowDrip
 from hublet.demo.server import HubServer
-from hublet.settings import settings
 from tests.clients.terminal import Terminal
 from tests.running import HUBLET, Home, missing
 

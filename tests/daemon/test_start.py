@@ -44,7 +44,7 @@ LATER = {
     "_hashlib", "_ssl", "apscheduler", "click", "email", "httpx", "jeepney", "keyring", "multiprocessing", "platform",
     "rich", "shutil", "ssl", "tzlocal", "watchdog", "zlib", "zoneinfo", "hublet.cli", "hublet.core.judgement",
     "hublet.demo", "hublet.doctor", "hublet.export", "hublet.following", "hublet.host.bus", "hublet.host.desktop",
-    "hublet.host.watching", "hublet.passes", "hublet.reload", "hublet.serve.account", "hublet.serve.admin",
+    "hublet.host.watching", "hublet.schedule", "hublet.reload", "hublet.serve.account", "hublet.serve.admin",
     "hublet.serve.auditlog", "hublet.serve.bundling", "hublet.serve.examining", "hublet.serve.exporter",
     "hublet.serve.exporting", "hublet.serve.forgetting", "hublet.serve.history", "hublet.serve.keys",
     "hublet.serve.listing", "hublet.serve.metrics", "hublet.serve.parts", "hublet.serve.quarantine",
@@ -223,7 +223,7 @@ import asyncio, sys
 from hublet.host.lean import load_scheduler, spare_openssl
 spare_openssl()
 load_scheduler()
-from hublet.passes import Scheduled
+from hublet.schedule import Scheduled
 
 async def main():
     called, timer = asyncio.Event(), Scheduled()

@@ -120,7 +120,9 @@ BREAKAGES = (
         "plaintext = kept[id].plaintext",
         DOUBTING,
     ),
-    Breakage("a person's sync doubts nothing", "sync.py", "return order if self._doubting else", "return", DOUBTING),
+    Breakage(
+        "a person's sync doubts nothing", "passes/sync.py", "return order if self._doubting else", "return", DOUBTING
+    ),
     # what is shown
     Breakage(
         "a lock hides nothing",

@@ -18,13 +18,13 @@ import sys
 import time
 from pathlib import Path
 
-from hublet.config import load_config
+from hublet.config.loading import load_config
 from hublet.core.operations import Operation
 from hublet.core.outcomes import Outcome, PassReport
 from hublet.core.records import Fact
 from hublet.daemon import Daemon
+from hublet.passes.sync import Run, Say
 from hublet.running import log_to_stderr
-from hublet.sync import Run, Say
 from hublet.upstream.child import run_in_child
 from hublet.upstream.http import HubClient
 from hublet.upstream.order import Ordered, Told, Word, made

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hublet.config import Config, load_config
+from hublet.config.loading import Config, load_config
 from hublet.daemon import Daemon
 from hublet.host.activation import handed_over
 from hublet.host.notify import Notifier

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hublet.cli.point import prove_ours
-from hublet.config import load_config
+from hublet.config.loading import load_config
 from hublet.core.errors import NotRunning
 from hublet.host import pointing
 from hublet.host.pointing import Pointer, point, pointers, shell_line, unpoint

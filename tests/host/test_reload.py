@@ -16,7 +16,7 @@ import pytest
 from tests.host.installed import _LOAD, Load, free_port
 from tests.running import Home, RunningDaemon, eventually
 
-from hublet.config import parse_config
+from hublet.config.loading import parse_config
 from hublet.demo.server import HubServer
 from hublet.reload import apart, differences
 

@@ -23,7 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from hublet.config import Config, parse_config
+from hublet.config.loading import Config, parse_config
 from hublet.core.errors import KeySourceError
 from hublet.core.secretstr import SecretStr
 from hublet.keys import passphrase, source_of

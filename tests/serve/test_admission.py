@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from hublet.config import Config, load_config
+from hublet.config.loading import Config, load_config
 from hublet.core.account import Account
 from hublet.core.messages import Head, Response
 from hublet.core.secretstr import SecretStr

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hublet.config import parse_config
+from hublet.config.loading import parse_config
 from hublet.core.account import Account
 from hublet.core.errors import StoreError
 from hublet.core.secretstr import SecretStr

@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 import pytest
 
-from hublet.config import load_config
+from hublet.config.loading import load_config
+from hublet.config.managed import Managed
 from hublet.core import operations as ops
 from hublet.core.ledger import Ledger, Lock
 from hublet.core.questions import Fqsn, Secret, Slug
@@ -20,10 +21,9 @@ from hublet.core.snapshot import Answer, Terms, Unknown
 from hublet.core.state import State
 from hublet.demo.data import ACME, USER_SECRETS
 from hublet.host.override import Hopeless, OverrideFailed
-from hublet.managed import Managed
-from hublet.plan import Plan
+from hublet.passes.plan import Plan
+from hublet.passes.sync import Sync
 from hublet.serve.overrides import Overrides
-from hublet.sync import Sync
 from hublet.upstream.order import Hub as Origin
 from tests.serve.cached import DAY, NOW, NoArchive, hub_state
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hublet.config import Config, parse_config
+from hublet.config.loading import Config, parse_config
 from hublet.core.errors import CredentialError, HubletError, KeySourceError, StoreLocked
 from hublet.serve import reopening
 from hublet.serve.reopening import Reopening

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from hublet.config import load_config
+from hublet.config.loading import load_config
+from hublet.config.managed import Managed
 from hublet.core.errors import HubletError
 from hublet.core.ledger import Ledger, Lock
 from hublet.core.questions import Secret
@@ -25,11 +26,10 @@ from hublet.core.state import State
 from hublet.demo.data import ACME, DEMO_KEY, USER_SECRETS
 from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
-from hublet.managed import Managed
-from hublet.plan import Plan
+from hublet.passes.plan import Plan
+from hublet.passes.sync import Sync
 from hublet.serve.secrets import Secrets
 from hublet.serve.service import Service
-from hublet.sync import Sync
 from hublet.upstream.order import Hub as Origin
 from tests.running import HUBLET, Home, RunningDaemon
 from tests.serve.cached import DAY, NOW, NoArchive, hub_state

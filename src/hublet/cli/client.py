@@ -14,7 +14,7 @@ from hublet.core.errors import NotRunning
 from hublet.reaching import NOBODY, PATIENCE, SocketClient, knock, object_of, refused
 
 if TYPE_CHECKING:
-    from hublet.config import Config
+    from hublet.config.loading import Config
 
 
 class Client(Protocol):

@@ -18,8 +18,8 @@ def config() -> None:
 @click.pass_context
 def check(ctx: click.Context) -> None:
     """Read the config file and report every problem in it, or that there is none."""
-    from hublet.config import find_config
-    from hublet.managed import load_managed
+    from hublet.config.loading import find_config
+    from hublet.config.managed import load_managed
 
     found = find_config(ctx.find_root().obj, os.environ)
     settings = config_of(ctx)

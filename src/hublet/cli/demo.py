@@ -61,7 +61,7 @@ def demo(once: bool, port: int) -> None:
 async def _demo(directory: Path, *, once: bool, port: int) -> None:
     import asyncio
 
-    from hublet.config import load_config
+    from hublet.config.loading import load_config
     from hublet.daemon import Daemon
     from hublet.demo.data import DEMO_KEY
     from hublet.demo.server import HubServer
@@ -122,7 +122,7 @@ async def _log_in_and_sync(daemon: Daemon, key: str) -> None:
     from hublet.cli.sync import show
     from hublet.core.account import Account, origin_of
     from hublet.core.secretstr import SecretStr
-    from hublet.summary import describe
+    from hublet.passes.summary import describe
     from hublet.upstream.order import Told, Word
 
     service = daemon.service

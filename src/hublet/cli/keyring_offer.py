@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from hublet.config import Config
+    from hublet.config.loading import Config
 
 _TEXT = "keys:\n  source: keyring\n"
 
 
 def offer(ctx: click.Context, config: Config) -> Config:
     """The config to go on with: a new one if the user wants the keyring. Raises KeySourceError, ConfigError."""
-    from hublet.config import find_config, load_config, usual_config
+    from hublet.config.loading import find_config, load_config, usual_config
     from hublet.core.errors import HubletError
     from hublet.store.unlocking import peek
 

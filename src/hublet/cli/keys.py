@@ -13,7 +13,7 @@ from hublet.cli.main import config_of
 from hublet.cli.progress import busy
 
 if TYPE_CHECKING:
-    from hublet.config import Config
+    from hublet.config.loading import Config
 
 _ANEW = "sealing everything anew"
 _PATIENCE = 300.0

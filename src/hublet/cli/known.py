@@ -53,13 +53,13 @@ slugs, tokens, secrets, held = map(_completer, (_slugs, _tokens, _secrets, _held
 
 def _asked(ctx: click.Context, target: str) -> dict[str, Any]:
     """What a running daemon answers; the store itself is not opened for this. Raises HubletError."""
-    from hublet.locating import usual_socket
+    from hublet.config.locating import usual_socket
     from hublet.reaching import SocketClient
 
     file = ctx.find_root().params.get("file")
     place = usual_socket(file, os.environ)
     if place is None:
-        from hublet.config import find_config, load_config
+        from hublet.config.loading import find_config, load_config
 
         place = load_config(find_config(file, os.environ)).locate().admin_socket
     return SocketClient(place).call("GET", target, patience=_PATIENCE)

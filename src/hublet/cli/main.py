@@ -13,7 +13,7 @@ from hublet import __version__
 from hublet.core.errors import HubletError
 
 if TYPE_CHECKING:
-    from hublet.config import Config
+    from hublet.config.loading import Config
 
 COMPLETE_VARIABLE = "_HUBLET_COMPLETE"
 """Set by the scripts of `hublet completion`: hublet then prints completions and does nothing else."""
@@ -94,7 +94,7 @@ def cli(ctx: click.Context, file: Path | None) -> None:
 
 def config_of(ctx: click.Context) -> Config:
     """The config for a command. Raises ConfigError."""
-    from hublet.config import find_config, load_config
+    from hublet.config.loading import find_config, load_config
 
     return load_config(find_config(ctx.find_root().obj, os.environ))
 

@@ -89,7 +89,7 @@ def _options(command: click.Command, ctx: click.Context) -> list[str]:
 
 
 def _settings() -> Iterator[str]:
-    from hublet.settings import settings
+    from hublet.config.settings import settings
 
     yield "Keys of the config file, with their defaults."
     yield from _terms((f"{setting.path}: {setting.default}", setting.doc) for setting in settings)

@@ -16,7 +16,7 @@ from hublet.core.errors import NotRunning, UsageError
 from hublet.host import pointing
 
 if TYPE_CHECKING:
-    from hublet.config import Config
+    from hublet.config.loading import Config
 
 _VSCODE = (
     "VS Code: under .local the extension looks for a sign-in of its staging environment; a production sign-in is\n"

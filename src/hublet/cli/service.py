@@ -15,7 +15,7 @@ from hublet.cli.main import config_of
 from hublet.core.errors import KeySourceError, NotRunning, ServiceError, UsageError
 
 if TYPE_CHECKING:
-    from hublet.config import Config
+    from hublet.config.loading import Config
     from hublet.host.steps import Plan, Step
 
 _INHERITED = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
@@ -196,7 +196,7 @@ def _plan(
     ctx: click.Context, config: Config, *, socket: bool, variables: tuple[str, ...], credential: Path | None
 ) -> Plan:
     """The service to install: it must use the same config, directories and variables as this shell."""
-    from hublet.config import find_config
+    from hublet.config.loading import find_config
     from hublet.host.program import find_program
     from hublet.host.proving import has_ipv6
     from hublet.host.steps import Plan

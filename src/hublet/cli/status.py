@@ -13,12 +13,12 @@ import click
 from hublet.cli.client import Client, connected
 from hublet.cli.main import config_of
 from hublet.cli.printing import duration, in_columns, json_of, printable, together
+from hublet.config.locating import usual_socket
 from hublet.core.errors import ConfigError
-from hublet.locating import usual_socket
 from hublet.reaching import SocketClient, is_listening
 
 if TYPE_CHECKING:
-    from hublet.config import Config
+    from hublet.config.loading import Config
 
 
 @click.command()
@@ -56,7 +56,7 @@ def _reached(ctx: click.Context) -> Iterator[Client]:
 def _config(ctx: click.Context) -> Config:
     """The config. If the file can't be used, but a daemon that started with an earlier one has its usual socket, the
     defaults: that daemon's status says what is wrong with the file. Raises ConfigError."""
-    from hublet.config import load_config
+    from hublet.config.loading import load_config
 
     try:
         return config_of(ctx)

@@ -26,9 +26,9 @@ _SAID = {
 
 def tell(ctx: click.Context, *, as_json: bool) -> None:
     """Print the report. Ends with exit code 1 when anything would break."""
+    from hublet.config.managed import load_managed
     from hublet.doctor.scene import Scene
     from hublet.doctor.sunset import lines, look
-    from hublet.managed import load_managed
 
     config = config_of(ctx)
     with connected(config) as client:

@@ -31,7 +31,7 @@ def ui(ctx: click.Context, no_browser: bool, idle: str) -> None:
     """
     import asyncio
 
-    from hublet.config import find_config
+    from hublet.config.loading import find_config
     from hublet.core.errors import UsageError
     from hublet.core.units import duration, parse_duration
     from hublet.ui.opening import Doorway, has_screen

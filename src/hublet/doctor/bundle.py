@@ -33,6 +33,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hublet import __version__
+from hublet.config.settings import settings
 from hublet.core.address import is_loopback
 from hublet.core.errors import HubletError, UsageError
 from hublet.doctor.findings import Finding
@@ -41,7 +42,6 @@ from hublet.doctor.service import asked, systemd_of
 from hublet.host.steps import content_of
 from hublet.redaction import STARS, without_sign_in
 from hublet.serve.examining import network_of
-from hublet.settings import settings
 
 _LOG_LINES = 500
 _LIBRARIES = ("apscheduler", "click", "cryptography", "httptools", "httpx", "orjson", "pyyaml", "rich", "watchdog")

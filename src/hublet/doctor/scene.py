@@ -15,11 +15,11 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hublet.config import Config, Places, find_config, load_config
+from hublet.config.loading import Config, Places, find_config, load_config
+from hublet.config.locating import usual_socket
+from hublet.config.managed import MANAGED_FILE, Managed, load_managed
 from hublet.core.errors import ConfigError, HubletError, NotRunning
 from hublet.core.values import dataclass
-from hublet.locating import usual_socket
-from hublet.managed import MANAGED_FILE, Managed, load_managed
 from hublet.reaching import SocketClient, is_listening
 from hublet.redaction import Redactor, watch
 

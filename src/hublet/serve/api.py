@@ -20,11 +20,11 @@ from hublet.core.outcomes import Malformed as MalformedAnswer
 from hublet.core.passthrough import Care, Rule, is_refresh, rule_for
 from hublet.core.snapshot import Answer, Snapshot, Unknown
 from hublet.door.application import Admitted, Connection
+from hublet.passes.sync import Sync
 from hublet.serve import telling
 from hublet.serve.admission import Admission, Identity
 from hublet.serve.repeating import Basis, again, basis_of, span
 from hublet.serve.service import Service
-from hublet.sync import Sync
 from hublet.upstream.forward import REFRESH_FAILED, Forwarder
 
 log = logging.getLogger("hublet.serve")

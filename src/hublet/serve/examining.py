@@ -20,10 +20,10 @@ from hublet.core.outcomes import Answered, Malformed, NotModified, Outcome, Refu
 from hublet.core.pace import asked_to_wait
 from hublet.door.peer import token_required_because
 from hublet.host.hardening import is_dumpable
+from hublet.passes.sync import Sync
 from hublet.serve.secrets import entries, state_of
 from hublet.serve.service import Service
 from hublet.serve.status import status
-from hublet.sync import Sync
 from hublet.upstream.order import WorkOrder
 
 NETWORK = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from hublet.config import ExportSettings
+from hublet.config.loading import ExportSettings
 from hublet.core.account import origin_of
 from hublet.core.envfile import dump_env
 from hublet.core.errors import HubletError

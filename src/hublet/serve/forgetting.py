@@ -18,7 +18,7 @@ import logging
 import os
 from pathlib import Path
 
-from hublet.config import Config
+from hublet.config.loading import Config
 from hublet.core.errors import HubletError, KeySourceError
 from hublet.door.audit import AuditFile
 from hublet.door.audit import file_name as audit_name

@@ -19,9 +19,9 @@ from hublet.core.questions import Assistant, Block, Organizations, Policy, Quest
 from hublet.core.records import Content, Record, View, render
 from hublet.core.snapshot import Snapshot
 from hublet.core.values import dataclass
+from hublet.passes.sync import Sync
 from hublet.serve.service import Service
 from hublet.store.archive import Archive
-from hublet.sync import Sync
 
 PREVIOUS = "previous"
 _NOW = "now"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from hublet.config import Config
+from hublet.config.loading import Config
 from hublet.keys import source_names, source_of
 from hublet.keys.asking import Asker
 from hublet.keys.source import KeySource

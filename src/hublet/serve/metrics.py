@@ -23,10 +23,10 @@ from hublet.core.records import Record
 from hublet.core.telling import KINDS, STATES
 from hublet.core.values import dataclass
 from hublet.door.application import Counters
+from hublet.passes.sync import Sync
 from hublet.serve.service import Service
 from hublet.serve.status import state_of
 from hublet.store.schema import beside, database_name
-from hublet.sync import Sync
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -27,15 +27,15 @@ from hublet.core.records import Known, Record, Withdrawn
 from hublet.core.snapshot import Snapshot, Terms
 from hublet.core.state import Change, Drop, Put, State, members, organizations
 from hublet.core.telling import Kind
+from hublet.passes.settling import Tell
+from hublet.passes.sync import Sync
 from hublet.serve.auditing import name_of_operation
 from hublet.serve.service import Service
 from hublet.serve.status import see
 from hublet.serve.tally import Passed
-from hublet.settling import Tell
-from hublet.sync import Sync
 
 if TYPE_CHECKING:
-    from hublet.summary import Summary
+    from hublet.passes.summary import Summary
 
 _LATE = 1.25
 """A record is late when it is older than the longest time between two passes times this: a tenth of that time is left

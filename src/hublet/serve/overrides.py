@@ -17,7 +17,7 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 
-from hublet.config import SecretsSettings
+from hublet.config.loading import SecretsSettings
 from hublet.core.questions import Secret
 from hublet.core.records import Record
 from hublet.core.secretstr import SecretStr
@@ -25,7 +25,7 @@ from hublet.core.snapshot import overridden_by
 from hublet.core.state import State
 from hublet.host.override import Hopeless, OverrideFailed, ask_command, is_name, read_env_file
 from hublet.host.signature import Signature, signature
-from hublet.sync import Sync
+from hublet.passes.sync import Sync
 
 log = logging.getLogger("hublet.override")
 

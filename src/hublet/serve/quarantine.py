@@ -21,8 +21,8 @@ from hublet.core.naming import name_of, names_by_id
 from hublet.core.questions import Assistant, Everything, Organizations, Proposed, Question, Roster, Slug
 from hublet.core.records import UNNAMED, Content, Record, View, render
 from hublet.core.state import State, members, organizations
+from hublet.passes.sync import Sync
 from hublet.serve.service import Service
-from hublet.sync import Sync
 
 log = logging.getLogger("hublet.quarantine")
 

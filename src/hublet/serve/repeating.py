@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from hublet.config import Config
+from hublet.config.loading import Config
 from hublet.core.account import Account
 from hublet.core.lifetimes import AHEAD
 from hublet.core.snapshot import Answer, Snapshot

@@ -12,7 +12,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hublet.config import Config
+from hublet.config.loading import Config
+from hublet.config.managed import MANAGED_FILE, Managed, load_managed
 from hublet.core.account import Account, origin_of
 from hublet.core.address import folder_of
 from hublet.core.errors import HubletError, StoreCorrupt, StoreFormat
@@ -23,14 +24,13 @@ from hublet.door import tokens as local_tokens
 from hublet.door.application import Counters
 from hublet.door.tokens import Token
 from hublet.keys.asking import Asker
-from hublet.managed import MANAGED_FILE, Managed, load_managed
+from hublet.passes.sync import Sync
 from hublet.serve.auditing import Audit
 from hublet.serve.events import Events
 from hublet.serve.overrides import Overrides
 from hublet.serve.tally import Tally
 from hublet.store.archive import Archive
 from hublet.store.failures import reset_hint
-from hublet.sync import Sync
 
 if TYPE_CHECKING:
     from hublet.serve.exporter import Exporter

@@ -15,8 +15,8 @@ from hublet.core.questions import Assistant, Organizations, Policy, Question, Ro
 from hublet.core.records import Record
 from hublet.core.state import members
 from hublet.core.telling import READABLE, State
+from hublet.passes.sync import Sync
 from hublet.serve.service import Service
-from hublet.sync import Sync
 
 
 def status(service: Service) -> dict[str, object]:

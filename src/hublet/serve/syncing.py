@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import orjson
 
-from hublet.summary import describe
-from hublet.sync import Sync
+from hublet.passes.summary import describe
+from hublet.passes.sync import Sync
 from hublet.upstream.order import Told, Word
 
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 from contextlib import closing
 from pathlib import Path
 
-from hublet.config import Config
+from hublet.config.loading import Config
 from hublet.core.envelope import Envelope
 from hublet.core.errors import StoreError
 from hublet.keys.source import KeySource

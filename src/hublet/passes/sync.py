@@ -28,14 +28,14 @@ from hublet.core.snapshot import Snapshot, Terms
 from hublet.core.standing import is_taken
 from hublet.core.state import Change, Drop, Put, State, Verdict
 from hublet.host.lean import collector_resting
-from hublet.plan import Plan
-from hublet.refreshing import Refreshing
-from hublet.saving import Archive, Saving
-from hublet.settling import Before, Decide, Understand, let_go, settle
+from hublet.passes.plan import Plan
+from hublet.passes.refreshing import Refreshing
+from hublet.passes.saving import Archive, Saving
+from hublet.passes.settling import Before, Decide, Understand, let_go, settle
 from hublet.upstream.order import Ordered, Word, WorkOrder, conditionally
 
 if TYPE_CHECKING:
-    from hublet.summary import Summary
+    from hublet.passes.summary import Summary
 
 log = logging.getLogger("hublet.sync")
 
@@ -104,7 +104,7 @@ class Sync:
         is still fresh, and for everything unconditionally. So `force` joins only a pass that asks for everything, and
         waits for the end of any other. A pass of an earlier epoch is waited for and never joined.
         """
-        from hublet.joining import joined  # only loaded after the first answers
+        from hublet.passes.joining import joined  # only loaded after the first answers
 
         while self._pass is not None and not self._pass.done():
             if self._pass_epoch == self._epoch and (self._thorough or not force):
@@ -129,7 +129,7 @@ class Sync:
 
         The asking goes on when the client no longer waits: its answer is kept for the next client.
         """
-        from hublet.joining import joined  # only loaded after the first answers
+        from hublet.passes.joining import joined  # only loaded after the first answers
 
         key = (self._epoch, operation)
         task = self._asking.get(key)
@@ -317,7 +317,10 @@ class Sync:
             say(word)
 
     def _order(self) -> WorkOrder:
-        from hublet.ordering import order_of, rests_for  # only passes need it: it is loaded after the first answers
+        from hublet.passes.ordering import (  # only passes need it: it is loaded after the first answers
+            order_of,
+            rests_for,
+        )
 
         seldom = 0.0 if self._thorough else rests_for(self.plan, self.terms)
         order = order_of(self._state, self.plan, self._clock(), seldom=seldom)
@@ -328,7 +331,7 @@ class Sync:
         the report waited to be judged."""
         # Only what the Hub has said needs these: they are loaded after the first answers.
         from hublet.core.judgement import judge
-        from hublet.summary import summarise
+        from hublet.passes.summary import summarise
 
         self.asked_of_hub += len(report.outcomes)
         now, before, plan = self._clock(), self._state, self.plan
@@ -382,6 +385,6 @@ class Sync:
 
 def _in_vain(problem: str) -> Summary:
     """The summary of a pass that has asked nothing, or was ended."""
-    from hublet.summary import Summary
+    from hublet.passes.summary import Summary
 
     return Summary(problems=(problem,))

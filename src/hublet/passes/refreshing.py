@@ -19,7 +19,7 @@ from hublet.core.passthrough import Spending
 from hublet.core.records import Record
 from hublet.core.snapshot import Answer, Snapshot
 from hublet.core.state import State
-from hublet.plan import Plan
+from hublet.passes.plan import Plan
 
 _PAUSE = 60.0
 """The least seconds between two askings because clients find the same answer stale."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hublet import configfile
+from hublet.config import reading
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
 
@@ -70,11 +70,11 @@ def test_no_trap_is_read_otherwise(text: str) -> None:
 
 def read_alike(text: str) -> None:
     try:
-        plain = configfile._plain(text)
-    except configfile._NotPlain:
+        plain = reading._plain(text)
+    except reading._NotPlain:
         return
     complaints: list[object] = []
-    assert plain == configfile._by_library(text, lambda *said: complaints.append(said))
+    assert plain == reading._by_library(text, lambda *said: complaints.append(said))
     assert not complaints
 
 
@@ -82,13 +82,13 @@ def read_alike(text: str) -> None:
     "text", ["", "# nothing\n", "hub:\n  url: http://localhost:1/ # ours\n\nsync:\n    # often\n    every: 15m  \n"]
 )
 def test_what_is_plain_is_read_without_it(text: str) -> None:
-    configfile._plain(text)
+    reading._plain(text)
 
 
 def test_a_config_like_the_example_loads_no_library() -> None:
     """The library takes longer to load than all of the config's own modules."""
     code = (
-        "import sys; from pathlib import Path; from hublet.config import load_config;"
+        "import sys; from pathlib import Path; from hublet.config.loading import load_config;"
         "load_config(Path(sys.argv[1])); print('yaml' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, EXAMPLE], capture_output=True, check=True, text=True)

@@ -9,7 +9,7 @@ from hublet.core.questions import Assistant, Icon, Organizations, Roster, Secret
 from hublet.core.records import Record
 from hublet.core.snapshot import Terms
 from hublet.core.state import State, members, organizations
-from hublet.plan import Plan
+from hublet.passes.plan import Plan
 from hublet.upstream.order import WorkOrder, fixed_blocks
 
 _PASSES_IN_TIME = 2.5

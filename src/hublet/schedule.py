@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from hublet.core.outcomes import PassReport, is_answer
 from hublet.core.pace import Pace, Surroundings, asked_to_wait, calm, next_pass_in
+from hublet.passes.summary import Summary
+from hublet.passes.sync import Sync
 from hublet.serve.service import Service
-from hublet.summary import Summary
-from hublet.sync import Sync
 
 if TYPE_CHECKING:
     from apscheduler.schedulers.asyncio import AsyncIOScheduler

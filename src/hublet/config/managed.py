@@ -19,12 +19,12 @@ from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 
-from hublet import configfile
-from hublet.configfile import Other, Report, Scalar, Table
+from hublet.config import reading
+from hublet.config.reading import Other, Report, Scalar, Table
+from hublet.config.settings import boolean, settings
 from hublet.core.account import origin_of
 from hublet.core.errors import ConfigError
 from hublet.core.values import dataclass
-from hublet.settings import boolean, settings
 
 MANAGED_FILE = Path("/etc/hublet/managed.yaml")
 
@@ -97,9 +97,9 @@ def load_managed(path: Path = MANAGED_FILE, *, owner: int = 0) -> Managed:
             )
             if what:
                 raise ConfigError((f"{path}: {what}",), hint=_ASK)
-            content = file.read(configfile.size_limit + 1)
-        if len(content) > configfile.size_limit:
-            raise ConfigError((f"{path}: is larger than {configfile.size_limit} bytes",), hint=_ASK)
+            content = file.read(reading.size_limit + 1)
+        if len(content) > reading.size_limit:
+            raise ConfigError((f"{path}: is larger than {reading.size_limit} bytes",), hint=_ASK)
         text = content.decode("utf-8-sig")
     except OSError as error:
         raise ConfigError((f"{path}: can't be read: {error.strerror}",), hint=_ASK) from None
@@ -127,7 +127,7 @@ def _parse(text: str, path: Path) -> Managed:
     texts: dict[str, str] = {}
     switches: dict[str, bool] = {}
     try:
-        for name, node in _flat(configfile.read_tree(text, report), "", report):
+        for name, node in _flat(reading.read_tree(text, report), "", report):
             try:
                 if name in _SWITCHES:
                     switches[name] = boolean(node)
@@ -138,14 +138,14 @@ def _parse(text: str, path: Path) -> Managed:
                     report(node.line, name, "unknown key: it can't be managed")
             except ValueError as error:
                 report(node.line, name, str(error))
-    except configfile.Unreadable as error:
+    except reading.Unreadable as error:
         report(error.line, "", error.what)
     if problems:
         raise ConfigError(tuple(problem for _, problem in sorted(problems, key=lambda p: p[0])), hint=_ASK)
     return Managed(path, values, texts, switches.get("unlock_offline", True), switches.get("export", True))
 
 
-def _flat(node: configfile.Node | None, above: str, report: Report) -> list[tuple[str, Scalar]]:
+def _flat(node: reading.Node | None, above: str, report: Report) -> list[tuple[str, Scalar]]:
     """Each single value below a node, with its dotted name. Anything else is reported."""
     match node:
         case Table(entries=entries):

@@ -16,7 +16,7 @@ from hublet.core.secretstr import SecretStr
 from hublet.core.snapshot import Snapshot, Terms
 from hublet.core.state import Change, State, Verdict, apply
 from hublet.host.lean import give_back
-from hublet.saving import Saving
+from hublet.passes.saving import Saving
 
 _MANY = 1000
 Decide = Callable[[State], Verdict]

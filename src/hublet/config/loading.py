@@ -1,4 +1,4 @@
-"""The config: the file is found, read by the table in `settings.py`, and held as values. All problems of a file are
+"""The config: the file is found, read by the table in settings.py, and held as values. All problems of a file are
 reported at once, each with its line."""
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from hublet import configfile
-from hublet.configfile import Node, Other, Report, Scalar, Sequence, Table
+from hublet.config import reading
+from hublet.config.locating import system_runtime, user_place
+from hublet.config.managed import Managed, load_managed
+from hublet.config.reading import Node, Other, Report, Scalar, Sequence, Table
+from hublet.config.settings import Setting, settings
 from hublet.core.errors import ConfigError
 from hublet.core.values import dataclass
-from hublet.locating import system_runtime, user_place
-from hublet.managed import Managed, load_managed
-from hublet.settings import Setting, settings
 
 # Durations are in seconds, sizes in bytes. `settings.py` says what each key means.
 
@@ -184,11 +184,11 @@ def load_config(path: Path | None, managed: Managed | None = None) -> Config:
         with os.fdopen(descriptor, "rb") as file:
             if (distrust := judge_file(os.fstat(descriptor), os.geteuid())) is not None:
                 raise ConfigError((f"{path}: {distrust}",), hint=f"chmod go-w {path}, and see who owns it")
-            content = file.read(configfile.size_limit + 1)
+            content = file.read(reading.size_limit + 1)
     except OSError as error:
         raise ConfigError((f"{path}: can't be read: {error.strerror}",)) from error
-    if len(content) > configfile.size_limit:
-        raise ConfigError((f"{path}: is larger than {configfile.size_limit} bytes",))
+    if len(content) > reading.size_limit:
+        raise ConfigError((f"{path}: is larger than {reading.size_limit} bytes",))
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -217,8 +217,8 @@ def parse_config(text: str, name: str, managed: Managed = _NOTHING_MANAGED) -> C
 
     given: dict[str, object] = {}
     try:
-        given = _read(configfile.read_tree(text, report), report, managed)
-    except configfile.Unreadable as error:
+        given = _read(reading.read_tree(text, report), report, managed)
+    except reading.Unreadable as error:
         report(error.line, "", error.what)
     if problems:
         raise ConfigError(

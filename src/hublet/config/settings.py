@@ -1,4 +1,4 @@
-"""The table of all config keys, each with its grammar, default and meaning. config.py reads files by it, and the
+"""The table of all config keys, each with its grammar, default and meaning. loading.py reads files by it, and the
 example config follows it."""
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from hublet.configfile import Scalar
+from hublet.config.reading import Scalar
 from hublet.core.units import parse_count, parse_duration, parse_size
 from hublet.core.values import dataclass
 
