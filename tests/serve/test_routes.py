@@ -108,7 +108,7 @@ def test_a_body_is_read_by_its_words() -> None:
 def test_a_token_has_a_scope_that_there_is(tmp_path: Path) -> None:
     async def go() -> None:
         async with in_process(tmp_path) as it:
-            with pytest.raises(HubletError, match="read, secrets, admin"):
+            with pytest.raises(HubletError, match=r"one of read, secrets$"):
                 await Admin(it.service).handle("POST", ("tokens",), b'{"name": "x", "scope": "all"}')
 
     asyncio.run(go())
