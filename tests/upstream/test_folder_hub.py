@@ -160,7 +160,7 @@ def test_a_folders_address_names_that_folder(parts: list[str]) -> None:
 
 
 def test_a_changed_package_that_no_assistant_uses_is_there_after_the_next_pass(folder: Path, tmp_path: Path) -> None:
-    """Also one that was not there when a client asked for it."""
+    """Also one of a fixed version, and one that was not there when a client asked for it."""
     (folder / "acme" / "style.md").write_text("Old rule.")
     style, later = "/registry/v1/acme/style/latest", "/registry/v1/acme/later/latest"
     packages = {"/v0/acme/style/latest/download": b"New rule.", "/v0/acme/later/latest/download": b"Later rule."}
@@ -168,14 +168,18 @@ def test_a_changed_package_that_no_assistant_uses_is_there_after_the_next_pass(f
     async def life() -> None:
         async with in_process(tmp_path, settings={"hub": {"url": folder.as_uri()}}) as it:
             await it.sync.run_pass()
+            fixed = "/registry/v1/acme/model/1.0.0"
+            assert (await it.ask("GET", fixed)).status == 200
             for path in (style, later, *packages):
                 assert (await it.ask("GET", path)).status == (200 if "style" in path else 404)
             (folder / "acme" / "style.md").write_text("New rule.")
             (folder / "acme" / "later.md").write_text("Later rule.")
+            (folder / "acme" / "model" / "1.0.0.yaml").write_text(HEAD + SECRET.replace("KEY", "OTHER"))
             it.clock.advance(1)
             await it.sync.run_pass()
             assert "New rule." in text(await it.ask("GET", style))
             assert "Later rule." in text(await it.ask("GET", later))
+            assert "secrets.OTHER" in text(await it.ask("GET", fixed))
             for path, rule in packages.items():
                 answer = await it.ask("GET", path)
                 assert isinstance(answer.body, bytes)

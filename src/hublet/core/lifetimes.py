@@ -77,14 +77,14 @@ def seldom_due(state: State, now: float, *, seldom: float) -> Iterator[ops.Opera
             yield operation
 
 
-def missing_packages(state: State) -> Iterator[ops.Operation]:
-    """The packages that were asked for once and are not there. A Hub is asked for them when a client asks again; in a
-    folder they may be there now."""
+def resting_packages(state: State) -> Iterator[ops.Operation]:
+    """The packages that were asked for once and that passes over a Hub leave alone: those of a fixed version, which a
+    Hub never changes, and those that are not there. In a folder both can be other files by now."""
     for question, known in state.records.items():
-        match question, known:
-            case Block(slug, version), Withdrawn():
+        match question:
+            case Block(slug, version) if isinstance(known, Withdrawn) or version != LATEST:
                 yield ops.GetBlock(slug, version)
-            case Download(slug, version), Withdrawn():
+            case Download(slug, version) if isinstance(known, Withdrawn) or version != LATEST:
                 yield ops.DownloadPackage(slug, version)
 
 

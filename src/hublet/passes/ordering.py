@@ -4,7 +4,7 @@ longer the more is known."""
 from __future__ import annotations
 
 from hublet.core import operations as ops
-from hublet.core.lifetimes import is_due, missing_packages, rested, seldom_due
+from hublet.core.lifetimes import is_due, rested, resting_packages, seldom_due
 from hublet.core.questions import Assistant, Icon, Organizations, Roster, Secret
 from hublet.core.records import Record
 from hublet.core.snapshot import Terms
@@ -42,7 +42,7 @@ def order_of(state: State, plan: Plan, now: float, *, seldom: float) -> WorkOrde
     ]
     direct += seldom_due(state, now, seldom=seldom)
     if plan.hub.folder is not None:
-        direct += missing_packages(state)
+        direct += resting_packages(state)
     scopes = dict.fromkeys(id_ for id_, _, _ in organizations(records.get(Organizations())))
     scopes |= dict.fromkeys(roster.scope for roster in rosters if roster.scope is not None)
     return WorkOrder(
@@ -57,6 +57,6 @@ def order_of(state: State, plan: Plan, now: float, *, seldom: float) -> WorkOrde
             if isinstance(question, Secret) and is_due(state, question, now, seldom=seldom)
         ),
         rested=rested(state, now, scopes=scopes, seldom=seldom),
-        blocks=tuple(fixed_blocks(records)),
+        blocks=tuple(fixed_blocks(records)) if plan.hub.folder is None else (),
         icons=frozenset(question.url for question in records if isinstance(question, Icon)),
     )
