@@ -43,6 +43,7 @@ ENVELOPE, LISTENERS, TOKENS = "tests/core/test_envelope.py", "tests/door/test_li
 STREAMS = "tests/door/test_streams.py"
 SNAPSHOT = "tests/core/test_snapshot.py"
 REPEAT, REPEATING = "tests/door/test_repeat.py", "tests/serve/test_repeating.py"
+ANOTHER_ACCOUNT, FOLDER = "tests/daemon/test_another_account.py", "tests/upstream/test_folder_hub.py"
 CONFIRMING, DOUBTING = "tests/core/test_confirming.py", "tests/upstream/test_doubting.py"
 PAGE_ADMISSION, PAGE_GUARD = "tests/ui/test_admission.py", "tests/ui/test_guard.py"
 PAGE_ROUTES, PAGE_FILES = "tests/ui/test_routes.py", "tests/ui/test_files.py"
@@ -111,6 +112,55 @@ BREAKAGES = (
         "return 0 <= now - validator.at < LONGEST_BELIEVED * (1 - share / 2)",
         "return True",
         CONFIRMING,
+    ),
+    Breakage(
+        "a report about another account is judged",
+        "sync.py",
+        "            if epoch != self._epoch:\n                return Verdict",
+        "            if False:\n                return Verdict",
+        ANOTHER_ACCOUNT,
+    ),
+    Breakage(
+        "a pass of another account is joined",
+        "sync.py",
+        "if self._pass_epoch == self._epoch and (self._thorough or not force):",
+        "if self._thorough or not force:",
+        ANOTHER_ACCOUNT,
+    ),
+    Breakage(
+        "the old key is asked with during a fresh login",
+        "serve/account.py",
+        "                sync.configure(keyless, sync.terms)\n",
+        "",
+        ANOTHER_ACCOUNT,
+    ),
+    Breakage(
+        "another version's taking apart is good enough",
+        "core/validators.py",
+        "key.encode(), version.encode())",
+        "key.encode())",
+        f"{CONFIRMING} tests/upstream/test_known_again.py",
+    ),
+    Breakage(
+        "a folder's files rest",
+        "ordering.py",
+        "if plan.hub.folder is not None:\n        return 0.0",
+        "if False:\n        return 0.0",
+        FOLDER,
+    ),
+    Breakage(
+        "a fixed version in a folder stays as it was",
+        "ordering.py",
+        "direct += resting_packages(state)",
+        "pass",
+        FOLDER,
+    ),
+    Breakage(
+        "a value expires between passes",
+        "ordering.py",
+        "_PASSES_IN_TIME = 2.5",
+        "_PASSES_IN_TIME = 0.0",
+        "tests/daemon/test_unasked.py",
     ),
     Breakage("what was lost stays lost", "store/archive.py", "        if lost:", "        if False:", DOUBTING),
     Breakage(
