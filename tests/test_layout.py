@@ -112,20 +112,11 @@ def refuse_cycles(graph: dict[str, set[str]]) -> None:
 
 
 def test_no_module_leads_back_to_itself() -> None:
-    """No import cycle, not even one that is put off into a function."""
-    refuse_cycles({name: set(own(module)) & set(MODULES) - {name} for name, module in MODULES.items()})
-
-
-BACK_FOR_TYPES = {("hublet.serve.service", "hublet.serve.exporter")}
-"""An import for type checkers only that leads back. There should be none."""
-
-
-def test_no_type_leads_back_either() -> None:
-    """An import for type checkers only is a dependency, too: a reader has to follow it."""
+    """No import cycle, not even one that is put off into a function, or is there for type checkers alone: a reader has
+    to follow that, too."""
     graph = {}
     for name, module in MODULES.items():
-        found = {each for node in ast.walk(module.tree) for each in named(node)} & set(MODULES) - {name}
-        graph[name] = {other for other in found if (name, other) not in BACK_FOR_TYPES}
+        graph[name] = {each for node in ast.walk(module.tree) for each in named(node)} & set(MODULES) - {name}
     refuse_cycles(graph)
 
 

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from math import inf
-from typing import TYPE_CHECKING
 
 from hublet.config.loading import Config
 from hublet.core.account import Account, check_key, origin_of
@@ -30,13 +29,10 @@ from hublet.serve.auditing import Audit, id_of
 from hublet.serve.keysource import open_archive
 from hublet.serve.noticing import Observer
 from hublet.serve.overrides import Overrides
-from hublet.serve.service import Service, Unavailable, unavailable_by
+from hublet.serve.service import Following, Service, Unavailable, unavailable_by
 from hublet.store.archive import Archive
 from hublet.upstream.child import run_in_child
 from hublet.upstream.order import Hub
-
-if TYPE_CHECKING:
-    from hublet.serve.exporter import Exporter
 
 log = logging.getLogger("hublet")
 
@@ -115,7 +111,7 @@ def _take(service: Service, archive: Archive, environment: Mapping[str, str], ru
         listener()
 
 
-def exporter_of(service: Service) -> Exporter | None:
+def exporter_of(service: Service) -> Following | None:
     """The service's Exporter, made when the config first wants files; None while it wants none or nothing is open."""
     if service.exporter is None and service.sync is not None and service.config.export.directory is not None:
         from hublet.serve.exporter import Exporter

@@ -28,7 +28,7 @@ HEAVY = {
 OURS = {
     "hublet", "hublet.cli", "hublet.cli.client", "hublet.cli.main", "hublet.cli.printing",
     "hublet.cli.status", "hublet.core", "hublet.core.errors", "hublet.core.units", "hublet.host",
-    "hublet.host.hardening", "hublet.config.locating", "hublet.reaching",
+    "hublet.host.hardening", "hublet.config", "hublet.config.locating", "hublet.reaching",
 }  # fmt: skip
 """Of hublet itself no more than this."""
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from hublet.config.loading import Config
 from hublet.config.managed import MANAGED_FILE, Managed, load_managed
@@ -19,6 +19,7 @@ from hublet.core.address import folder_of
 from hublet.core.errors import HubletError, StoreCorrupt, StoreFormat
 from hublet.core.locking import is_restored
 from hublet.core.pace import Pace, Surroundings, pace_in
+from hublet.core.state import Change
 from hublet.core.values import dataclass
 from hublet.door import tokens as local_tokens
 from hublet.door.application import Counters
@@ -32,8 +33,20 @@ from hublet.serve.tally import Tally
 from hublet.store.archive import Archive
 from hublet.store.failures import reset_hint
 
-if TYPE_CHECKING:
-    from hublet.serve.exporter import Exporter
+
+class Following(Protocol):
+    """Files in a person's folder that follow the cache (`serve.exporter.Exporter`). `at` is when they were last
+    written, `problem` why they can't be, `kept` which of them the person has edited."""
+
+    at: float | None
+    problem: str
+    kept: tuple[str, ...]
+
+    def changed(self, changes: tuple[Change, ...]) -> None: ...
+
+    def soon(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +98,7 @@ class Service:
     lost_records: int = 0
     audit: Audit | None = None
     overrides: Overrides | None = None
-    exporter: Exporter | None = None
+    exporter: Following | None = None
     managed_file: Path = MANAGED_FILE
     managed_owner: int = 0
     config_problems: tuple[str, ...] = ()
