@@ -83,7 +83,8 @@ def headline(value: dict[str, Any]) -> list[str]:
             after += " or when a client finds it old"
         if value.get("pace", "normal") != "normal":
             after = f"{after or ', none by itself'} ({_surroundings(value)})"
-        outcome = f", failed {value['failures']} times in a row" if value["failures"] else ""
+        failures = value["failures"]
+        outcome = f", failed {failures} times in a row" if failures > 1 else ", failed" if failures else ""
         lines.append(f"last sync {ago} ago{outcome}{after}")
     requests = value.get("requests", {})
     if requests.get("answered_from_cache"):
