@@ -49,6 +49,7 @@ PAGE_ADMISSION, PAGE_GUARD = "tests/ui/test_admission.py", "tests/ui/test_guard.
 PAGE_ROUTES, PAGE_FILES = "tests/ui/test_routes.py", "tests/ui/test_files.py"
 ANOTHER_HUB, CHANGING = "tests/serve/test_another_hub.py", "tests/serve/test_changing_tokens.py"
 EXPORTED = "tests/export/test_files.py"
+REFRESHING, UNASKED = "tests/serve/test_refreshing.py", "tests/daemon/test_unasked.py"
 
 BREAKAGES = (
     # what is judged
@@ -113,6 +114,32 @@ BREAKAGES = (
         "return True",
         CONFIRMING,
     ),
+    Breakage(
+        "what is dated in the future is new",
+        "core/lifetimes.py",
+        "(confirmed_at - AHEAD <= now and now - confirmed_at < lifetime)",
+        "now - confirmed_at < lifetime",
+        SNAPSHOT,
+    ),
+    Breakage(
+        "what is shown without values is never asked for",
+        "serve/api.py",
+        "if not answer.is_fresh(now):",
+        'if grade == "stale":',
+        REFRESHING,
+    ),
+    Breakage(
+        "an organization's secrets are kept in the personal scope",
+        "passes/refreshing.py",
+        "operation = asker.snapshot.to_ask(operation)",
+        "pass",
+        REFRESHING,
+    ),
+    Breakage("a pass that broke off counts as none", "core/standing.py", "if report.broken:", "if False:", UNASKED),
+    Breakage(
+        "after somebody else's pass no other comes", "schedule.py", "elif self._task is None:", "elif False:", UNASKED
+    ),
+    Breakage("a pass that had to wait is put off", "schedule.py", "if self._wait() > 0:", "if False:", UNASKED),
     Breakage(
         "a report about another account is judged",
         "passes/sync.py",
