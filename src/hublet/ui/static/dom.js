@@ -3,7 +3,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 // Characters that could change the direction of writing, hide text or move a cursor are shown as numbers: C0 and C1
-// controls except tab and line end, direction marks, zero-width characters, the tag block. Spaces and joiners stay, since
+// controls except tab and line end, direction marks, zero-width characters, the tag block. Spaces and joiners stay:
 // some scripts need them.
 const HIDDEN =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;

@@ -1,5 +1,5 @@
-// The passes over the Hub on a time line: one bar for each pass, as high as the number of its questions. Those that were
-// not answered are on top.
+// The passes over the Hub on a time line: one bar for each pass, as high as the number of its questions. Those that
+// were not answered are on top.
 
 import { h, svg, hours, when, count, duration, table, visible } from "./dom.js";
 
