@@ -165,7 +165,7 @@ def test_with_the_hub_dead_everything_passed_through_is_503_at_once(tmp_path: Pa
         ):
             begun = time.monotonic()
             answer = ask(daemon, method, path, b"{}" if method == "POST" else None, {"Authorization": f"Bearer {OWN}"})
-            assert time.monotonic() - begun < 1
+            assert time.monotonic() - begun < 10, "it waited for the Hub (hub.timeout is 30 s)"
             assert answer.status == 503
             assert answer.headers["content-type"].startswith("application/json")
             assert not any(word in answer.body.decode() for word in LOGS_OUT)
