@@ -62,6 +62,10 @@ class SecretService:
     environment: Mapping[str, str]
     uid: int | None = None
 
+    def is_locked(self) -> bool:
+        """Whether the collection that holds everything is locked."""
+        return bool(json.loads(self._do("found = collection.is_locked()")))
+
     def lock(self) -> None:
         """Lock the collection that holds everything, as a screen lock or the keyring's own program would."""
         self._do("collection.lock(); found = None")
@@ -108,6 +112,8 @@ def secret_service(home: Path, uid: int | None = None) -> Iterator[SecretService
     try:
         address = process.stdout.readline().strip()
         service = SecretService(environment | {"DBUS_SESSION_BUS_ADDRESS": address}, uid)
+        if service.is_locked():  # on a busy machine it may be asked before it has taken the password
+            service.unlock()
         yield service
     finally:
         process.stdin.close()
