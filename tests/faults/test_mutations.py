@@ -150,8 +150,8 @@ BREAKAGES = (
     Breakage(
         "a pass of another account is joined",
         "passes/sync.py",
-        "if self._pass_epoch == self._epoch and (self._thorough or not force):",
-        "if self._thorough or not force:",
+        "if self._pass_epoch == self._epoch and enough:",
+        "if enough:",
         ANOTHER_ACCOUNT,
     ),
     Breakage(
@@ -197,9 +197,7 @@ BREAKAGES = (
         "plaintext = kept[id].plaintext",
         DOUBTING,
     ),
-    Breakage(
-        "a person's sync doubts nothing", "passes/sync.py", "return order if self._doubting else", "return", DOUBTING
-    ),
+    Breakage("a full sync doubts nothing", "passes/sync.py", "return order if self._doubting else", "return", DOUBTING),
     # what is shown
     Breakage(
         "a lock hides nothing",

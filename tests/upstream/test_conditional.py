@@ -75,11 +75,13 @@ def told(
     asyncio.run(telling())
 
 
-async def passed(it: InProcess, network: Counting, *, force: bool = False) -> dict[str, tuple[int, int]]:
-    """Make one more pass, with `force` as the user's own sync; returns (status, size) of each GET by its target."""
+async def passed(
+    it: InProcess, network: Counting, *, force: bool = False, full: bool = False
+) -> dict[str, tuple[int, int]]:
+    """Make one more pass, with `force` or `full` as a user does; returns (status, size) of each GET by its target."""
     network.seen.clear()
     it.clock.advance(900)
-    await it.sync.run_pass(force=force)
+    await it.sync.run_pass(force=force, full=full)
     return {target: (status, size) for method, target, status, size in network.seen if method == "GET"}
 
 

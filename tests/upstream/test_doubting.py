@@ -30,11 +30,11 @@ class Liar(Counting):
         return await super().handle_async_request(request)
 
 
-@pytest.mark.parametrize(("force", "days"), [(False, 7), (True, 1)])
+@pytest.mark.parametrize(("full", "days"), [(False, 7), (True, 1)])
 def test_a_hub_that_says_unchanged_to_everything_is_not_believed_for_ever(
-    tmp_path: Path, force: bool, days: int
+    tmp_path: Path, full: bool, days: int
 ) -> None:
-    """A week at most, and never by a person's own sync."""
+    """A week at most, and never by `hublet sync --full`."""
 
     async def story(it: InProcess, network: Counting) -> None:
         assert isinstance(network, Liar)
@@ -44,7 +44,7 @@ def test_a_hub_that_says_unchanged_to_everything_is_not_believed_for_ever(
         assert "Rust Smithy" not in text(await it.ask("GET", LIST))
         for _ in range(days):
             it.clock.advance(86400)
-            await passed(it, network, force=force)
+            await passed(it, network, full=full)
         assert "Rust Smithy" in text(await it.ask("GET", LIST))
 
     told(tmp_path, story, transport=Liar)

@@ -11,26 +11,27 @@ from hublet.core.errors import SyncFailed
 
 
 @click.command()
+@click.option("--full", is_flag=True, help="Transfer everything, also what the Hub says is unchanged.")
 @click.pass_context
-def sync(ctx: click.Context) -> None:
+def sync(ctx: click.Context, full: bool) -> None:
     """Refresh everything from the Hub now.
 
     A background refresh that is running is waited for first; another `hublet sync` that is running is joined. Ends with
     an error when the Hub answered nothing that only your account may see.
     """
     with connected(config_of(ctx)) as client:
-        summary = report(client)
+        summary = report(client, full=full)
     if not summary.get("of_account"):
         problems = summary.get("problems")
         first = problems[0] if isinstance(problems, list) and problems else "the Hub did not answer"
         raise SyncFailed(f"nothing was refreshed: {first}", hint="what is cached goes on being served")
 
 
-def report(client: Client) -> dict[str, object]:
+def report(client: Client, *, full: bool = False) -> dict[str, object]:
     """Make a pass, with a progress display on a terminal; print its summary and return it."""
     summary: dict[str, object] = {}
     with busy("asking the Hub") as tell:
-        for line in client.stream("POST", "/sync"):
+        for line in client.stream("POST", "/sync/full" if full else "/sync"):
             if isinstance(line.get("summary"), dict):
                 summary = line["summary"]  # type: ignore[assignment]  # checked above
             else:

@@ -84,8 +84,7 @@ class Sync:
         self._thorough = False
         """Whether the running pass asks for everything."""
         self._doubting = False
-        """Whether the running pass sends no validators, so that every answer comes as a whole: the user wants to be
-        sure."""
+        """Whether the running pass sends no validators, so that every answer comes as a whole."""
         self._epoch = self._pass_epoch = 0
         """A number for the account and the Hub that are asked now, and the number with which the running pass began.
         What was asked for in an earlier epoch is dropped: it is about another account, or from another Hub."""
@@ -97,24 +96,26 @@ class Sync:
     def state(self) -> State:
         return self._state
 
-    async def run_pass(self, say: Say | None = None, *, force: bool = False) -> Summary:
+    async def run_pass(self, say: Say | None = None, *, force: bool = False, full: bool = False) -> Summary:
         """Run a whole pass; a call while one runs joins it. `say` is called with every word as it comes.
 
-        With `force` (a sync that the user wants) the pass asks although the Hub has asked to wait, asks also for what
-        is still fresh, and for everything unconditionally. So `force` joins only a pass that asks for everything, and
-        waits for the end of any other. A pass of an earlier epoch is waited for and never joined.
+        With `force` (a sync that the user wants) the pass asks although the Hub has asked to wait, and asks also for
+        what is still fresh. With `full` it does the same, and sends no validators. A pass that asks for less is not
+        joined but waited for, and so is a pass of an earlier epoch.
         """
         from hublet.passes.joining import joined  # only loaded after the first answers
 
         while self._pass is not None and not self._pass.done():
-            if self._pass_epoch == self._epoch and (self._thorough or not force):
+            enough = self._doubting if full else self._thorough or not force
+            if self._pass_epoch == self._epoch and enough:
                 break
             await asyncio.wait({self._pass})
         if self._pass is None or self._pass.done():
             wait = asked_to_wait(self._state.ledger, self._clock())
-            if wait > 0 and not force:
+            if wait > 0 and not (force or full):
                 return _in_vain(f"the Hub asked to wait {wait:.0f} s more")
-            self._thorough, self._doubting, self._pass_epoch = force or self._all_due, force, self._epoch
+            self._thorough, self._doubting = force or full or self._all_due, full
+            self._pass_epoch = self._epoch
             self._pass = asyncio.create_task(self._whole(self._epoch), name="pass")
         if say is not None:
             self._listeners.add(say)

@@ -130,10 +130,14 @@ async def _audit_log(parts: Parts, _: Asked) -> Told:
     return await audit_log(parts.service)
 
 
-def _sync(parts: Parts, _: Asked) -> Told:
+def _sync(parts: Parts, _: Asked, *, full: bool = False) -> Told:
     from hublet.serve.syncing import lines
 
-    return Response(200, (("Content-Type", "application/x-ndjson"),), lines(parts.service.opened()))
+    return Response(200, (("Content-Type", "application/x-ndjson"),), lines(parts.service.opened(), full=full))
+
+
+def _sync_full(parts: Parts, asked: Asked) -> Told:
+    return _sync(parts, asked, full=True)
 
 
 async def _assistants(parts: Parts, _: Asked) -> Told:
@@ -181,6 +185,7 @@ ROUTES = (
     Route("GET", "/audit", "audit", _audit_log),
     # The account
     Route("POST", "/sync", "sync", _sync),
+    Route("POST", "/sync/full", "sync", _sync_full),
     Route(
         "POST", "/login", "login",
         lambda parts, asked: parts.account.login(asked.text("key"), fresh=asked.value.get("fresh") is True),

@@ -12,10 +12,11 @@ from hublet.passes.sync import Sync
 from hublet.upstream.order import Told, Word
 
 
-async def lines(sync: Sync) -> AsyncIterator[bytes]:
-    """Run a pass, or join the one that runs. Who stops listening ends only the listening: the pass goes on."""
+async def lines(sync: Sync, *, full: bool = False) -> AsyncIterator[bytes]:
+    """Run a pass for a person, or join one that asks for as much; a `full` one sends no validators. Who stops listening
+    ends only the listening: the pass goes on."""
     words: asyncio.Queue[Word] = asyncio.Queue()
-    running = asyncio.create_task(sync.run_pass(words.put_nowait, force=True))
+    running = asyncio.create_task(sync.run_pass(words.put_nowait, force=True, full=full))
     try:
         while not (running.done() and words.empty()):
             next_word = asyncio.ensure_future(words.get())
