@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from hublet.core.address import folder_of
@@ -41,6 +42,7 @@ class Account:
         return None
 
 
+@lru_cache(maxsize=8)  # it is looked at with each heartbeat, and a config has one
 def origin_of(url: str) -> str:
     """The origin of a Hub's URL, `https://host:port` (RFC 6454), to which a stored key is bound. The address of a
     folder is its own origin."""
