@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hublet.core.messages import Head
+from hublet.door.application import Admitted, Connection
 from hublet.ui.admission import CODE_LIFE, Admission, NotAdmitted, Session
+from hublet.ui.asking import Daemon
+from hublet.ui.examining import Doctor
+from hublet.ui.page import Page
 
 PORT = 4711
 
@@ -127,3 +135,26 @@ def test_nothing_is_known_before_the_code_was_used_nor_by_chance(headers: list[t
     admission.take(admission.code)
     assert not admission.knows(head(*headers))
     assert not admission.knows(head(*empty))
+
+
+def test_only_the_browser_that_is_in_keeps_its_connection_when_room_is_needed() -> None:
+    """The files and the exchange of the code are for anybody who may connect; their connections are closed first."""
+    admission = Admission(PORT, Clock())
+    session = admission.take(admission.code)
+    page = Page(PORT, admission, Daemon(Path("/nonexistent")), Doctor(None))
+    host = ("host", f"localhost:{PORT}")
+    connection = cast("Connection", SimpleNamespace(scratch=None))
+    asked = {
+        "/": Head("GET", "/", (host,)),
+        "/session": Head(
+            "POST", "/session",
+            (host, ("origin", f"http://{host[1]}"), ("content-type", "application/json")),
+        ),
+        "/api/status": Head("GET", "/api/status", (host, *both(admission, session))),
+    }  # fmt: skip
+    known = {}
+    for path, each in asked.items():
+        admitted = page.admit(each, connection)
+        assert isinstance(admitted, Admitted), path
+        known[path] = admitted.known
+    assert known == {"/": False, "/session": False, "/api/status": True}

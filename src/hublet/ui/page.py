@@ -78,9 +78,9 @@ class Page:
         if refused is not None:
             return self._refuse(refused)
         if head.method in ("GET", "HEAD") and head.target in self._files:
-            return Admitted(_FILE)
+            return Admitted(_FILE, known=False)
         if (head.method, head.target) == ("POST", "/session"):
-            return Admitted(_BEGIN)
+            return Admitted(_BEGIN, known=False)
         if not self._admission.knows(head):
             return self._refuse(Refused("no-session", 401, "this page needs a link of its own: run `hublet ui`"))
         return Admitted(_API)
