@@ -8,6 +8,7 @@ fragment in the target, a missing or second Host, and an upgrade (after which ll
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from enum import Enum
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -49,7 +50,7 @@ chunk_overhead = 16
 trailers have no use here, and without a bound a client could send any amount of them (RFC 9112 section 7.1.1)."""
 
 
-class RequestReader:
+class RequestReader(ABC):
     """The incoming half of a connection. It passes what it finds to methods that the layers above fill in."""
 
     slice_size = 4096
@@ -77,25 +78,31 @@ class RequestReader:
         """Whether the connection is ending: nothing more is read as a request."""
         return self._phase is Phase.DISCARD
 
-    # What the layers above do with what was read: writing.py and http1.py fill these in.
+    # What the layers above do with what was read (writing.py and http1.py). A class that leaves one out can't be made.
 
+    @abstractmethod
     def _admitted(self, exchange: Exchange) -> bool:
-        raise NotImplementedError
+        """The head of a request is complete. Whether its body is wanted, if it has one."""
 
+    @abstractmethod
     def _body_wanted(self, exchange: Exchange) -> None:
-        raise NotImplementedError
+        """A request with a body is admitted, and none of the body has been parsed."""
 
+    @abstractmethod
     def _whole(self, exchange: Exchange) -> None:
-        raise NotImplementedError
+        """The request is complete."""
 
+    @abstractmethod
     def _pump(self) -> None:
-        raise NotImplementedError
+        """Answer what waits, as far as there is room for answers."""
 
+    @abstractmethod
     def _fail(self, response: Response, head: Head | None = None) -> None:
-        raise NotImplementedError
+        """Answer with an error, the last answer on this connection."""
 
+    @abstractmethod
     def _internal(self, error: Exception) -> Response:
-        raise NotImplementedError
+        """Log an error that nobody expected; the response to answer with."""
 
     def _refuse(self, status: int, message: str) -> Stop:
         """End the connection with an error of the server's own. A parser callback raises the Stop that is returned."""

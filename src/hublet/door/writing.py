@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, cast
@@ -76,14 +77,19 @@ class ResponseWriter(RequestReader):
         """Whether an answer can be written now."""
         return self._task is None and self._writable and not self._queue
 
+    # What the layer above does (http1.py).
+
+    @abstractmethod
     def _resume(self) -> None:
-        raise NotImplementedError
+        """Go on with bytes that came and could not be parsed yet."""
 
+    @abstractmethod
     def _turn_tap(self) -> None:
-        raise NotImplementedError
+        """Begin or stop to read from the network, by whether there is room."""
 
+    @abstractmethod
     def _due(self) -> float:
-        raise NotImplementedError
+        """When the client is too slow if nothing happens before, by the loop's clock."""
 
     # -- what the reader found -----------------------------------------------------------------------------------------
 
