@@ -10,24 +10,20 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.core.splitting import MARK, asst, one, rendered, take
 
 from hublet.core import operations as ops
 from hublet.core import questions as q
 from hublet.core import referring
 from hublet.core.records import Content, View, render
-from hublet.core.split import MOST_ASSISTANTS, MOST_ORGANIZATIONS, Harvest, WrongShape, split, used
+from hublet.core.split import MOST_ASSISTANTS, MOST_ORGANIZATIONS, Harvest, WrongShape, used
 from hublet.demo.data import ACME, DEMO_KEY, INITECH, ORGANIZATION_SECRETS, USER_SECRETS
 from hublet.demo.hub import Hub
 
-MARK = "@mark:0123456789abcdef:"
 SCOPES = (None, ACME, INITECH)
 CANARIES = [value for name, value in USER_SECRETS.items() if name != "PIN"]
 """Every user secret but the PIN, whose four characters can stand anywhere."""
 HIDDEN = View(False, lambda url: f"http://localhost/{url.rpartition('/')[2]}")
-
-
-def take(operation: ops.Operation, reply: object, blocks: referring.Blocks | None = None) -> Harvest:
-    return split(operation, reply, mark=MARK, blocks=blocks)
 
 
 def said(hub: Hub, operation: ops.Operation) -> Any:
@@ -46,11 +42,6 @@ def blocks_of(hub: Hub, reply: object) -> dict[str, str]:
         if content is not None:
             found[text] = content
     return found
-
-
-def rendered(content: Content, *, icons: dict[str, str] | None = None) -> Any:
-    """A content as the Hub said it, icons by the address they had."""
-    return orjson.loads(render(content.template, content.bindings, View(True, (icons or {}).__getitem__)))
 
 
 def kept_text(content: Content) -> str:
@@ -149,45 +140,6 @@ def test_listing_again_changes_nothing_though_icon_addresses_do() -> None:
         assert one.icons != other.icons
         assert not [fact for fact in one.facts if b"X-Amz" in fact.content.template.text]
         assert all("X-Amz-Signature" in address and "?" not in url for url, address in one.icons)
-
-
-def asst(**changes: Any) -> dict[str, Any]:
-    """A small assistant."""
-    result = {"config": {"name": "A", "version": "1.0.0"}, "configLoadInterrupted": False}
-    item = {"configResult": result, "ownerSlug": "o", "packageSlug": "p", "rawYaml": "name: A\n", "iconUrl": None}
-    return item | changes
-
-
-def one(reply: object) -> Content:
-    return take(ops.GetAssistant(None, False, q.Slug("o", "p")), reply).facts[0].content
-
-
-def test_icons_of_the_same_path_are_one_icon() -> None:
-    """Two assistants with one icon have two signatures; each body gets its own address back when it is proved."""
-    reply = [asst(iconUrl="https://i/1.png?sig=a"), asst(packageSlug="q", iconUrl="https://i/1.png?sig=b#f")]
-    harvest = take(ops.ListAssistants(None), reply)
-    assert [fact.content.template.holes[0].name for fact in harvest.facts[:2]] == ["https://i/1.png"] * 2
-    assert harvest.icons == (("https://i/1.png", "https://i/1.png?sig=b#f"),)
-
-
-@pytest.mark.parametrize("url", ["https://[broken?x", "HTTPS://I/1.png?x", "https://\t?x", "http:", "https://i/a b?x"])
-def test_an_icon_url_that_is_none_breaks_nothing(url: str) -> None:
-    """It is cut out as it is; that it can't be fetched is found out later."""
-    content = one(asst(iconUrl=url))
-    assert rendered(content, icons={url.partition("?")[0]: url})["iconUrl"] == url
-    assert b"?x" not in content.template.text
-
-
-@pytest.mark.parametrize("url", [None, "", "data:image/png;base64,AAAA", "/icons/1.png"])
-def test_what_is_no_address_stays(url: str | None) -> None:
-    """No icon, an empty text, a data: URL and a path."""
-    assert rendered(one(asst(iconUrl=url)))["iconUrl"] == url
-
-
-def test_an_icon_url_within_a_config_is_the_configs_own() -> None:
-    """Only what the Hub signed is an icon."""
-    result = {"config": {"name": "A", "iconUrl": "https://x/y?z"}, "configLoadInterrupted": False}
-    assert one(asst(configResult=result)).template.holes == ()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from hublet.demo.data import DEMO_KEY
-from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
 from hublet.describe.document import served
 from tests.daemon.asking import EVERYTHING, SECRETS, Question, ask_all
@@ -54,12 +53,6 @@ WRONG: tuple[tuple[Question, int], ...] = (
     (("GET", "/ide/get-models-add-on-checkout-url", None), 401),
 )
 KEY = {"Authorization": f"Bearer {DEMO_KEY}"}
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubServer]:
-    with HubServer(Hub()) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

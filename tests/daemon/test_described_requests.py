@@ -17,7 +17,6 @@ from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.failures import FailureGroup
 
 from hublet.demo.data import DEMO_KEY
-from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
 from tests.describe.holding import DOCUMENT
 from tests.running import Home, RunningDaemon, eventually
@@ -41,12 +40,6 @@ CONFORMANCE = CHECKS.get_by_names(
         "response_headers_conformance",
     ]
 )
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubServer]:
-    with HubServer(Hub()) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

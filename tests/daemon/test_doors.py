@@ -9,16 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from hublet.demo.data import DEMO_KEY
-from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
 from tests.daemon.asking import CACHED, Question, ask_all, message
 from tests.running import Home, RunningDaemon, eventually
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubServer]:
-    with HubServer(Hub()) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hublet.demo.data import DEMO_KEY, USER_SECRETS
 from hublet.demo.faults import Hang
-from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
 from tests.daemon.asking import CACHED, ask_all, children
 from tests.running import Home, as_user, eventually
@@ -40,21 +38,6 @@ def readable(pid: int, uid: int) -> set[str]:
 def plainly(uid: int) -> list[str]:
     """The words before a command of that user, without the right to read everything that the tests' own have."""
     return [word for word in as_user(uid) if "caps" not in word]
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubServer]:
-    with HubServer(Hub()) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, hub: HubServer) -> Home:
-    """A home that is logged in and synced, to be copied: quicker than a login for each test."""
-    home = Home.make(tmp_path_factory.mktemp("template") / "home", hub.url)
-    home.path.parent.chmod(0o755)
-    home.login(DEMO_KEY)
-    return home
 
 
 @pytest.fixture

@@ -15,19 +15,12 @@ from pathlib import Path
 import pytest
 
 from hublet.demo.data import DEMO_KEY
-from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
 from tests.daemon.asking import ask_all, message, status
 from tests.keys.secret_service import SecretService, secret_service, why_not
 from tests.running import AS_ROOT, HUBLET, THROWAWAY_UID, Home, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is one")]
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubServer]:
-    with HubServer(Hub()) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

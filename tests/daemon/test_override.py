@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hublet.demo.data import DEMO_KEY, USER_SECRETS
-from hublet.demo.hub import Hub
+from hublet.demo.data import USER_SECRETS
 from hublet.demo.server import HubServer
 from tests.daemon.asking import ask_all, files_below, names, status
 from tests.running import Home, RunningDaemon, eventually
@@ -29,20 +27,6 @@ if sys.argv[2] != "PG_PASSWORD":
     sys.exit(3)
 print("{OWN}")
 """
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubServer]:
-    with HubServer(Hub()) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, hub: HubServer) -> Home:
-    home = Home.make(tmp_path_factory.mktemp("template") / "home", hub.url)
-    home.path.parent.chmod(0o755)
-    home.login(DEMO_KEY)
-    return home
 
 
 @pytest.fixture

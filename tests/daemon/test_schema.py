@@ -21,7 +21,6 @@ from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.failures import FailureGroup
 
 from hublet.demo.data import DEMO_KEY
-from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
 from tests.running import Home, RunningDaemon, eventually
 
@@ -134,13 +133,6 @@ REAL: dict[tuple[str, str], list[dict[str, Any]]] = {
     ],
 }
 """Requests that a client makes: chance alone never finds an assistant's name, so never a 200."""
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubServer]:
-    with HubServer(Hub()) as server:
-        yield server
-    assert server.crashes == []
 
 
 @pytest.fixture(scope="module")

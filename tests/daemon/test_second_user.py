@@ -18,7 +18,6 @@ import pytest
 from hublet.core import operations as ops
 from hublet.core.passthrough import RULES
 from hublet.demo.data import DEMO_KEY, USER_SECRETS
-from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
 from tests.running import Home, RunningDaemon, eventually, missing, python_of_all, without_rights
 
@@ -126,12 +125,6 @@ def place() -> Iterator[Path]:
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubServer]:
-    with HubServer(Hub()) as server:
-        yield server
 
 
 @contextmanager

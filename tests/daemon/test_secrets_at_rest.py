@@ -19,7 +19,6 @@ import pytest
 
 from hublet.demo.data import DEMO_KEY, USER_SECRETS, World
 from hublet.demo.faults import Hang
-from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
 from tests.daemon.asking import EVERYTHING, ask_all, children, files_below, free_port
 from tests.running import AS_ROOT, HUBLET, Home, RunningDaemon, eventually
@@ -66,12 +65,6 @@ def names_in(world: World) -> list[str]:
     for each in world.organizations.values():
         words += [each.name, each.slug]
     return sorted({word for word in words if len(word) > 4})
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubServer]:
-    with HubServer(Hub()) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from hublet.demo.data import DEMO_KEY, USER_SECRETS
-from hublet.demo.hub import Hub
 from hublet.demo.server import HubServer
 from tests.daemon.asking import EVERYTHING, SECRETS, Question, ask_all, bodies, copied, message
 from tests.running import OTHER_UID, THROWAWAY_UID, Home, RunningDaemon, as_user, eventually
@@ -38,13 +37,6 @@ EVERY_ENDPOINT: list[Question] = [
     ("POST", "/ide/sync-secrets", b"not json"),
 ]
 """What a client could ask, sensible or not: the answer must not depend on it."""
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubServer]:
-    with HubServer(Hub()) as server:
-        yield server
-    assert server.crashes == []
 
 
 @pytest.fixture(scope="module")
