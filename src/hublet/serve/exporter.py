@@ -44,9 +44,11 @@ class Exporter:
             return
         self._task = asyncio.get_running_loop().create_task(self._run(), name="export")
 
-    async def close(self) -> None:
-        """Wait for the writing that runs, and begin none after it."""
-        self._again = False
+    async def close(self, *, abandon: bool = False) -> None:
+        """Wait for the writing that runs, and for the one that a change has asked for meanwhile; with `abandon` that
+        one is not begun. Called when nothing changes any more."""
+        if abandon:
+            self._again = False
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
 

@@ -46,7 +46,7 @@ class Following(Protocol):
 
     def soon(self) -> None: ...
 
-    async def close(self) -> None: ...
+    async def close(self, *, abandon: bool = False) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ class Service:
         if sync is not None:
             await sync.end()
         if exporter is not None:
-            await exporter.close()
+            await exporter.close(abandon=True)
         if archive is not None:
             await asyncio.to_thread(archive.close)
 
